@@ -10,7 +10,8 @@
 #define CLSEQ__PRINTF(format, first)
 #endif
 
-/* Records the sentence for this thread and returns `status`: return clseq__error(CLSEQ_INVALID_SHAPE, "x: ..."); */
+/* Records the sentence for this thread and returns `status`: return clseq__error(CLSEQ_INVALID_SHAPE, "x:
+ * ..."); */
 clseq_status clseq__error(clseq_status status, const char *format, ...) CLSEQ__PRINTF(2, 3);
 
 /* As clseq__error, from an OpenCL error code: the sentence names the code and the text of the call. */
@@ -22,36 +23,36 @@ const char *clseq__cl_error_name(int code);
 void clseq__log(clseq_log_level level, const char *format, ...) CLSEQ__PRINTF(2, 3);
 
 /*
- * In a function with a local `clseq_status status = CLSEQ_OK;` and one `done:` label that releases and returns it.
- * A function that has nothing to release uses the RETURN forms.
+ * In a function with a local `clseq_status status = CLSEQ_OK;` and one `done:` label that releases and
+ * returns it. A function that has nothing to release uses the RETURN forms.
  */
-#define CLSEQ__TRY(expression)                                                                               \
-    do {                                                                                                     \
-        if ((status = (expression)) != CLSEQ_OK)                                                             \
-            goto done;                                                                                       \
+#define CLSEQ__TRY(expression)                   \
+    do {                                         \
+        if ((status = (expression)) != CLSEQ_OK) \
+            goto done;                           \
     } while (0)
 
-#define CLSEQ__FAIL(...)                                                                                     \
-    do {                                                                                                     \
-        status = clseq__error(__VA_ARGS__);                                                                  \
-        goto done;                                                                                           \
+#define CLSEQ__FAIL(...)                    \
+    do {                                    \
+        status = clseq__error(__VA_ARGS__); \
+        goto done;                          \
     } while (0)
 
 /* For OpenCL calls that return their error code. */
-#define CLSEQ__TRY_CL(call)                                                                                  \
-    do {                                                                                                     \
-        int clseq_code_ = (call);                                                                            \
-        if (clseq_code_ != 0) {                                                                              \
-            status = clseq__cl_error(clseq_code_, #call);                                                    \
-            goto done;                                                                                       \
-        }                                                                                                    \
+#define CLSEQ__TRY_CL(call)                               \
+    do {                                                  \
+        int clseq_code_ = (call);                         \
+        if (clseq_code_ != 0) {                           \
+            status = clseq__cl_error(clseq_code_, #call); \
+            goto done;                                    \
+        }                                                 \
     } while (0)
 
-#define CLSEQ__RETURN_IF(expression)                                                                         \
-    do {                                                                                                     \
-        clseq_status clseq_status_ = (expression);                                                           \
-        if (clseq_status_ != CLSEQ_OK)                                                                       \
-            return clseq_status_;                                                                            \
+#define CLSEQ__RETURN_IF(expression)               \
+    do {                                           \
+        clseq_status clseq_status_ = (expression); \
+        if (clseq_status_ != CLSEQ_OK)             \
+            return clseq_status_;                  \
     } while (0)
 
 #endif

@@ -1,16 +1,16 @@
 /*
  * Status codes, the sentence behind the last failure, and the log.
  *
- * Every function that can fail returns a clseq_status. The sentence that belongs to it (which argument, what was
- * expected, what came) is kept for the calling thread until its next failure:
+ * Every function that can fail returns a clseq_status. The sentence that belongs to it (which argument, what
+ * was expected, what came) is kept for the calling thread until its next failure:
  *
  *     clseq_context *ctx = NULL;
  *     if (clseq_context_create(NULL, &ctx) != CLSEQ_OK)
  *         fprintf(stderr, "%s\n", clseq_last_error());
  *
  * The library never prints, aborts or exits. What it would like to say goes to the log: to a function of the
- * program's own (clseq_set_log), or, when the environment variable CLSEQ_LOG is set to error, warn, info or debug,
- * to stderr.
+ * program's own (clseq_set_log), or, when the environment variable CLSEQ_LOG is set to error, warn, info or
+ * debug, to stderr.
  */
 #ifndef CLSEQ_STATUS_H
 #define CLSEQ_STATUS_H
@@ -18,23 +18,23 @@
 #include <clseq/version.h>
 
 /* X(name, what it means) */
-#define CLSEQ_STATUS_LIST(X)                                                                                 \
-    X(OK, "success")                                                                                         \
-    X(INVALID_ARGUMENT, "an argument is missing, out of range or contradicts another")                       \
-    X(INVALID_SHAPE, "a tensor has the wrong number of dimensions, sizes or strides")                        \
-    X(INVALID_DTYPE, "a tensor has the wrong element type")                                                  \
-    X(INVALID_STATE, "the call is not allowed now")                                                          \
-    X(OUT_OF_BOUNDS, "a view reaches beyond its buffer")                                                     \
-    X(NO_DEVICE, "no OpenCL device, or none that matches the selector")                                      \
-    X(UNSUPPORTED, "the device or this version of the library cannot do it")                                 \
-    X(OUT_OF_HOST_MEMORY, "the host has no memory left")                                                     \
-    X(OUT_OF_DEVICE_MEMORY, "the device has no memory left")                                                 \
-    X(BUILD_FAILED, "an OpenCL program did not compile")                                                     \
-    X(OPENCL_ERROR, "an OpenCL call failed")                                                                 \
-    X(CLBLAST_ERROR, "a CLBlast call failed")                                                                \
-    X(IO_ERROR, "a file could not be read or written")                                                       \
-    X(CORRUPT_FILE, "a file is not what it claims to be")                                                    \
-    X(NOT_FOUND, "a name is not there")                                                                      \
+#define CLSEQ_STATUS_LIST(X)                                                           \
+    X(OK, "success")                                                                   \
+    X(INVALID_ARGUMENT, "an argument is missing, out of range or contradicts another") \
+    X(INVALID_SHAPE, "a tensor has the wrong number of dimensions, sizes or strides")  \
+    X(INVALID_DTYPE, "a tensor has the wrong element type")                            \
+    X(INVALID_STATE, "the call is not allowed now")                                    \
+    X(OUT_OF_BOUNDS, "a view reaches beyond its buffer")                               \
+    X(NO_DEVICE, "no OpenCL device, or none that matches the selector")                \
+    X(UNSUPPORTED, "the device or this version of the library cannot do it")           \
+    X(OUT_OF_HOST_MEMORY, "the host has no memory left")                               \
+    X(OUT_OF_DEVICE_MEMORY, "the device has no memory left")                           \
+    X(BUILD_FAILED, "an OpenCL program did not compile")                               \
+    X(OPENCL_ERROR, "an OpenCL call failed")                                           \
+    X(CLBLAST_ERROR, "a CLBlast call failed")                                          \
+    X(IO_ERROR, "a file could not be read or written")                                 \
+    X(CORRUPT_FILE, "a file is not what it claims to be")                              \
+    X(NOT_FOUND, "a name is not there")                                                \
     X(NOT_FINITE, "a value that must be finite is NaN or infinite")
 
 #ifdef __cplusplus
@@ -48,15 +48,16 @@ typedef enum clseq_status {
         CLSEQ_STATUS_COUNT
 } clseq_status;
 
-/* The status's name without the prefix ("INVALID_SHAPE"); "UNKNOWN" for a value that is none. A static string. */
+/* The status's name without the prefix ("INVALID_SHAPE"); "UNKNOWN" for a value that is none. A static
+ * string. */
 CLSEQ_API const char *clseq_status_name(clseq_status status);
 
 /* What the status means in general; a static string. */
 CLSEQ_API const char *clseq_status_text(clseq_status status);
 
 /*
- * The sentence of the calling thread's last failure, "" when there was none. It stays valid until the next call
- * that fails on this thread. Success does not clear it.
+ * The sentence of the calling thread's last failure, "" when there was none. It stays valid until the next
+ * call that fails on this thread. Success does not clear it.
  */
 CLSEQ_API const char *clseq_last_error(void);
 
@@ -71,8 +72,8 @@ typedef enum clseq_log_level {
 typedef void (*clseq_log_fn)(clseq_log_level level, const char *line, void *user);
 
 /*
- * Sends lines of this level and all graver ones to `fn`; NULL turns the log off and ignores CLSEQ_LOG from then on.
- * Process-wide; not to be called while another thread is inside the library.
+ * Sends lines of this level and all graver ones to `fn`; NULL turns the log off and ignores CLSEQ_LOG from
+ * then on. Process-wide; not to be called while another thread is inside the library.
  */
 CLSEQ_API void clseq_set_log(clseq_log_fn fn, void *user, clseq_log_level level);
 

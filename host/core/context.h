@@ -1,0 +1,30 @@
+/* What a context holds. Only host/core looks inside; other folders use the functions of the headers beside
+ * this one. */
+#ifndef CLSEQ_CORE_CONTEXT_H
+#define CLSEQ_CORE_CONTEXT_H
+
+#include <clseq/context.h>
+
+typedef struct clseq__pool clseq__pool;
+typedef struct clseq__programs clseq__programs;
+typedef struct clseq__profile clseq__profile;
+typedef struct clseq__graphs clseq__graphs;
+
+struct clseq_context {
+    clseq_device_info device;
+    cl_context cl;
+    cl_command_queue queue;
+    bool is_cpu;          /* CPU-shaped kernels are taken */
+    int vector_width;     /* floats a vector in CPU-shaped kernels: 4, 8 or 16 */
+    int vector_registers; /* how many such registers there are: 16, or 32 with 16 floats */
+    int groups;           /* work-groups that run at once in CPU-shaped kernels: the compute units */
+    clseq__pool *pool;
+    clseq__programs *programs;
+    clseq__profile *profile; /* NULL: not measured */
+    clseq_context_stats stats;
+    /* A slot for the training level: graph memory that is kept between steps, released with the context. */
+    void *graphs;
+    void (*release_graphs)(void *graphs);
+};
+
+#endif

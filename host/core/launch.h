@@ -1,0 +1,104 @@
+/*
+ * The one way to run a kernel. Arguments are a compound literal list in the kernel's order:
+ *
+ *     CLSEQ__TRY(clseq__launch(ctx, kernel, CLSEQ__GRID1(groups, 1),
+ *                              CLSEQ__ARGS(CLSEQ__I(T), CLSEQ__L(stride), CLSEQ__F(alpha),
+ * CLSEQ__M(x.buffer))));
+ *
+ * The number and sizes of the arguments are checked against the kernel; a NULL buffer is passed on as NULL.
+ */
+#ifndef CLSEQ_CORE_LAUNCH_H
+#define CLSEQ_CORE_LAUNCH_H
+
+#include "core/program.h"
+
+typedef struct clseq__arg {
+    size_t size; /* of the value; sizeof(cl_mem) for a buffer */
+    bool local;  /* `size` bytes of local memory */
+    union {
+        cl_int i;
+        cl_uint u;
+        cl_long l;
+        cl_ulong ul;
+        cl_float f;
+        cl_mem m;
+    } value;
+} clseq__arg;
+
+#define CLSEQ__I(x)            \
+    {                          \
+        sizeof(cl_int), false, \
+        {                      \
+            .i = (cl_int)(x)   \
+        }                      \
+    }
+#define CLSEQ__U(x)             \
+    {                           \
+        sizeof(cl_uint), false, \
+        {                       \
+            .u = (cl_uint)(x)   \
+        }                       \
+    }
+#define CLSEQ__L(x)             \
+    {                           \
+        sizeof(cl_long), false, \
+        {                       \
+            .l = (cl_long)(x)   \
+        }                       \
+    }
+#define CLSEQ__UL(x)             \
+    {                            \
+        sizeof(cl_ulong), false, \
+        {                        \
+            .ul = (cl_ulong)(x)  \
+        }                        \
+    }
+#define CLSEQ__F(x)              \
+    {                            \
+        sizeof(cl_float), false, \
+        {                        \
+            .f = (cl_float)(x)   \
+        }                        \
+    }
+#define CLSEQ__M(x)            \
+    {                          \
+        sizeof(cl_mem), false, \
+        {                      \
+            .m = (x)           \
+        }                      \
+    }
+#define CLSEQ__LOCAL(bytes) \
+    {                       \
+        (bytes), true,      \
+        {                   \
+            .i = 0          \
+        }                   \
+    }
+#define CLSEQ__ARGS(...) \
+    (const clseq__arg[]){__VA_ARGS__}, sizeof((const clseq__arg[]){__VA_ARGS__}) / sizeof(clseq__arg)
+
+typedef struct clseq__grid {
+    int dims;
+    size_t groups[3]; /* work-groups in each dimension */
+    size_t local[3];  /* work-items a group in each dimension */
+} clseq__grid;
+
+#define CLSEQ__GRID1(groups_, local_) ((clseq__grid){1, {(groups_), 1, 1}, {(local_), 1, 1}})
+#define CLSEQ__GRID2(gx, gy, lx, ly) ((clseq__grid){2, {(gx), (gy), 1}, {(lx), (ly), 1}})
+
+clseq_status clseq__launch(clseq_context *ctx, clseq__kernel *kernel, clseq__grid grid,
+                           const clseq__arg *args, size_t count);
+
+/*
+ * A grid for `n` independent elements: work-groups of a size that suits the device, few and long-running on a
+ * CPU. Kernels loop from get_global_id(0) by get_global_size(0).
+ */
+clseq__grid clseq__grid_for(const clseq_context *ctx, int64_t n);
+
+/* Copies and fills of plain ranges, in bytes; they are counted and measured like kernels. */
+clseq_status clseq__fill_bytes(clseq_context *ctx, cl_mem buffer, size_t offset, size_t bytes,
+                               uint32_t pattern);
+clseq_status clseq__copy_bytes(clseq_context *ctx, cl_mem from, size_t from_offset, cl_mem to,
+                               size_t to_offset, size_t bytes);
+
+#endif

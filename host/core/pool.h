@@ -1,0 +1,17 @@
+/*
+ * Device buffers that are used again. The queue is in-order, so a buffer may go back to the pool as soon as
+ * its last use is enqueued; whoever gets it next is enqueued later.
+ */
+#ifndef CLSEQ_CORE_POOL_H
+#define CLSEQ_CORE_POOL_H
+
+#include "core/context.h"
+
+/* A buffer of at least `bytes` (> 0). Contents are undefined. The sentence of a failure starts with `what`.
+ */
+clseq_status clseq__pool_get(clseq_context *ctx, size_t bytes, const char *what, cl_mem *out);
+
+/* Gives it back. NULL is allowed. */
+void clseq__pool_put(clseq_context *ctx, cl_mem buffer);
+
+#endif

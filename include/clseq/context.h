@@ -1,0 +1,113 @@
+/*
+ * A context: one device, one in-order command queue, and what the library keeps for them (compiled programs,
+ * a pool of buffers, the profile).
+ *
+ *     clseq_context *ctx = NULL;
+ *     clseq_status status = clseq_context_create(NULL, &ctx);
+ *     if (status != CLSEQ_OK)
+ *         fprintf(stderr, "%s\n", clseq_last_error());
+ *     else
+ *         printf("running on %s\n", clseq_context_device(ctx)->name);
+ *     clseq_context_destroy(ctx);
+ *
+ * Whatever is enqueued through a context goes to its queue, in order; no function waits unless its comment
+ * says so. A program that has an OpenCL context and queue already wraps them (clseq_context_wrap) and goes on
+ * enqueuing its own commands between those of the library.
+ *
+ * Threads: a context and everything made from it belong to one thread at a time; different contexts may be
+ * used from different threads at once. Everything made from a context must be destroyed before it.
+ *
+ * Environment variables, read when a context is made:
+ *     CLSEQ_DEVICE        the device, when no selector is given (see device.h)
+ *     CLSEQ_CACHE_DIR     folder of compiled programs; default $XDG_CACHE_HOME/clseq or ~/.cache/clseq
+ *     CLSEQ_CACHE         "off" compiles every time
+ *     CLSEQ_CACHE_MB      size bound of that folder in MB, default 256; the entries used least recently go
+ * first CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/) instead of the
+ * library CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile) CLSEQ_VECTOR_WIDTH  4, 8
+ * or 16: floats a vector in CPU kernels, instead of the device's native width CLSEQ_GEMM          native or
+ * clblast (see gemm.h) CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see
+ * rnn.h)
+ */
+#ifndef CLSEQ_CONTEXT_H
+#define CLSEQ_CONTEXT_H
+
+#include <clseq/device.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clseq_context clseq_context;
+
+/* All zero is right for most programs. */
+typedef struct clseq_context_desc {
+    const char *device; /* selector; NULL: CLSEQ_DEVICE or the best device. Ignored by clseq_context_wrap. */
+    const char *cache_dir; /* NULL: CLSEQ_CACHE_DIR or the default */
+    bool no_cache;         /* compile every time */
+    bool profile;          /* measure every kernel; a wrapped queue must have CL_QUEUE_PROFILING_ENABLE */
+} clseq_context_desc;
+
+/* Makes a context with an OpenCL context and queue of its own. `desc` may be NULL. */
+CLSEQ_API clseq_status clseq_context_create(const clseq_context_desc *desc, clseq_context **out);
+
+/*
+ * Makes a context around the caller's OpenCL context and queue (retained until clseq_context_destroy). The
+ * queue must be in-order (otherwise CLSEQ_UNSUPPORTED); the device is the queue's. `desc` may be NULL.
+ */
+CLSEQ_API clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue,
+                                          const clseq_context_desc *desc, clseq_context **out);
+
+/* Waits for the queue, then releases everything. NULL is allowed. */
+CLSEQ_API void clseq_context_destroy(clseq_context *ctx);
+
+/* Waits until everything that was enqueued has run. */
+CLSEQ_API clseq_status clseq_context_finish(clseq_context *ctx);
+
+/* What the context runs on. The handles stay the context's; retain them to keep them longer. */
+CLSEQ_API const clseq_device_info *clseq_context_device(const clseq_context *ctx);
+CLSEQ_API cl_context clseq_context_cl_context(const clseq_context *ctx);
+CLSEQ_API cl_command_queue clseq_context_queue(const clseq_context *ctx);
+
+/* Counters since the context was made. */
+typedef struct clseq_context_stats {
+    uint64_t allocations;     /* buffers that were created on the device */
+    uint64_t bytes_held;      /* bytes of buffers that exist now, in use or waiting in the pool */
+    uint64_t bytes_in_use;    /* bytes of buffers that are in use now */
+    uint64_t peak_in_use;     /* most bytes in use at one time */
+    uint64_t launches;        /* kernels enqueued, those inside CLBlast not counted */
+    uint64_t clblast_calls;   /* calls of CLBlast */
+    uint64_t programs_built;  /* programs compiled from source */
+    uint64_t programs_loaded; /* programs taken from the disk cache */
+    double build_seconds;     /* spent compiling and loading programs */
+} clseq_context_stats;
+
+CLSEQ_API clseq_status clseq_context_get_stats(const clseq_context *ctx, clseq_context_stats *out);
+
+/* Gives buffers that wait in the pool back to the device. Waits for the queue. */
+CLSEQ_API clseq_status clseq_context_trim(clseq_context *ctx);
+
+/* One row of the profile: a kernel, how often it ran, and its device time in seconds. */
+typedef struct clseq_profile_row {
+    const char *kernel; /* valid until the context is destroyed */
+    uint64_t calls;
+    double seconds;
+} clseq_profile_row;
+
+/*
+ * Where the time went, largest first; only of a context that profiles (otherwise CLSEQ_INVALID_STATE). Waits
+ * for the queue. Writes up to `capacity` rows and the number that there is to `count`.
+ */
+CLSEQ_API clseq_status clseq_context_profile(clseq_context *ctx, clseq_profile_row *out, size_t capacity,
+                                             size_t *count);
+
+/* The same as a table of text, as much of it as fits into `size` bytes with its closing 0. */
+CLSEQ_API clseq_status clseq_context_profile_text(clseq_context *ctx, char *text, size_t size);
+
+/* Forgets what was measured so far. Waits for the queue. */
+CLSEQ_API clseq_status clseq_context_profile_reset(clseq_context *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
