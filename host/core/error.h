@@ -5,9 +5,9 @@
 #include <clseq/status.h>
 
 #if defined(__GNUC__)
-#define CLSEQ__PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define CLSEQ__PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 #else
-#define CLSEQ__PRINTF(format, first)
+#define CLSEQ__PRINTF(text, first)
 #endif
 
 /* Records the sentence for this thread and returns `status`: return clseq__error(CLSEQ_INVALID_SHAPE, "x:

@@ -30,6 +30,9 @@ typedef enum clseq_dtype {
     CLSEQ_I32  /* int32_t: tokens, targets, lengths */
 } clseq_dtype;
 
+/* Whether a forward pass keeps what its backward pass needs. The outputs of both are equal bit for bit. */
+typedef enum clseq_mode { CLSEQ_TRAINING, CLSEQ_INFERENCE } clseq_mode;
+
 typedef struct clseq_tensor {
     cl_mem buffer; /* NULL: no tensor */
     int64_t offset;
