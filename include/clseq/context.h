@@ -22,11 +22,13 @@
  *     CLSEQ_CACHE_DIR     folder of compiled programs; default $XDG_CACHE_HOME/clseq or ~/.cache/clseq
  *     CLSEQ_CACHE         "off" compiles every time
  *     CLSEQ_CACHE_MB      size bound of that folder in MB, default 256; the entries used least recently go
- * first CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/) instead of the
- * library CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile) CLSEQ_VECTOR_WIDTH  4, 8
- * or 16: floats a vector in CPU kernels, instead of the device's native width CLSEQ_GEMM          native or
- * clblast (see gemm.h) CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see
- * rnn.h)
+ *                         first
+ *     CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/) instead of the
+ *                         library
+ *     CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile)
+ *     CLSEQ_VECTOR_WIDTH  4, 8 or 16: floats a vector in CPU kernels, instead of the device's native width
+ *     CLSEQ_GEMM          native or clblast (see gemm.h)
+ *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h)
  */
 #ifndef CLSEQ_CONTEXT_H
 #define CLSEQ_CONTEXT_H

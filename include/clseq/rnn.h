@@ -7,9 +7,11 @@
  *     clseq_rnn_plan *plan = NULL;
  *     clseq_rnn_shape shape = {.T = 50, .B = 32, .mode = CLSEQ_TRAINING};
  *     clseq_rnn_sizes sizes;
- *     clseq_rnn_plan_create(ctx, &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 64, .hidden = 128, .layers =
- * 2}, &plan); clseq_rnn_plan_sizes(plan, &shape, &sizes); clseq_tensor_create(ctx, CLSEQ_F32, 1,
- * &sizes.packed, &packed); clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.reserve, &reserve);
+ *     clseq_rnn_plan_create(ctx, &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 64, .hidden = 128,
+ *                                                  .layers = 2}, &plan);
+ *     clseq_rnn_plan_sizes(plan, &shape, &sizes);
+ *     clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.packed, &packed);
+ *     clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.reserve, &reserve);
  *     clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.workspace, &workspace);
  *     clseq_rnn_pack(plan, &shape, weights, &packed);
  *     clseq_rnn_forward(plan, &shape, &(clseq_rnn_forward_args){
