@@ -1,0 +1,150 @@
+/*
+ * A model is ordinary C: functions that add operations to a graph, which runs them at once and can then run backward.
+ *
+ *     clseq_context *ctx = NULL;
+ *     clseq_linear *layer = NULL;
+ *     float x[6] = {0};
+ *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+ *     clseq_var *h = clseq_tanh(g, clseq_affine(g, layer, clseq_input_f32(g, x, 2, (int64_t[]){2, 3})));
+ *     clseq_backward(g, clseq_mean(g, clseq_mul(g, h, h)));
+ *     if (clseq_graph_end(g) != CLSEQ_OK)
+ *         fprintf(stderr, "%s\n", clseq_last_error());
+ *
+ * Sticky errors: the first operation that fails marks the graph; it and all later ones return NULL and do nothing,
+ * and a NULL graph or variable is passed through in the same way. The status and sentence of that first failure come
+ * out of clseq_backward and clseq_graph_end, so that a program checks once a step.
+ *
+ * Nothing waits but what reads a value. The memory of a graph goes back to the context at clseq_graph_end and is used
+ * again by the next: after the first step of a size nothing is allocated. Variables live until clseq_graph_end.
+ * Graphs do not nest in one context: begin, end, begin, end.
+ *
+ * Dropout masks are drawn from the graph's random stream, (seed, step), which clseq_graph_seed sets; a program that
+ * resumes at step n sets the same numbers again and gets the same masks.
+ *
+ * Tensors are row-major; [T,B,F] for sequences. Gradients of parameters are added to (+=) the store's.
+ */
+#ifndef CLSEQ_GRAPH_H
+#define CLSEQ_GRAPH_H
+
+#include <clseq/layers.h>
+#include <clseq/nn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clseq_graph clseq_graph;
+typedef struct clseq_var clseq_var;
+
+/* NULL when there is no memory; the NULL may be used like a graph that has failed. */
+CLSEQ_API clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode);
+
+/* The status of the first failure since begin. Everything made in the graph is gone afterwards. */
+CLSEQ_API clseq_status clseq_graph_end(clseq_graph *g);
+
+/* The status so far. */
+CLSEQ_API clseq_status clseq_graph_status(const clseq_graph *g);
+
+/* Where this graph's dropout masks come from. Without it: seed 0, and a step that counts the context's graphs. */
+CLSEQ_API void clseq_graph_seed(clseq_graph *g, uint64_t seed, uint64_t step);
+
+/*
+ * Gradients of `loss` (one element) with respect to every parameter and every variable that asked for one. In
+ * inference mode, or when called twice, CLSEQ_INVALID_STATE.
+ */
+CLSEQ_API clseq_status clseq_backward(clseq_graph *g, clseq_var *loss);
+
+/* As above from a variable of any shape with a given gradient `dy`, host memory, row-major, copied at once. */
+CLSEQ_API clseq_status clseq_backward_from(clseq_graph *g, clseq_var *y, const float *dy);
+
+/* Values from host memory, copied at once. Tokens and targets are i32. */
+CLSEQ_API clseq_var *clseq_input_f32(clseq_graph *g, const float *values, int ndim, const int64_t *dims);
+CLSEQ_API clseq_var *clseq_input_i32(clseq_graph *g, const int32_t *values, int ndim, const int64_t *dims);
+
+/* A tensor that is on the device already, not copied: it must stay as it is until clseq_graph_end. */
+CLSEQ_API clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor);
+
+/* Asks for the gradient of an input; returns x. To be called before x is used. */
+CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
+
+/* A parameter as a variable. */
+CLSEQ_API clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param);
+
+/* tokens [...] i32 -> [...,E]. A token outside of the vocabulary fails, when it comes from host memory. */
+CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens);
+
+/* [...,in] -> [...,out] */
+CLSEQ_API clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x);
+
+typedef struct clseq_recur_opts {
+    const int32_t *lengths; /* [B], host memory, copied at once; NULL: all T */
+    clseq_state *carry; /* initial states are taken from here and final ones put here; no gradient flows */
+    clseq_var
+        *initial[CLSEQ_RNN_MAX_STATES]; /* [L,B,H] each, instead of carry; NULL: zeros; gradients flow */
+    clseq_var *
+        *final[CLSEQ_RNN_MAX_STATES]; /* where to put the final states as variables; NULL: not wanted */
+} clseq_recur_opts;
+
+/* x [T,B,I] -> the outputs of the last layer [T,B,H]. `opts` may be NULL. */
+CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
+
+/* Element by element, same dims. */
+CLSEQ_API clseq_var *clseq_plus(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_tanh(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_sigmoid(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_relu(clseq_graph *g, clseq_var *x);
+
+/* Inverted dropout with probability p in training, x itself in inference and for p = 0. */
+CLSEQ_API clseq_var *clseq_drop(clseq_graph *g, clseq_var *x, float p);
+
+/* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. A target outside of 0..V-1 that is not ignored fails. */
+CLSEQ_API clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *targets,
+                                         const clseq_cross_entropy_desc *desc);
+
+/* Over all elements -> [1]. */
+CLSEQ_API clseq_var *clseq_mean(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_total(clseq_graph *g, clseq_var *x);
+
+/* The same elements under other dims of the same product. */
+CLSEQ_API clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims);
+
+/* Indices [start, start+length) of dimension dim; a copy unless dim is 0. */
+CLSEQ_API clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int64_t length);
+
+/* Two to eight variables one after the other along dimension dim. */
+CLSEQ_API clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int count, int dim);
+
+/* The variable's values on the device, valid until clseq_graph_end; its gradient after clseq_backward. */
+CLSEQ_API clseq_status clseq_var_value(const clseq_var *x, clseq_tensor *out);
+CLSEQ_API clseq_status clseq_var_grad(const clseq_var *x, clseq_tensor *out);
+
+/* Copies values to host memory, row-major. These wait. */
+CLSEQ_API clseq_status clseq_read(clseq_graph *g, const clseq_var *x, void *out);
+CLSEQ_API clseq_status clseq_read_float(clseq_graph *g, const clseq_var *x, float *out);
+
+/*
+ * A meter adds up scalars on the device, so that a training loop looks at its loss now and then without waiting in
+ * every step.
+ */
+typedef struct clseq_meter clseq_meter;
+
+CLSEQ_API clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out);
+
+/* NULL is allowed. */
+CLSEQ_API void clseq_meter_destroy(clseq_meter *meter);
+
+/* Adds x (one element) times weight, and weight to the count. */
+CLSEQ_API void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float weight);
+
+/*
+ * The weighted mean of what was added since the last reset (0 when nothing was); waits. When it is NaN or infinite:
+ * the value is written and CLSEQ_NOT_FINITE returned.
+ */
+CLSEQ_API clseq_status clseq_meter_read(clseq_meter *meter, double *mean);
+CLSEQ_API clseq_status clseq_meter_reset(clseq_meter *meter);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,73 @@
+/*
+ * Layers: parameters that belong together, with the names that PyTorch's modules would give them.
+ *
+ *     clseq_params *params = NULL;
+ *     clseq_embedding *embed = NULL;
+ *     clseq_rnn *lstm = NULL;
+ *     clseq_linear *out = NULL;
+ *     clseq_embedding_new(params, "embed", 64, 128, &embed);
+ *     clseq_rnn_new(params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 128, .hidden = 256, .layers = 2}, NULL, &lstm);
+ *     clseq_linear_new(params, "out", 256, 64, true, &out);
+ *
+ * A layer belongs to its parameter store and is released with it.
+ */
+#ifndef CLSEQ_LAYERS_H
+#define CLSEQ_LAYERS_H
+
+#include <clseq/params.h>
+#include <clseq/rnn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clseq_embedding clseq_embedding;
+typedef struct clseq_linear clseq_linear;
+typedef struct clseq_rnn clseq_rnn;
+
+/* NAME.weight [V,E], standard normal. */
+CLSEQ_API clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary,
+                                           int64_t features, clseq_embedding **out);
+
+/* NAME.weight [out,in] and, with bias, NAME.bias [out], both uniform within 1/sqrt(in). */
+CLSEQ_API clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in,
+                                        int64_t out_features, bool bias, clseq_linear **out);
+
+/* How a recurrent layer starts; all zero is PyTorch's: everything uniform within 1/sqrt(H). */
+typedef struct clseq_rnn_init {
+    clseq_init input; /* weight_ih; kind CLSEQ_INIT_ZERO means the default */
+    clseq_init
+        recurrent; /* weight_hh; kind CLSEQ_INIT_ZERO means the default; orthogonal works a gate at a time */
+    float forget_bias; /* LSTM: what b_ih + b_hh of the forget gate start as; 0: the default */
+} clseq_rnn_init;
+
+/* NAME.weight_ih_l{k} [G*H,in], NAME.weight_hh_l{k} [G*H,H], NAME.bias_ih_l{k}, NAME.bias_hh_l{k} [G*H]. `init` may be NULL. */
+CLSEQ_API clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_rnn_desc *desc,
+                                     const clseq_rnn_init *init, clseq_rnn **out);
+
+CLSEQ_API const clseq_rnn_desc *clseq_rnn_description(const clseq_rnn *rnn);
+
+/* The plan behind the layer, for clseq_rnn_describe. */
+CLSEQ_API const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn);
+
+/*
+ * States of a recurrent layer that outlive a graph, for truncated back-propagation through time and for generation.
+ * They start as zeros. A state belongs to the store's context; destroy it before that.
+ */
+typedef struct clseq_state clseq_state;
+
+CLSEQ_API clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **out);
+
+/* NULL is allowed. */
+CLSEQ_API void clseq_state_destroy(clseq_state *state);
+
+/* Sets all states to zero. Enqueues only. */
+CLSEQ_API clseq_status clseq_state_reset(clseq_state *state);
+
+/* State number i (CLSEQ_STATE_H, CLSEQ_STATE_C) as a tensor [L,B,H]. */
+CLSEQ_API clseq_status clseq_state_tensor(const clseq_state *state, int i, clseq_tensor *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

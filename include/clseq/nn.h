@@ -1,0 +1,105 @@
+/*
+ * Stateless building blocks around the recurrent layers, forward and backward, over tensor views.
+ *
+ *     clseq_context *ctx = NULL;
+ *     clseq_tensor logits = {0}, targets = {0}, loss = {0}, saved = {0}, dlogits = {0};
+ *     clseq_cross_entropy_desc desc = {.ignore = true, .ignore_index = -1};
+ *     clseq_cross_entropy_forward(ctx, &desc, &logits, &targets, &loss, &saved);
+ *     clseq_cross_entropy_backward(ctx, &desc, &logits, &targets, &saved, NULL, &dlogits);
+ *
+ * Every function checks its arguments and then only enqueues. All tensors are f32 and packed without gaps unless the
+ * comment says otherwise. Gradients of activations are written (=); gradients of parameters are added (+=). An output
+ * pointer that is NULL is not computed. Inputs and outputs must not overlap, except where `in place` is said: there
+ * an output may be exactly the same view as the named input. N stands for the product of leading dimensions.
+ */
+#ifndef CLSEQ_NN_H
+#define CLSEQ_NN_H
+
+#include <clseq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * y[n,:] = table[tokens[n],:]     table [V,E], tokens [...] i32, y [...,E]
+ * A token outside of 0..V-1 gives a row of zeros and no gradient. backward: dtable[tokens[n],:] += dy[n,:], summed in
+ * the order of n, without atomics.
+ */
+CLSEQ_API clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *table,
+                                               const clseq_tensor *tokens, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *tokens,
+                                                const clseq_tensor *dy, const clseq_tensor *dtable);
+
+/*
+ * y = x W^T + b     x [...,in], w [out,in], b [out] or NULL, y [...,out]
+ * backward: dx = dy W (=), dw += dy^T x, db += column sums of dy; each of the three may be NULL.
+ */
+CLSEQ_API clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                            const clseq_tensor *b, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                             const clseq_tensor *dy, const clseq_tensor *dx,
+                                             const clseq_tensor *dw, const clseq_tensor *db);
+
+typedef enum clseq_activation {
+    CLSEQ_TANH,
+    CLSEQ_SIGMOID,
+    CLSEQ_RELU,
+    CLSEQ_ACTIVATION_COUNT
+} clseq_activation;
+
+/* y = f(x), in place allowed (y = x). backward takes the output: dx = dy * f'(y), in place allowed (dx = dy). */
+CLSEQ_API clseq_status clseq_activation_forward(clseq_context *ctx, clseq_activation kind,
+                                                const clseq_tensor *x, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_activation_backward(clseq_context *ctx, clseq_activation kind,
+                                                 const clseq_tensor *y, const clseq_tensor *dy,
+                                                 const clseq_tensor *dx);
+
+/* y = alpha a + beta b, element by element, same dims; in place allowed (y = a or y = b). b may be NULL (y = alpha a). */
+CLSEQ_API clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, float beta,
+                                 const clseq_tensor *b, const clseq_tensor *y);
+
+/* y = a * b, or y += a * b where `accumulate`, element by element, same dims; in place allowed (y = a or y = b). */
+CLSEQ_API clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const clseq_tensor *b,
+                                      bool accumulate, const clseq_tensor *y);
+
+/* y = x * scalar[0], the scalar being a tensor of one element on the device; in place allowed. */
+CLSEQ_API clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *scalar,
+                                   float factor, const clseq_tensor *y);
+
+/*
+ * Inverted dropout: y = x * mask / (1 - p), where element i is kept (mask 1) when Philox number i of (seed, stream) is
+ * at least p; 0 <= p < 1. The mask is the same on every device and is made again instead of stored: backward is the
+ * same call with dy for x. In place allowed.
+ */
+CLSEQ_API clseq_status clseq_dropout(clseq_context *ctx, const clseq_tensor *x, float p, uint64_t seed,
+                                     uint64_t stream, const clseq_tensor *y);
+
+typedef struct clseq_cross_entropy_desc {
+    bool ignore; /* rows whose target is ignore_index count nothing and get no gradient */
+    int32_t ignore_index;
+    bool sum; /* sum over rows instead of the mean over rows that count (0 when none does) */
+} clseq_cross_entropy_desc;
+
+/*
+ * Softmax cross-entropy: loss = mean over rows of log(sum(exp(logits))) - logits[target], in natural logarithms.
+ * logits [...,V], targets [...] i32 within 0..V-1 or ignored (others count as ignored), loss [1],
+ * saved [N+1] (per row log-sum-exp, then the divisor), needed by backward.
+ * backward: dlogits = dloss * (softmax - onehot) / divisor; dloss [1] or NULL for 1; in place allowed (dlogits = logits).
+ */
+CLSEQ_API clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
+                                                   const clseq_tensor *logits, const clseq_tensor *targets,
+                                                   const clseq_tensor *loss, const clseq_tensor *saved);
+CLSEQ_API clseq_status clseq_cross_entropy_backward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
+                                                    const clseq_tensor *logits, const clseq_tensor *targets,
+                                                    const clseq_tensor *saved, const clseq_tensor *dloss,
+                                                    const clseq_tensor *dlogits);
+
+/* out[0] = scale * sum of all elements of x, by a fixed tree: the same bits every time. out [1]. */
+CLSEQ_API clseq_status clseq_sum(clseq_context *ctx, const clseq_tensor *x, float scale,
+                                 const clseq_tensor *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

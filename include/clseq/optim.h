@@ -1,0 +1,86 @@
+/*
+ * Optimisers over a parameter store, and learning rates as functions of the step.
+ *
+ *     clseq_params *params = NULL;
+ *     clseq_optimizer *adam = NULL;
+ *     clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 2e-3f}, &adam);
+ *     clseq_clip_global_norm(params, 5.0f, NULL);
+ *     clseq_optimizer_step(adam);
+ *     clseq_optimizer_destroy(adam);
+ *
+ * Update rules are PyTorch's; g is the gradient, w a value, lr the rate of this step:
+ *
+ * SGD    g += decay*w;  v = momentum*v + g (v = g at the first step);  w -= lr*(nesterov ? g + momentum*v : v)
+ * ADAM   g += decay*w;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g*g;
+ * .      w -= lr * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps)           (Kingma and Ba 2015)
+ * ADAMW  w -= lr*decay*w, then as ADAM without decay                 (Loshchilov and Hutter 2019)
+ */
+#ifndef CLSEQ_OPTIM_H
+#define CLSEQ_OPTIM_H
+
+#include <clseq/params.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum clseq_optimizer_kind {
+    CLSEQ_SGD,
+    CLSEQ_ADAM,
+    CLSEQ_ADAMW,
+    CLSEQ_OPTIMIZER_COUNT
+} clseq_optimizer_kind;
+
+/* The learning rate of step 0, 1, 2, ...; called on the host before each step. */
+typedef float (*clseq_lr_fn)(int64_t step, void *user);
+
+typedef struct clseq_optimizer_desc {
+    clseq_optimizer_kind kind;
+    float lr;          /* used when lr_at is NULL; must be positive */
+    clseq_lr_fn lr_at; /* the rate as a function of the step */
+    void *lr_user;
+    float momentum;     /* SGD */
+    bool nesterov;      /* SGD, needs momentum */
+    float beta1, beta2; /* ADAM, ADAMW; 0 means 0.9 and 0.999 */
+    float eps;          /* ADAM, ADAMW; 0 means 1e-8 */
+    float weight_decay; /* 0: none; ADAMW does not default to PyTorch's 0.01 */
+} clseq_optimizer_desc;
+
+typedef struct clseq_optimizer clseq_optimizer;
+
+CLSEQ_API clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_desc *desc,
+                                              clseq_optimizer **out);
+
+/* NULL is allowed. */
+CLSEQ_API void clseq_optimizer_destroy(clseq_optimizer *optimizer);
+
+/* Applies the gradients and sets them to zero, in one kernel. Enqueues only. */
+CLSEQ_API clseq_status clseq_optimizer_step(clseq_optimizer *optimizer);
+
+/* Steps taken so far; part of a checkpoint. */
+CLSEQ_API int64_t clseq_optimizer_steps(const clseq_optimizer *optimizer);
+
+/* Replaces lr (and lr_at by NULL). */
+CLSEQ_API clseq_status clseq_optimizer_set_lr(clseq_optimizer *optimizer, float lr);
+
+/* The rate that the next step will use. */
+CLSEQ_API float clseq_optimizer_lr(const clseq_optimizer *optimizer);
+
+/* Ready-made rates; `user` is a clseq_lr. Linear warm-up from 0 over `warmup` steps comes before each. */
+typedef struct clseq_lr {
+    float base;
+    int64_t warmup;
+    int64_t period; /* decay: steps between decays; cosine, linear: steps until the end, warm-up included */
+    float
+        factor; /* decay: multiplied every `period` steps; cosine, linear: the last rate as a part of base */
+} clseq_lr;
+
+CLSEQ_API float clseq_lr_constant(int64_t step, void *user);
+CLSEQ_API float clseq_lr_decay(int64_t step, void *user);
+CLSEQ_API float clseq_lr_linear(int64_t step, void *user);
+CLSEQ_API float clseq_lr_cosine(int64_t step, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
