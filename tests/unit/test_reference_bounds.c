@@ -1,0 +1,248 @@
+/*
+ * Tests the testers: an honest float implementation stays within the bounds of rnn_case.h, and each of a row
+ * of small mistakes does not.
+ */
+#include "../reference/cells.h"
+#include "../reference/rnn_case.h"
+#include "../support/bounds.h"
+#include "../support/compare.h"
+#include "../support/numeric.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static float sigmoidf(float x)
+{
+    return 1 / (1 + expf(-x));
+}
+
+static float dotf(float start, const float *a, const float *b, int n)
+{
+    for (int i = 0; i < n; i++)
+        start += a[i] * b[i];
+    return start;
+}
+
+/* One layer of LSTM in plain float, as a simple implementation would write it. h and c [B,H] are updated. */
+static void float_lstm(const reference_rnn *net, float *const in[], float *h, float *c, float *y)
+{
+    const int H = net->H, I = net->I;
+    float *next = test_floats((size_t)H), pre[4];
+    for (int t = 0; t < net->T; t++)
+        for (int b = 0; b < net->B; b++) {
+            for (int j = 0; j < H; j++) {
+                for (int g = 0; g < 4; g++) {
+                    const int r = g * H + j;
+                    pre[g] = dotf(in[RNN_WEIGHTS + 2][r] + in[RNN_WEIGHTS + 3][r], in[RNN_WEIGHTS] + r * I,
+                                  in[RNN_X] + (t * net->B + b) * I, I);
+                    pre[g] = dotf(pre[g], in[RNN_WEIGHTS + 1] + r * H, h + b * H, H);
+                }
+                float *cell = &c[b * H + j];
+                *cell = sigmoidf(pre[1]) * *cell + sigmoidf(pre[0]) * tanhf(pre[2]);
+                next[j] = sigmoidf(pre[3]) * tanhf(*cell);
+            }
+            memcpy(h + b * H, next, (size_t)H * sizeof *h);
+            memcpy(y + (t * net->B + b) * H, next, (size_t)H * sizeof *y);
+        }
+    free(next);
+}
+
+static const reference_rnn shapes[] = {
+    {.T = 1, .B = 1, .I = 1, .H = 1, .L = 1},
+    {.T = 3, .B = 2, .I = 3, .H = 5, .L = 1},
+    {.T = 40, .B = 2, .I = 20, .H = 32, .L = 1},
+};
+
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+Test(reference_bounds, a_float_lstm_is_within_the_bounds_and_not_far_below)
+{
+    for (int i = 0; i < SHAPES; i++)
+        for (uint64_t seed = 0; seed < 5; seed++) {
+            reference_rnn net = shapes[i];
+            net.cell = &reference_lstm;
+            rnn_case *c = rnn_case_create(&net, seed, 0);
+            rnn_case_run(c);
+            rnn_case_bound(c);
+            float *in[RNN_INPUTS];
+            for (int k = 0; k < RNN_INPUTS; k++)
+                in[k] = test_floats_of(c->in[k], c->n[k]);
+            float *y = test_floats(c->n[RNN_Y]);
+            float_lstm(&net, in, in[RNN_INITIAL], in[RNN_INITIAL + 1], y);
+            float *const got[] = {y, in[RNN_INITIAL], in[RNN_INITIAL + 1]};
+            compare_reset();
+            for (int k = 0; k < 3; k++)
+                cr_assert(compare_floats_each(rnn_output_name(RNN_Y + k), got[k], c->want[RNN_Y + k],
+                                              c->n[RNN_Y + k], c->bound[RNN_Y + k]),
+                          "shape %d: %s", i, compare_message());
+            cr_assert(compare_worst_ratio() < 0.5 && (i == 0 || compare_worst_ratio() > 0.01),
+                      "shape %d: the bound is not tight: error/bound is %g", i, compare_worst_ratio());
+            for (int k = 0; k < RNN_INPUTS; k++)
+                free(in[k]);
+            free(y);
+            rnn_case_destroy(c);
+        }
+}
+
+/*
+ * Mistakes, each a cell that differs from the right one in a single small term. They are compared with the
+ * right cell's results in double, so that nothing but the mistake counts.
+ */
+static const reference_cell *right;
+
+static void forward_right(const double *input, const double *recurrent, const double *previous, double *next)
+{
+    right->forward(input, recurrent, previous, next);
+}
+
+static void backward_right(const double *input, const double *recurrent, const double *previous,
+                           const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+{
+    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
+}
+
+/* The gradient of the first gate of one unit with the wrong sign, at steps where the state happens to be
+ * positive. */
+static void backward_sign(const double *input, const double *recurrent, const double *previous,
+                          const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+{
+    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
+    if (previous[0] > 0)
+        dinput[0] = -dinput[0];
+}
+
+/* The direct way back to the previous state is forgotten (LSTM: dc f; GRU: dh z). */
+static void backward_no_direct(const double *input, const double *recurrent, const double *previous,
+                               const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+{
+    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
+    dprevious[right->states - 1] *= 0.9999;
+}
+
+/* A derivative computed from a value with 12 good bits, as with a half-precision table. */
+static void backward_coarse(const double *input, const double *recurrent, const double *previous,
+                            const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+{
+    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
+    dinput[right->gates - 1] *= 1 + 0x1p-12;
+}
+
+static void forward_coarse(const double *input, const double *recurrent, const double *previous, double *next)
+{
+    right->forward(input, recurrent, previous, next);
+    next[right->states - 1] *= 1 + 0x1p-14;
+}
+
+/* A backward mistake changes at least one gradient, a forward mistake the outputs. */
+static const struct {
+    const char *what;
+    void (*forward)(const double *, const double *, const double *, double *);
+    void (*backward)(const double *, const double *, const double *, const double *, double *, double *,
+                     double *);
+    bool needs_direct;
+} mistakes[] = {
+    {"a sign in one gate's gradient", forward_right, backward_sign, false},
+    {"a direct path that is 0.9999 of itself", forward_right, backward_no_direct, true},
+    {"a gradient of 12 bits", forward_right, backward_coarse, false},
+    {"a state of 14 bits", forward_coarse, backward_right, false},
+};
+
+enum { MISTAKES = sizeof mistakes / sizeof mistakes[0] };
+
+static bool within_bounds(const rnn_case *c, const rnn_case *other)
+{
+    for (int i = 0; i < RNN_INPUTS; i++)
+        if (c->n[i] > 0 &&
+            !compare_doubles_each(rnn_output_name(i), other->want[i], c->want[i], c->n[i], c->bound[i]))
+            return false;
+    return true;
+}
+
+/* Whether the last state reaches its previous value beside the recurrent product. */
+static bool has_direct_path(const reference_cell *cell)
+{
+    const double zeros[REFERENCE_MAX_GATES] = {0}, ones[REFERENCE_MAX_STATES] = {1, 1};
+    double dinput[REFERENCE_MAX_GATES], drecurrent[REFERENCE_MAX_GATES], dprevious[REFERENCE_MAX_STATES];
+    cell->backward(zeros, zeros, ones, ones, dinput, drecurrent, dprevious);
+    return dprevious[cell->states - 1] != 0;
+}
+
+Test(reference_bounds, small_mistakes_fail)
+{
+    static const int lengths[] = {40, 7};
+    for (int cell = 0; reference_cell_at(cell) != NULL; cell++)
+        for (int i = 1; i < SHAPES; i++)
+            for (int m = 0; m < MISTAKES; m++) {
+                reference_rnn net = shapes[i];
+                net.cell = right = reference_cell_at(cell);
+                net.lengths = net.T == 40 ? lengths : NULL;
+                if (mistakes[m].needs_direct && !has_direct_path(right))
+                    continue;
+                rnn_case *c = rnn_case_create(&net, 11, 1e-5);
+                rnn_case_run(c);
+                rnn_case_bound(c);
+                cr_assert(within_bounds(c, c));
+
+                const reference_cell wrong = {
+                    "wrong",        right->gates, right->states, mistakes[m].forward, mistakes[m].backward,
+                    right->has_kink};
+                net.cell = &wrong;
+                rnn_case *other = rnn_case_create(&net, 11, 0);
+                for (int k = 0; k < RNN_INPUTS; k++)
+                    for (size_t e = 0; e < c->n[k]; e++)
+                        other->in[k][e] = c->in[k][e];
+                rnn_case_run(other);
+                cr_assert(!within_bounds(c, other), "%s, T=%d: %s passes", right->name, net.T,
+                          mistakes[m].what);
+                rnn_case_destroy(other);
+                rnn_case_destroy(c);
+            }
+}
+
+/* A float sum of k products within its bound, a sum without its last product not. */
+Test(reference_bounds, sums)
+{
+    test_random random = test_random_seed(1);
+    for (int k = 1; k <= 4096; k = k * 3 + 1) {
+        float *a = test_floats((size_t)k), *b = test_floats((size_t)k);
+        test_random_fill_float(&random, a, (size_t)k, -1, 1);
+        test_random_fill_float(&random, b, (size_t)k, -1, 1);
+        double exact = 0, magnitude = 0;
+        float sum = 0;
+        for (int i = 0; i < k; i++) {
+            exact += (double)a[i] * b[i];
+            magnitude += fabs((double)a[i] * b[i]);
+            sum += a[i] * b[i];
+        }
+        const double bound = test_gemm_bound(k, magnitude);
+        const double short_of_one = exact - (double)a[k - 1] * b[k - 1];
+        cr_assert(compare_floats("sum", &sum, &exact, 1, bound), "k=%d: %s", k, compare_message());
+        cr_assert(!compare_doubles("sum", &short_of_one, &exact, 1, bound), "k=%d: a missing product passes",
+                  k);
+        free(a);
+        free(b);
+    }
+}
+
+Test(reference_bounds, comparisons_reject_what_they_must)
+{
+    const float got[] = {1, NAN, 3}, fine[] = {1, 2, 3}, infinite[] = {INFINITY}, minus[] = {-0.0f},
+                zero[] = {0};
+    const double want[] = {1, 2, 3}, bounds[] = {0, 1e9, 0}, no_bound[] = {NAN, NAN, NAN},
+                 infinity[] = {INFINITY};
+    cr_assert(compare_floats("same", fine, want, 3, 0));
+    cr_assert(compare_floats("infinite", infinite, infinity, 1, 0));
+    cr_assert(!compare_floats("infinite", infinite, want, 1, 1e30));
+    cr_assert(!compare_floats("nan", got, want, 3, INFINITY));
+    cr_assert(!compare_floats_each("nan", got, want, 3, bounds));
+    cr_assert(strstr(compare_message(), "nan: 1 of 3 elements differ; first [1]: got") != NULL, "%s",
+              compare_message());
+    cr_assert(!compare_floats_each("bound", fine, want, 3, no_bound));
+    cr_assert(compare_bits("bits", fine, fine, 3) && compare_bits("bits", got, got, 3));
+    cr_assert(!compare_bits("bits", minus, zero, 1));
+    cr_assert(strstr(compare_message(), "bits[0]") != NULL);
+    cr_assert(compare_ints("ints", (int32_t[]){1, 2}, (int32_t[]){1, 2}, 2));
+    cr_assert(!compare_ints("ints", (int32_t[]){1, 2}, (int32_t[]){1, 3}, 2));
+}
