@@ -13,7 +13,7 @@ write_basic_package_version_file(clseq-config-version.cmake COMPATIBILITY SameMi
 install(FILES ${PROJECT_BINARY_DIR}/clseq-config.cmake ${PROJECT_BINARY_DIR}/clseq-config-version.cmake
         host/dependencies.cmake DESTINATION ${package_dir})
 
-# Absolute when the caller made them so, otherwise relative to the prefix.
+# The pkg-config file finds its folders from its own, so that the prefix can be moved or chosen at install time.
 foreach(dir libdir includedir)
     string(TOUPPER CMAKE_INSTALL_${dir} variable)
     if(IS_ABSOLUTE "${${variable}}")
@@ -22,5 +22,11 @@ foreach(dir libdir includedir)
         set(pc_${dir} "\${prefix}/${${variable}}")
     endif()
 endforeach()
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    set(pc_prefix "${CMAKE_INSTALL_PREFIX}")
+else()
+    file(RELATIVE_PATH up "/x/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/x")
+    set(pc_prefix "\${pcfiledir}/${up}")
+endif()
 configure_file(host/clseq.pc.in clseq.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/clseq.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -3,7 +3,7 @@
  *
  *     clseq_context *ctx = NULL;
  *     clseq_tensor x = {0}, y = {0}, packed = {0}, reserve = {0}, workspace = {0};
- *     clseq_rnn_weights weights[2] = {{{0}}};
+ *     clseq_rnn_weights weights[2] = {0};
  *     clseq_rnn_plan *plan = NULL;
  *     clseq_rnn_shape shape = {.T = 50, .B = 32, .mode = CLSEQ_TRAINING};
  *     clseq_rnn_sizes sizes;
