@@ -8,7 +8,6 @@
 typedef struct clseq__pool clseq__pool;
 typedef struct clseq__programs clseq__programs;
 typedef struct clseq__profile clseq__profile;
-typedef struct clseq__graphs clseq__graphs;
 
 struct clseq_context {
     clseq_device_info device;
@@ -25,6 +24,9 @@ struct clseq_context {
     /* A slot for the training level: graph memory that is kept between steps, released with the context. */
     void *graphs;
     void (*release_graphs)(void *graphs);
+    /* A slot for linalg, called before the OpenCL context is released: CLBlast forgets what it keeps for it.
+     */
+    void (*release_gemm)(clseq_context *ctx);
 };
 
 #endif

@@ -3,6 +3,7 @@
 #define CLSEQ_CORE_ERROR_H
 
 #include <clseq/status.h>
+#include <stdbool.h>
 
 #if defined(__GNUC__)
 #define CLSEQ__PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
@@ -14,6 +15,10 @@
  * ..."); */
 clseq_status clseq__error(clseq_status status, const char *format, ...) CLSEQ__PRINTF(2, 3);
 
+/* The status that stands for an OpenCL error code: a special one for lack of memory, device or compiler,
+ * CLSEQ_OPENCL_ERROR for most, CLSEQ_OK for CL_SUCCESS. */
+clseq_status clseq__cl_status(int code);
+
 /* As clseq__error, from an OpenCL error code: the sentence names the code and the text of the call. */
 clseq_status clseq__cl_error(int code, const char *call);
 
@@ -21,6 +26,12 @@ clseq_status clseq__cl_error(int code, const char *call);
 const char *clseq__cl_error_name(int code);
 
 void clseq__log(clseq_log_level level, const char *format, ...) CLSEQ__PRINTF(2, 3);
+
+/* Whether a line of this level goes anywhere, for callers whose line is costly to make. */
+bool clseq__log_shows(clseq_log_level level);
+
+/* A text of several lines, each as a line of the log. */
+void clseq__log_text(clseq_log_level level, const char *text);
 
 /*
  * In a function with a local `clseq_status status = CLSEQ_OK;` and one `done:` label that releases and

@@ -1,11 +1,12 @@
 /*
  * The one way to run a kernel. Arguments are a compound literal list in the kernel's order:
  *
- *     CLSEQ__TRY(clseq__launch(ctx, kernel, CLSEQ__GRID1(groups, 1),
- *                              CLSEQ__ARGS(CLSEQ__I(T), CLSEQ__L(stride), CLSEQ__F(alpha),
- * CLSEQ__M(x.buffer))));
+ *     CLSEQ__TRY(clseq__launch(
+ *         ctx, kernel, CLSEQ__GRID1(groups, 1),
+ *         CLSEQ__ARGS(CLSEQ__I(T), CLSEQ__L(stride), CLSEQ__F(alpha), CLSEQ__M(x.buffer))));
  *
  * The number and sizes of the arguments are checked against the kernel; a NULL buffer is passed on as NULL.
+ * A grid without groups is nothing to do.
  */
 #ifndef CLSEQ_CORE_LAUNCH_H
 #define CLSEQ_CORE_LAUNCH_H
@@ -90,8 +91,8 @@ clseq_status clseq__launch(clseq_context *ctx, clseq__kernel *kernel, clseq__gri
                            const clseq__arg *args, size_t count);
 
 /*
- * A grid for `n` independent elements: work-groups of a size that suits the device, few and long-running on a
- * CPU. Kernels loop from get_global_id(0) by get_global_size(0).
+ * A grid for `n` independent elements, whose kernel is a FOR_EACH of cl/core/grid.clh: on a CPU a few groups
+ * of one work-item that each walk an unbroken run of elements, on a GPU many groups of 256.
  */
 clseq__grid clseq__grid_for(const clseq_context *ctx, int64_t n);
 

@@ -14,4 +14,12 @@ clseq_status clseq__pool_get(clseq_context *ctx, size_t bytes, const char *what,
 /* Gives it back. NULL is allowed. */
 void clseq__pool_put(clseq_context *ctx, cl_mem buffer);
 
+/* Buffers whose canary was found overwritten when they were given back (CLSEQ_POOL_CANARY=1). */
+uint64_t clseq__pool_violations(const clseq_context *ctx);
+
+/* The pool of a new context, and its end. The destroy function takes NULL; buffers that are still in use are
+ * released and named in the log. */
+clseq_status clseq__pool_create(clseq__pool **out);
+void clseq__pool_destroy(clseq__pool *pool);
+
 #endif

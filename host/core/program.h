@@ -3,8 +3,13 @@
  * context, kept there, and kept on disk (cache.h). This is the only place that builds programs, and device
  * quirks live here.
  *
- * `#include "path.clh"` lines in kernels are resolved against the embedded sources (or CLSEQ_KERNEL_DIR), by
- * path relative to cl/, each file at most once a program.
+ * `#include "path.clh"` lines in kernels are resolved as text before the compiler sees them, against the
+ * embedded sources (or CLSEQ_KERNEL_DIR), by path relative to cl/, each file at most once a program whatever
+ * #if stands around it. `$NAME` in such a path is the value of the option -DNAME=value: with -DCELL=lstm,
+ * `#include "rnn/cells/$CELL.clh"` reads rnn/cells/lstm.clh.
+ *
+ * Every program is built with -cl-std=CL1.2 and, for the context's device, -DVW=floats a vector,
+ * -DCPU=0 or 1 (CPU-shaped kernels) and -DREGISTERS=vector registers.
  */
 #ifndef CLSEQ_CORE_PROGRAM_H
 #define CLSEQ_CORE_PROGRAM_H
@@ -21,14 +26,24 @@ typedef struct clseq__source {
 extern const clseq__source clseq__sources[];
 extern const size_t clseq__source_count;
 
-typedef struct clseq__kernel clseq__kernel;
+typedef struct clseq__kernel {
+    cl_kernel cl;
+    char *name;
+    cl_uint argument_count;
+    struct clseq__program *program;
+} clseq__kernel;
 
 /*
- * The kernel `name` of the file `file` built with `options` ("-DCELL=lstm -DGATES=4", NULL for none; -cl-std
- * and the vector width macros VW and CPU are added here). The handle stays valid until the context is
- * destroyed; looking it up again is a table lookup, but plans keep it.
+ * The kernel `name` of the file `file` built with `options` ("-DCELL=lstm -DGATES=4", NULL for none). The
+ * handle stays valid until the context is destroyed; looking it up again is a table lookup, but plans keep
+ * it.
  */
 clseq_status clseq__kernel_get(clseq_context *ctx, const char *file, const char *options, const char *name,
                                clseq__kernel **out);
+
+/* The list of programs of a new context, and its end. NULL is allowed. */
+clseq_status clseq__programs_create(const clseq_context *ctx, const clseq_context_desc *desc,
+                                    clseq__programs **out);
+void clseq__programs_destroy(clseq__programs *programs);
 
 #endif

@@ -18,17 +18,18 @@
  * used from different threads at once. Everything made from a context must be destroyed before it.
  *
  * Environment variables, read when a context is made:
+ *
  *     CLSEQ_DEVICE        the device, when no selector is given (see device.h)
  *     CLSEQ_CACHE_DIR     folder of compiled programs; default $XDG_CACHE_HOME/clseq or ~/.cache/clseq
  *     CLSEQ_CACHE         "off" compiles every time
- *     CLSEQ_CACHE_MB      size bound of that folder in MB, default 256; the entries used least recently go
- *                         first
- *     CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/) instead of the
- *                         library
+ *     CLSEQ_CACHE_MB      bound of that folder in MB, default 256; the entries unused for longest go first
+ *     CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/), not the library
  *     CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile)
- *     CLSEQ_VECTOR_WIDTH  4, 8 or 16: floats a vector in CPU kernels, instead of the device's native width
+ *     CLSEQ_VECTOR_WIDTH  4, 8 or 16: floats a vector in CPU kernels, instead of the device's own width
  *     CLSEQ_GEMM          native or clblast (see gemm.h)
  *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h)
+ *     CLSEQ_POOL_POISON   "1" fills every buffer that is handed out with NaN, to find reads before writes
+ *     CLSEQ_POOL_CANARY   "1" watches the bytes behind every buffer, to find writes beyond its end
  */
 #ifndef CLSEQ_CONTEXT_H
 #define CLSEQ_CONTEXT_H

@@ -1,11 +1,12 @@
 /*
  * Choosing an OpenCL device.
  *
- * A selector is the string "platform:device". Either part may be empty, the start of the list's index, or a
- * part of the name in any case: "pocl:" or ":0" or "nvidia:h200" or "1:0". Without a colon the string is
- * matched against the platform and against the device. NULL or "" mean the environment variable CLSEQ_DEVICE,
- * and when that is not set the best device there is: a GPU before an accelerator before a CPU, the first of
- * its kind.
+ * A selector is the string "platform:device". Either part may be empty, an index, or a part of the name in
+ * any case: "pocl:" or ":0" or "nvidia:h200" or "1:0". A platform is known by its name and its version text.
+ * Without a colon the string is matched against the platform and against the device, and a number is a
+ * position in the list of all devices. NULL or "" mean the environment variable CLSEQ_DEVICE. Where several
+ * devices match, or nothing is said at all, it is the best of them: a GPU before an accelerator before a CPU,
+ * the first of its kind.
  *
  *     clseq_device_info devices[16];
  *     size_t count = 0;
@@ -35,7 +36,7 @@ typedef struct clseq_device_info {
     cl_platform_id platform;
     cl_device_id device;
     int platform_index; /* position among the platforms, as a selector counts them */
-    int device_index;   /* position among the platform's devices */
+    int device_index;   /* position among the platform's devices; -1 for a part of a device */
     cl_device_type type;
     char platform_name[128];
     char platform_version[128];

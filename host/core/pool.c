@@ -1,0 +1,288 @@
+/*
+ * Sizes are rounded up to classes, eight to a power of two, so that at most an eighth of a buffer is unused
+ * and equal needs meet equal buffers. A request takes the smallest waiting buffer that is large enough but no
+ * more than a quarter larger than its class. Whoever repeats the same requests finds a buffer for each.
+ */
+#include "core/pool.h"
+
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLASS_STEP_MIN 256
+#define CANARY_SIZE 256
+#define CANARY_BYTE 0xC5
+#define POISON_BYTE 0xFF
+
+typedef struct entry {
+    cl_mem buffer; /* NULL: an empty place of the table */
+    size_t size;
+    size_t asked;
+} entry;
+
+struct clseq__pool {
+    entry *waiting; /* by size, ascending */
+    size_t waiting_count;
+    size_t waiting_capacity;
+    entry *used; /* hash table with open addressing, at most half full */
+    size_t used_count;
+    size_t used_capacity; /* a power of two */
+    bool poison;
+    bool canary;
+    uint64_t violations;
+};
+
+static bool is_on(const char *variable)
+{
+    const char *text = getenv(variable);
+    return text != NULL && strcmp(text, "1") == 0;
+}
+
+clseq_status clseq__pool_create(clseq__pool **out)
+{
+    clseq__pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the pool");
+    pool->poison = is_on("CLSEQ_POOL_POISON");
+    pool->canary = is_on("CLSEQ_POOL_CANARY");
+    *out = pool;
+    return CLSEQ_OK;
+}
+
+void clseq__pool_destroy(clseq__pool *pool)
+{
+    if (pool == NULL)
+        return;
+    for (size_t i = 0; i < pool->waiting_count; i++)
+        clReleaseMemObject(pool->waiting[i].buffer);
+    for (size_t i = 0; i < pool->used_capacity; i++)
+        if (pool->used[i].buffer != NULL) {
+            clseq__log(CLSEQ_LOG_WARN, "context destroy: a buffer of %zu bytes was never given back",
+                       pool->used[i].asked);
+            clReleaseMemObject(pool->used[i].buffer);
+        }
+    free(pool->waiting);
+    free(pool->used);
+    free(pool);
+}
+
+uint64_t clseq__pool_violations(const clseq_context *ctx)
+{
+    return ctx->pool->violations;
+}
+
+/* The class of a size; 0 when it cannot be represented. */
+static size_t class_of(size_t bytes)
+{
+    size_t step = CLASS_STEP_MIN;
+    while (bytes / 16 >= step)
+        step *= 2;
+    size_t size = (bytes + step - 1) / step * step;
+    return size >= bytes ? size : 0;
+}
+
+static size_t hash_of(const clseq__pool *pool, cl_mem buffer)
+{
+    return (size_t)(((uint64_t)(uintptr_t)buffer * 0x9E3779B97F4A7C15u) >> 20) & (pool->used_capacity - 1);
+}
+
+static void used_insert(clseq__pool *pool, entry e)
+{
+    size_t at = hash_of(pool, e.buffer);
+    while (pool->used[at].buffer != NULL)
+        at = (at + 1) & (pool->used_capacity - 1);
+    pool->used[at] = e;
+    pool->used_count++;
+}
+
+/* Makes room for one more entry in both lists, so that neither taking nor giving back can fail later. */
+static clseq_status reserve(clseq__pool *pool)
+{
+    if (2 * (pool->used_count + 1) > pool->used_capacity) {
+        size_t old_capacity = pool->used_capacity;
+        entry *old = pool->used;
+        entry *used = calloc(old_capacity > 0 ? 2 * old_capacity : 64, sizeof *used);
+        if (used == NULL)
+            return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for the list of buffers");
+        pool->used = used;
+        pool->used_capacity = old_capacity > 0 ? 2 * old_capacity : 64;
+        pool->used_count = 0;
+        for (size_t i = 0; i < old_capacity; i++)
+            if (old[i].buffer != NULL)
+                used_insert(pool, old[i]);
+        free(old);
+    }
+    if (pool->waiting_count + pool->used_count + 1 > pool->waiting_capacity) {
+        size_t capacity = pool->waiting_capacity > 0 ? 2 * pool->waiting_capacity : 64;
+        entry *waiting = realloc(pool->waiting, capacity * sizeof *waiting);
+        if (waiting == NULL)
+            return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for the list of buffers");
+        pool->waiting = waiting;
+        pool->waiting_capacity = capacity;
+    }
+    return CLSEQ_OK;
+}
+
+/* The place of the first waiting buffer of at least `size` bytes. */
+static size_t waiting_find(const clseq__pool *pool, size_t size)
+{
+    size_t low = 0, high = pool->waiting_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (pool->waiting[middle].size < size)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool waiting_take(clseq__pool *pool, size_t size, entry *out)
+{
+    size_t at = waiting_find(pool, size);
+    if (at == pool->waiting_count || pool->waiting[at].size - size > size / 4)
+        return false;
+    *out = pool->waiting[at];
+    pool->waiting_count--;
+    memmove(&pool->waiting[at], &pool->waiting[at + 1], (pool->waiting_count - at) * sizeof(entry));
+    return true;
+}
+
+static void waiting_insert(clseq__pool *pool, entry e)
+{
+    size_t at = waiting_find(pool, e.size);
+    memmove(&pool->waiting[at + 1], &pool->waiting[at], (pool->waiting_count - at) * sizeof(entry));
+    pool->waiting[at] = e;
+    pool->waiting_count++;
+}
+
+clseq_status clseq_context_trim(clseq_context *ctx)
+{
+    if (ctx == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context trim: ctx is NULL");
+    clseq__pool *pool = ctx->pool;
+    /* The buffers' last uses may still be queued; waiting makes their memory free when this returns. */
+    CLSEQ__RETURN_IF(clseq_context_finish(ctx));
+    for (size_t i = 0; i < pool->waiting_count; i++) {
+        ctx->stats.bytes_held -= pool->waiting[i].size;
+        clReleaseMemObject(pool->waiting[i].buffer);
+    }
+    pool->waiting_count = 0;
+    return CLSEQ_OK;
+}
+
+/* A new buffer of the device; when it has no memory left, once more without the buffers that wait. */
+static clseq_status allocate(clseq_context *ctx, size_t size, const char *what, cl_mem *out)
+{
+    int code = 0;
+    cl_mem buffer = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, size, NULL, &code);
+    if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES) {
+        CLSEQ__RETURN_IF(clseq_context_trim(ctx));
+        buffer = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, size, NULL, &code);
+    }
+    if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES)
+        return clseq__error(CLSEQ_OUT_OF_DEVICE_MEMORY,
+                            "%s: %s has no memory for %zu bytes more; %llu of its %llu are held by this "
+                            "context",
+                            what, ctx->device.name, size, (unsigned long long)ctx->stats.bytes_held,
+                            (unsigned long long)ctx->device.global_memory);
+    if (code != CL_SUCCESS)
+        return clseq__error(clseq__cl_status(code), "%s: clCreateBuffer of %zu bytes gave %s", what, size,
+                            clseq__cl_error_name(code));
+    ctx->stats.allocations++;
+    ctx->stats.bytes_held += size;
+    *out = buffer;
+    return CLSEQ_OK;
+}
+
+static clseq_status fill(clseq_context *ctx, cl_mem buffer, uint8_t byte, size_t offset, size_t bytes,
+                         const char *what)
+{
+    int code = clEnqueueFillBuffer(ctx->queue, buffer, &byte, 1, offset, bytes, 0, NULL, NULL);
+    return code == CL_SUCCESS ? CLSEQ_OK
+                              : clseq__error(clseq__cl_status(code), "%s: fill of %zu bytes gave %s", what,
+                                             bytes, clseq__cl_error_name(code));
+}
+
+clseq_status clseq__pool_get(clseq_context *ctx, size_t bytes, const char *what, cl_mem *out)
+{
+    clseq__pool *pool = ctx->pool;
+    size_t canary = pool->canary ? CANARY_SIZE : 0;
+    entry e = {.asked = bytes};
+    if (bytes == 0)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: a buffer of 0 bytes", what);
+    if (bytes > ctx->device.max_allocation)
+        return clseq__error(CLSEQ_OUT_OF_DEVICE_MEMORY, "%s: %zu bytes, %s allows buffers of up to %llu",
+                            what, bytes, ctx->device.name, (unsigned long long)ctx->device.max_allocation);
+    CLSEQ__RETURN_IF(reserve(pool));
+    e.size = class_of(bytes + canary);
+    /* Just below the device's limit there is no room for rounding. */
+    if (e.size == 0 || e.size > ctx->device.max_allocation)
+        e.size = bytes + canary;
+    if (!waiting_take(pool, e.size, &e))
+        CLSEQ__RETURN_IF(allocate(ctx, e.size, what, &e.buffer));
+    e.asked = bytes;
+    used_insert(pool, e);
+    ctx->stats.bytes_in_use += e.size;
+    if (ctx->stats.bytes_in_use > ctx->stats.peak_in_use)
+        ctx->stats.peak_in_use = ctx->stats.bytes_in_use;
+    clseq_status status = CLSEQ_OK;
+    if (pool->poison)
+        CLSEQ__TRY(fill(ctx, e.buffer, POISON_BYTE, 0, bytes, what));
+    if (pool->canary)
+        CLSEQ__TRY(fill(ctx, e.buffer, CANARY_BYTE, bytes, e.size - bytes, what));
+    *out = e.buffer;
+    return CLSEQ_OK;
+done:
+    clseq__pool_put(ctx, e.buffer);
+    return status;
+}
+
+/* Waits for the queue and looks whether anybody wrote behind the buffer's end. */
+static void check_canary(clseq_context *ctx, const entry *e)
+{
+    uint8_t bytes[CANARY_SIZE];
+    int code =
+        clEnqueueReadBuffer(ctx->queue, e->buffer, CL_TRUE, e->asked, sizeof bytes, bytes, 0, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        clseq__log(CLSEQ_LOG_ERROR, "pool: the canary of a buffer cannot be read: %s",
+                   clseq__cl_error_name(code));
+        return;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        if (bytes[i] != CANARY_BYTE) {
+            ctx->pool->violations++;
+            clseq__log(CLSEQ_LOG_ERROR, "pool: byte %zu of a buffer of %zu bytes was written", e->asked + i,
+                       e->asked);
+            return;
+        }
+}
+
+void clseq__pool_put(clseq_context *ctx, cl_mem buffer)
+{
+    if (buffer == NULL)
+        return;
+    clseq__pool *pool = ctx->pool;
+    size_t mask = pool->used_capacity - 1;
+    size_t at = pool->used_capacity > 0 ? hash_of(pool, buffer) : 0;
+    while (pool->used_capacity > 0 && pool->used[at].buffer != NULL && pool->used[at].buffer != buffer)
+        at = (at + 1) & mask;
+    if (pool->used_capacity == 0 || pool->used[at].buffer == NULL) {
+        clseq__log(CLSEQ_LOG_ERROR, "pool: a buffer is given back that is not in use");
+        return;
+    }
+    entry e = pool->used[at];
+    /* Entries behind the hole that could stand in it move up, so that searches never stop early. */
+    for (size_t next = (at + 1) & mask; pool->used[next].buffer != NULL; next = (next + 1) & mask)
+        if (((next - hash_of(pool, pool->used[next].buffer)) & mask) >= ((next - at) & mask)) {
+            pool->used[at] = pool->used[next];
+            at = next;
+        }
+    pool->used[at].buffer = NULL;
+    pool->used_count--;
+    ctx->stats.bytes_in_use -= e.size;
+    if (pool->canary)
+        check_canary(ctx, &e);
+    waiting_insert(pool, e);
+}

@@ -1,0 +1,236 @@
+#include "core/program.h"
+
+#include "core/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct clseq__program {
+    struct clseq__program *next;
+    char *file;
+    char *options; /* as the caller gave them */
+    cl_program cl;
+    clseq__kernel *kernels;
+    cl_uint kernel_count;
+} clseq__program;
+
+struct clseq__programs {
+    clseq__program *first; /* the one used last stands first */
+    char *kernel_dir;      /* CLSEQ_KERNEL_DIR, or NULL */
+};
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static char *copy_string(const char *text)
+{
+    char *copy = malloc(strlen(text) + 1);
+    return copy != NULL ? strcpy(copy, text) : NULL;
+}
+
+static void program_destroy(clseq__program *program)
+{
+    if (program == NULL)
+        return;
+    for (cl_uint i = 0; i < program->kernel_count; i++) {
+        if (program->kernels[i].cl != NULL)
+            clReleaseKernel(program->kernels[i].cl);
+        free(program->kernels[i].name);
+    }
+    free(program->kernels);
+    if (program->cl != NULL)
+        clReleaseProgram(program->cl);
+    free(program->file);
+    free(program->options);
+    free(program);
+}
+
+clseq_status clseq__programs_create(const clseq_context *ctx, const clseq_context_desc *desc,
+                                    clseq__programs **out)
+{
+    (void)ctx;
+    (void)desc;
+    clseq__programs *programs = calloc(1, sizeof *programs);
+    const char *kernel_dir = getenv("CLSEQ_KERNEL_DIR");
+    if (programs != NULL && kernel_dir != NULL && kernel_dir[0] != '\0')
+        programs->kernel_dir = copy_string(kernel_dir);
+    if (programs == NULL || (kernel_dir != NULL && kernel_dir[0] != '\0' && programs->kernel_dir == NULL)) {
+        free(programs);
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the list of programs");
+    }
+    *out = programs;
+    return CLSEQ_OK;
+}
+
+void clseq__programs_destroy(clseq__programs *programs)
+{
+    if (programs == NULL)
+        return;
+    while (programs->first != NULL) {
+        clseq__program *program = programs->first;
+        programs->first = program->next;
+        program_destroy(program);
+    }
+    free(programs->kernel_dir);
+    free(programs);
+}
+
+/* The compiler's messages, or NULL when there are none. The caller frees them. */
+static char *build_log(cl_program program, cl_device_id device)
+{
+    size_t size = 0;
+    if (clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS ||
+        size <= 1)
+        return NULL;
+    char *text = calloc(size + 1, 1);
+    if (text != NULL &&
+        clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, size, text, NULL) != CL_SUCCESS) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* The log gets all that the compiler said, the sentence its beginning. */
+static clseq_status build_failed(const clseq_context *ctx, const clseq__program *program, const char *options,
+                                 int code)
+{
+    enum { SHOWN = 1500 };
+    char *text = build_log(program->cl, ctx->device.device);
+    clseq__log(CLSEQ_LOG_ERROR, "%s does not compile with %s; the compiler says:", program->file, options);
+    clseq__log_text(CLSEQ_LOG_ERROR, text != NULL ? text : "(nothing)");
+    clseq_status status = clseq__cl_status(code);
+    if (status == CLSEQ_OPENCL_ERROR)
+        status = CLSEQ_BUILD_FAILED;
+    status = clseq__error(status, "%s does not compile for %s with %s (%s): %.*s%s", program->file,
+                          ctx->device.name, options, clseq__cl_error_name(code), SHOWN,
+                          text != NULL ? text : "the compiler says nothing",
+                          text != NULL && strlen(text) > SHOWN ? " ..." : "");
+    free(text);
+    return status;
+}
+
+/* Compiles program->cl from source. */
+static clseq_status compile(clseq_context *ctx, clseq__program *program, const clseq__text *source,
+                            const char *options)
+{
+    clseq_status status = CLSEQ_OK;
+    int code = 0;
+    clseq__log(CLSEQ_LOG_INFO, "Compiling %s for %s", program->file, ctx->device.name);
+    clseq__log(CLSEQ_LOG_DEBUG, "options of %s: %s", program->file, options);
+    program->cl = clCreateProgramWithSource(ctx->cl, 1, (const char *[]){source->data}, &source->size, &code);
+    if (code != CL_SUCCESS)
+        CLSEQ__FAIL(clseq__cl_status(code), "%s: clCreateProgramWithSource gave %s", program->file,
+                    clseq__cl_error_name(code));
+    code = clBuildProgram(program->cl, 1, &ctx->device.device, options, NULL, NULL);
+    if (code != CL_SUCCESS)
+        CLSEQ__TRY(build_failed(ctx, program, options, code));
+    if (clseq__log_shows(CLSEQ_LOG_DEBUG)) {
+        char *text = build_log(program->cl, ctx->device.device);
+        if (text != NULL)
+            clseq__log_text(CLSEQ_LOG_DEBUG, text);
+        free(text);
+    }
+    ctx->stats.programs_built++;
+done:
+    return status;
+}
+
+/* Makes all kernels of a built program and notes what launches check. */
+static clseq_status create_kernels(clseq__program *program)
+{
+    clseq_status status = CLSEQ_OK;
+    cl_kernel *handles = NULL;
+    cl_uint count = 0;
+    CLSEQ__TRY_CL(clCreateKernelsInProgram(program->cl, 0, NULL, &count));
+    handles = calloc(count > 0 ? count : 1, sizeof *handles);
+    program->kernels = calloc(count > 0 ? count : 1, sizeof *program->kernels);
+    if (handles == NULL || program->kernels == NULL)
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "%s: no memory for its %u kernels", program->file,
+                    (unsigned)count);
+    CLSEQ__TRY_CL(clCreateKernelsInProgram(program->cl, count, handles, NULL));
+    program->kernel_count = count;
+    for (cl_uint i = 0; i < count; i++) {
+        program->kernels[i].cl = handles[i];
+        program->kernels[i].program = program;
+    }
+    for (cl_uint i = 0; i < count; i++) {
+        clseq__kernel *kernel = &program->kernels[i];
+        size_t size = 0;
+        CLSEQ__TRY_CL(clGetKernelInfo(kernel->cl, CL_KERNEL_FUNCTION_NAME, 0, NULL, &size));
+        kernel->name = calloc(size + 1, 1);
+        if (kernel->name == NULL)
+            CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "%s: no memory for its kernels' names", program->file);
+        CLSEQ__TRY_CL(clGetKernelInfo(kernel->cl, CL_KERNEL_FUNCTION_NAME, size, kernel->name, NULL));
+        CLSEQ__TRY_CL(clGetKernelInfo(kernel->cl, CL_KERNEL_NUM_ARGS, sizeof kernel->argument_count,
+                                      &kernel->argument_count, NULL));
+    }
+done:
+    free(handles);
+    return status;
+}
+
+/* Reads, compiles and lists a program. */
+static clseq_status program_create(clseq_context *ctx, const char *file, const char *options,
+                                   clseq__program **out)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq__text source = {0}, all_options = {0};
+    double start = seconds_now();
+    clseq__program *program = calloc(1, sizeof *program);
+    if (program == NULL || (program->file = copy_string(file)) == NULL ||
+        (program->options = copy_string(options)) == NULL)
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "%s: no memory for the program", file);
+    CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, file, options, &source));
+    CLSEQ__TRY(clseq__text_print(&all_options, "-cl-std=CL1.2 -DVW=%d -DCPU=%d -DREGISTERS=%d%s%s",
+                                 ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers,
+                                 options[0] != '\0' ? " " : "", options));
+    CLSEQ__TRY(compile(ctx, program, &source, all_options.data));
+    CLSEQ__TRY(create_kernels(program));
+    program->next = ctx->programs->first;
+    ctx->programs->first = program;
+    *out = program;
+    program = NULL;
+done:
+    ctx->stats.build_seconds += seconds_now() - start;
+    program_destroy(program);
+    free(source.data);
+    free(all_options.data);
+    return status;
+}
+
+/* The program if the context has it; it moves to the front of the list. */
+static clseq__program *program_find(clseq__programs *programs, const char *file, const char *options)
+{
+    for (clseq__program **at = &programs->first; *at != NULL; at = &(*at)->next) {
+        clseq__program *program = *at;
+        if (strcmp(program->file, file) == 0 && strcmp(program->options, options) == 0) {
+            *at = program->next;
+            program->next = programs->first;
+            programs->first = program;
+            return program;
+        }
+    }
+    return NULL;
+}
+
+clseq_status clseq__kernel_get(clseq_context *ctx, const char *file, const char *options, const char *name,
+                               clseq__kernel **out)
+{
+    options = options != NULL ? options : "";
+    clseq__program *program = program_find(ctx->programs, file, options);
+    if (program == NULL)
+        CLSEQ__RETURN_IF(program_create(ctx, file, options, &program));
+    for (cl_uint i = 0; i < program->kernel_count; i++)
+        if (strcmp(program->kernels[i].name, name) == 0) {
+            *out = &program->kernels[i];
+            return CLSEQ_OK;
+        }
+    return clseq__error(CLSEQ_NOT_FOUND, "%s has no kernel %s with options \"%s\"", file, name, options);
+}

@@ -1,0 +1,394 @@
+#include "core/tensor.h"
+
+#include "core/error.h"
+#include "core/launch.h"
+#include "core/pool.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {[CLSEQ_F32] = {"f32", 4}, [CLSEQ_I32] = {"i32", 4}};
+
+static bool is_dtype(clseq_dtype dtype)
+{
+    return (unsigned)dtype < sizeof dtypes / sizeof dtypes[0];
+}
+
+size_t clseq_dtype_size(clseq_dtype dtype)
+{
+    return is_dtype(dtype) ? dtypes[dtype].size : 0;
+}
+
+const char *clseq_dtype_name(clseq_dtype dtype)
+{
+    return is_dtype(dtype) ? dtypes[dtype].name : "unknown";
+}
+
+clseq_tensor clseq_tensor_view(cl_mem buffer, int64_t offset, clseq_dtype dtype, int ndim,
+                               const int64_t *dims)
+{
+    clseq_tensor tensor = {.buffer = buffer, .offset = offset, .dtype = dtype, .ndim = ndim};
+    int64_t stride = 1;
+    for (int i = ndim - 1; i >= 0; i--) {
+        if (i >= CLSEQ_MAX_DIMS)
+            continue;
+        tensor.dims[i] = dims[i];
+        tensor.strides[i] = stride;
+        /* As unsigned, so that absurd sizes wrap instead of being undefined; checks find them. */
+        stride = (int64_t)((uint64_t)stride * (uint64_t)dims[i]);
+    }
+    return tensor;
+}
+
+clseq_tensor clseq_tensor_slice(const clseq_tensor *tensor, int dim, int64_t start, int64_t length)
+{
+    clseq_tensor slice = *tensor;
+    slice.offset += start * tensor->strides[dim];
+    slice.dims[dim] = length;
+    return slice;
+}
+
+clseq_tensor clseq_tensor_transpose(const clseq_tensor *tensor, int dim0, int dim1)
+{
+    clseq_tensor view = *tensor;
+    view.dims[dim0] = tensor->dims[dim1];
+    view.dims[dim1] = tensor->dims[dim0];
+    view.strides[dim0] = tensor->strides[dim1];
+    view.strides[dim1] = tensor->strides[dim0];
+    return view;
+}
+
+int64_t clseq_tensor_elements(const clseq_tensor *tensor)
+{
+    int64_t count = 1;
+    for (int i = 0; i < tensor->ndim; i++)
+        count *= tensor->dims[i];
+    return count;
+}
+
+bool clseq_tensor_is_contiguous(const clseq_tensor *tensor)
+{
+    int64_t stride = 1;
+    for (int i = tensor->ndim - 1; i >= 0; i--) {
+        if (tensor->dims[i] > 1 && tensor->strides[i] != stride)
+            return false;
+        stride *= tensor->dims[i];
+    }
+    return true;
+}
+
+char *clseq__dims_text(char text[CLSEQ__DIMS_TEXT], int ndim, const int64_t *dims)
+{
+    size_t used = 1;
+    text[0] = '[';
+    for (int i = 0; i < ndim && i < CLSEQ_MAX_DIMS; i++) {
+        int size = dims[i] < 0 ? snprintf(text + used, CLSEQ__DIMS_TEXT - used, "%s?", i > 0 ? "," : "")
+                               : snprintf(text + used, CLSEQ__DIMS_TEXT - used, "%s%lld", i > 0 ? "," : "",
+                                          (long long)dims[i]);
+        used += (size_t)size;
+    }
+    text[used] = ']';
+    text[used + 1] = '\0';
+    return text;
+}
+
+/* The product of two counts that are not negative, or false when it exceeds 63 bits. */
+static bool multiply(int64_t a, int64_t b, int64_t *out)
+{
+    if (a != 0 && b > INT64_MAX / a)
+        return false;
+    *out = a * b;
+    return true;
+}
+
+static bool add(int64_t a, int64_t b, int64_t *out)
+{
+    if (b > INT64_MAX - a)
+        return false;
+    *out = a + b;
+    return true;
+}
+
+/* The number of elements from the buffer's start to behind the view's last one; false when it exceeds 63
+ * bits. Dims are at least 1, strides and the offset not negative. */
+static bool reach_of(const clseq_tensor *tensor, int64_t *out)
+{
+    int64_t reach = 1;
+    if (!add(reach, tensor->offset, &reach))
+        return false;
+    for (int i = 0; i < tensor->ndim; i++) {
+        int64_t extent = 0;
+        if (!multiply(tensor->dims[i] - 1, tensor->strides[i], &extent) || !add(reach, extent, &reach))
+            return false;
+    }
+    *out = reach;
+    return true;
+}
+
+static clseq_status check_bounds(const char *what, const clseq_tensor *tensor)
+{
+    char dims[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
+    clseq__dims_text(dims, tensor->ndim, tensor->dims);
+    clseq__dims_text(strides, tensor->ndim, tensor->strides);
+    if (tensor->offset < 0)
+        return clseq__error(CLSEQ_OUT_OF_BOUNDS, "%s starts at offset %lld, expected at least 0", what,
+                            (long long)tensor->offset);
+    size_t size = 0;
+    int code = clGetMemObjectInfo(tensor->buffer, CL_MEM_SIZE, sizeof size, &size, NULL);
+    if (code != CL_SUCCESS)
+        return clseq__error(clseq__cl_status(code), "%s: its buffer is none (%s)", what,
+                            clseq__cl_error_name(code));
+    int64_t reach = 0, bytes = 0;
+    if (!reach_of(tensor, &reach) || !multiply(reach, (int64_t)clseq_dtype_size(tensor->dtype), &bytes))
+        return clseq__error(CLSEQ_OUT_OF_BOUNDS,
+                            "%s has shape %s, strides %s and offset %lld: its size exceeds 63 bits", what,
+                            dims, strides, (long long)tensor->offset);
+    if ((uint64_t)bytes > size)
+        return clseq__error(
+            CLSEQ_OUT_OF_BOUNDS,
+            "%s has shape %s, strides %s and offset %lld: it reaches to byte %lld of a buffer "
+            "of %zu",
+            what, dims, strides, (long long)tensor->offset, (long long)bytes, size);
+    return CLSEQ_OK;
+}
+
+/* A view that may be used at all: a buffer, a known type, 0 to 4 dims of at least 1, within the buffer. */
+static clseq_status check_view(const char *what, const clseq_tensor *tensor)
+{
+    if (tensor == NULL || tensor->buffer == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is NULL, expected a tensor", what);
+    if (!is_dtype(tensor->dtype))
+        return clseq__error(CLSEQ_INVALID_DTYPE, "%s has the unknown type %d", what, (int)tensor->dtype);
+    if (tensor->ndim < 0 || tensor->ndim > CLSEQ_MAX_DIMS)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has %d dimensions, expected 0 to %d", what, tensor->ndim,
+                            CLSEQ_MAX_DIMS);
+    char text[CLSEQ__DIMS_TEXT];
+    for (int i = 0; i < tensor->ndim; i++) {
+        if (tensor->dims[i] < 1)
+            return clseq__error(CLSEQ_INVALID_SHAPE, "%s: dimension %d is %lld, expected at least 1", what, i,
+                                (long long)tensor->dims[i]);
+        if (tensor->strides[i] < 0)
+            return clseq__error(
+                CLSEQ_INVALID_SHAPE, "%s has shape %s and stride %lld in dimension %d, expected at least 0",
+                what, clseq__dims_text(text, tensor->ndim, tensor->dims), (long long)tensor->strides[i], i);
+    }
+    return check_bounds(what, tensor);
+}
+
+clseq_status clseq__tensor_check(const char *what, const clseq_tensor *tensor, clseq_dtype dtype, int ndim,
+                                 const int64_t *dims, bool rows)
+{
+    char came[CLSEQ__DIMS_TEXT], expected[CLSEQ__DIMS_TEXT];
+    clseq__dims_text(expected, ndim, dims);
+    if (tensor == NULL || tensor->buffer == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is NULL, expected %s %s", what,
+                            clseq_dtype_name(dtype), expected);
+    if (tensor->dtype != dtype)
+        return clseq__error(CLSEQ_INVALID_DTYPE, "%s has type %s, expected %s", what,
+                            clseq_dtype_name(tensor->dtype), clseq_dtype_name(dtype));
+    if (tensor->ndim != ndim)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has %d dimensions, expected %d: %s", what, tensor->ndim,
+                            ndim, expected);
+    for (int i = 0; i < ndim; i++)
+        if (dims[i] >= 0 && tensor->dims[i] != dims[i])
+            return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s, expected %s", what,
+                                clseq__dims_text(came, ndim, tensor->dims), expected);
+    CLSEQ__RETURN_IF(check_view(what, tensor));
+    if (rows && ndim > 0 && tensor->dims[ndim - 1] > 1 && tensor->strides[ndim - 1] != 1)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has stride %lld in its last dimension, expected 1", what,
+                            (long long)tensor->strides[ndim - 1]);
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__tensor_check_packed(const char *what, const clseq_tensor *tensor, clseq_dtype dtype,
+                                        int ndim, const int64_t *dims)
+{
+    char shape[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
+    CLSEQ__RETURN_IF(clseq__tensor_check(what, tensor, dtype, ndim, dims, false));
+    if (!clseq_tensor_is_contiguous(tensor))
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s and strides %s, expected it packed", what,
+                            clseq__dims_text(shape, ndim, tensor->dims),
+                            clseq__dims_text(strides, ndim, tensor->strides));
+    return CLSEQ_OK;
+}
+
+clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const int64_t *dims,
+                                 clseq_tensor *out)
+{
+    if (ctx == NULL || out == NULL || (dims == NULL && ndim > 0))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor create: %s is NULL",
+                            ctx == NULL   ? "ctx"
+                            : out == NULL ? "out"
+                                          : "dims");
+    if (!is_dtype(dtype))
+        return clseq__error(CLSEQ_INVALID_DTYPE, "tensor create: the type %d is unknown", (int)dtype);
+    if (ndim < 0 || ndim > CLSEQ_MAX_DIMS)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "tensor create: %d dimensions, expected 0 to %d", ndim,
+                            CLSEQ_MAX_DIMS);
+    char text[CLSEQ__DIMS_TEXT], what[CLSEQ__DIMS_TEXT + 32];
+    int64_t bytes = (int64_t)clseq_dtype_size(dtype);
+    for (int i = 0; i < ndim; i++) {
+        if (dims[i] < 1)
+            return clseq__error(CLSEQ_INVALID_SHAPE,
+                                "tensor create: dimension %d is %lld, expected at least 1", i,
+                                (long long)dims[i]);
+        if (!multiply(bytes, dims[i], &bytes))
+            return clseq__error(CLSEQ_INVALID_SHAPE, "tensor create: shape %s exceeds 63 bits of bytes",
+                                clseq__dims_text(text, ndim, dims));
+    }
+    if ((uint64_t)bytes > SIZE_MAX)
+        return clseq__error(CLSEQ_OUT_OF_DEVICE_MEMORY,
+                            "tensor create: shape %s exceeds this machine's sizes",
+                            clseq__dims_text(text, ndim, dims));
+    snprintf(what, sizeof what, "tensor create %s", clseq__dims_text(text, ndim, dims));
+    cl_mem buffer = NULL;
+    CLSEQ__RETURN_IF(clseq__pool_get(ctx, (size_t)bytes, what, &buffer));
+    *out = clseq_tensor_view(buffer, 0, dtype, ndim, dims);
+    return CLSEQ_OK;
+}
+
+void clseq_tensor_destroy(clseq_context *ctx, clseq_tensor *tensor)
+{
+    if (tensor == NULL)
+        return;
+    if (ctx != NULL)
+        clseq__pool_put(ctx, tensor->buffer);
+    *tensor = (clseq_tensor){0};
+}
+
+/* The same view with exactly four dims, those in front 1. */
+static clseq_tensor with_four_dims(const clseq_tensor *tensor)
+{
+    clseq_tensor view = *tensor;
+    int missing = CLSEQ_MAX_DIMS - tensor->ndim;
+    for (int i = 0; i < CLSEQ_MAX_DIMS; i++) {
+        view.dims[i] = i < missing ? 1 : tensor->dims[i - missing];
+        view.strides[i] = i < missing ? 0 : tensor->strides[i - missing];
+    }
+    view.ndim = CLSEQ_MAX_DIMS;
+    return view;
+}
+
+static size_t byte_offset(const clseq_tensor *tensor)
+{
+    return (size_t)tensor->offset * clseq_dtype_size(tensor->dtype);
+}
+
+static size_t byte_size(const clseq_tensor *tensor)
+{
+    return (size_t)clseq_tensor_elements(tensor) * clseq_dtype_size(tensor->dtype);
+}
+
+/* Copies between checked views of the same dims and type. */
+static clseq_status copy_elements(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
+{
+    if (clseq_tensor_is_contiguous(from) && clseq_tensor_is_contiguous(to))
+        return clseq__copy_bytes(ctx, from->buffer, byte_offset(from), to->buffer, byte_offset(to),
+                                 byte_size(from));
+    clseq__kernel *kernel = NULL;
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "core/tensor.cl", NULL, "tensor_copy", &kernel));
+    clseq_tensor x = with_four_dims(from), y = with_four_dims(to);
+    int64_t n = clseq_tensor_elements(from);
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
+                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__L(x.dims[1]), CLSEQ__L(x.dims[2]),
+                                     CLSEQ__L(x.dims[3]), CLSEQ__M(x.buffer), CLSEQ__L(x.offset),
+                                     CLSEQ__L(x.strides[0]), CLSEQ__L(x.strides[1]), CLSEQ__L(x.strides[2]),
+                                     CLSEQ__L(x.strides[3]), CLSEQ__M(y.buffer), CLSEQ__L(y.offset),
+                                     CLSEQ__L(y.strides[0]), CLSEQ__L(y.strides[1]), CLSEQ__L(y.strides[2]),
+                                     CLSEQ__L(y.strides[3])));
+}
+
+/* A packed tensor of the same dims, for the way between strided elements and the host. */
+static clseq_status create_packed(clseq_context *ctx, const clseq_tensor *like, clseq_tensor *out)
+{
+    return clseq_tensor_create(ctx, like->dtype, like->ndim, like->dims, out);
+}
+
+clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, const void *host)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_tensor packed = {0};
+    if (ctx == NULL || host == NULL)
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "tensor write: %s is NULL", ctx == NULL ? "ctx" : "host");
+    CLSEQ__TRY(check_view("tensor write: tensor", tensor));
+    if (clseq_tensor_is_contiguous(tensor)) {
+        CLSEQ__TRY_CL(clEnqueueWriteBuffer(ctx->queue, tensor->buffer, CL_TRUE, byte_offset(tensor),
+                                           byte_size(tensor), host, 0, NULL, NULL));
+    } else {
+        CLSEQ__TRY(create_packed(ctx, tensor, &packed));
+        CLSEQ__TRY_CL(clEnqueueWriteBuffer(ctx->queue, packed.buffer, CL_TRUE, 0, byte_size(&packed), host, 0,
+                                           NULL, NULL));
+        CLSEQ__TRY(copy_elements(ctx, &packed, tensor));
+        CLSEQ__TRY(clseq_context_finish(ctx));
+    }
+done:
+    clseq_tensor_destroy(ctx, &packed);
+    return status;
+}
+
+clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, void *host)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_tensor packed = {0};
+    const clseq_tensor *source = tensor;
+    if (ctx == NULL || host == NULL)
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "tensor read: %s is NULL", ctx == NULL ? "ctx" : "host");
+    CLSEQ__TRY(check_view("tensor read: tensor", tensor));
+    if (!clseq_tensor_is_contiguous(tensor)) {
+        CLSEQ__TRY(create_packed(ctx, tensor, &packed));
+        CLSEQ__TRY(copy_elements(ctx, tensor, &packed));
+        source = &packed;
+    }
+    CLSEQ__TRY_CL(clEnqueueReadBuffer(ctx->queue, source->buffer, CL_TRUE, byte_offset(source),
+                                      byte_size(source), host, 0, NULL, NULL));
+done:
+    clseq_tensor_destroy(ctx, &packed);
+    return status;
+}
+
+/* The bits of `value` as an element. */
+static uint32_t bits_of(clseq_dtype dtype, double value)
+{
+    uint32_t bits = 0;
+    if (dtype == CLSEQ_F32) {
+        float x = (float)value;
+        memcpy(&bits, &x, sizeof bits);
+    } else {
+        double rounded = rint(value);
+        int32_t x = !(rounded > INT32_MIN) ? INT32_MIN : rounded >= INT32_MAX ? INT32_MAX : (int32_t)rounded;
+        memcpy(&bits, &x, sizeof bits);
+    }
+    return bits;
+}
+
+clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, double value)
+{
+    if (ctx == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor fill: ctx is NULL");
+    CLSEQ__RETURN_IF(check_view("tensor fill: tensor", tensor));
+    uint32_t bits = bits_of(tensor->dtype, value);
+    if (clseq_tensor_is_contiguous(tensor))
+        return clseq__fill_bytes(ctx, tensor->buffer, byte_offset(tensor), byte_size(tensor), bits);
+    clseq__kernel *kernel = NULL;
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "core/tensor.cl", NULL, "tensor_fill", &kernel));
+    clseq_tensor y = with_four_dims(tensor);
+    int64_t n = clseq_tensor_elements(tensor);
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
+                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__L(y.dims[1]), CLSEQ__L(y.dims[2]),
+                                     CLSEQ__L(y.dims[3]), CLSEQ__U(bits), CLSEQ__M(y.buffer),
+                                     CLSEQ__L(y.offset), CLSEQ__L(y.strides[0]), CLSEQ__L(y.strides[1]),
+                                     CLSEQ__L(y.strides[2]), CLSEQ__L(y.strides[3])));
+}
+
+clseq_status clseq_tensor_copy(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
+{
+    if (ctx == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor copy: ctx is NULL");
+    CLSEQ__RETURN_IF(check_view("tensor copy: from", from));
+    CLSEQ__RETURN_IF(clseq__tensor_check("tensor copy: to", to, from->dtype, from->ndim, from->dims, false));
+    return copy_elements(ctx, from, to);
+}
