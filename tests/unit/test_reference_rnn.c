@@ -12,8 +12,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-static double loss_of(rnn_case *c)
+static double loss_of(void *context)
 {
+    rnn_case *c = context;
     double sum = 0;
     rnn_case_run_forward(c);
     for (int i = RNN_Y; i < RNN_WEIGHTS;
@@ -21,23 +22,6 @@ static double loss_of(rnn_case *c)
         for (size_t k = 0; k < c->n[i]; k++)
             sum += c->in[i][k] * c->want[i][k];
     return sum;
-}
-
-/*
- * Fourth-order central difference: with step h = 1e-3 its truncation error is h^4 f'''''/30, some 1e-13 times
- * the fifth derivative, and its rounding error 2^-53 |loss| / h, some 1e-12. The bound of 1e-8 leaves room
- * for fifth derivatives of 10^4 and still fails on any missing or wrong term of that size.
- */
-static double numeric_derivative(rnn_case *c, double *element)
-{
-    const double h = 1e-3, at = *element, offset[4] = {-2 * h, -h, h, 2 * h};
-    double f[4];
-    for (int i = 0; i < 4; i++) {
-        *element = at + offset[i];
-        f[i] = loss_of(c);
-    }
-    *element = at;
-    return (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h);
 }
 
 /* The tensors whose gradients backward gives. */
@@ -52,9 +36,8 @@ static void check_gradients(const reference_rnn *net, const char *title)
     rnn_case_run(c);
     for (int i = 0; i < RNN_INPUTS; i++)
         for (size_t k = 0; has_gradient(i) && k < c->n[i]; k++) {
-            const double got = c->want[i][k], expected = numeric_derivative(c, &c->in[i][k]);
-            const double bound = 1e-8 * (1 + fabs(expected));
-            cr_assert(fabs(got - expected) <= bound,
+            const double got = c->want[i][k], expected = test_derivative(loss_of, c, &c->in[i][k]);
+            cr_assert(fabs(got - expected) <= TEST_DERIVATIVE_BOUND(expected),
                       "%s %s, bias mode %d: %s[%zu] is %.17g, numerically %.17g", net->cell->name, title,
                       (int)net->bias, rnn_output_name(i), k, got, expected);
         }
