@@ -27,20 +27,23 @@ extern "C" {
 typedef struct clseq_params clseq_params;
 typedef struct clseq_param clseq_param;
 
-/* fan_in is the last dimension, fan_out the one before (1 when there is none). */
+/*
+ * fan_in is the last dimension; fan_out the one before (1 when there is none), or `block`. An orthogonal matrix has
+ * orthonormal rows when it is at most as high as it is wide, else orthonormal columns; it needs two dimensions.
+ */
 typedef enum clseq_init_kind {
     CLSEQ_INIT_ZERO,
     CLSEQ_INIT_CONSTANT, /* scale */
     CLSEQ_INIT_UNIFORM,  /* within -scale .. scale */
     CLSEQ_INIT_NORMAL,   /* standard deviation scale */
     CLSEQ_INIT_XAVIER, /* uniform within scale * sqrt(6/(fan_in+fan_out)); Glorot and Bengio 2010; scale 0 means 1 */
-    CLSEQ_INIT_ORTHOGONAL, /* orthonormal rows or columns of each block of `block` rows, times scale (0 means 1); Saxe et al. 2014 */
+    CLSEQ_INIT_ORTHOGONAL /* each matrix orthogonal, times scale (0 means 1); Saxe et al. 2014 */
 } clseq_init_kind;
 
 typedef struct clseq_init {
     clseq_init_kind kind;
     float scale;
-    int64_t block; /* rows that form a matrix of their own: the gates of a recurrent weight; 0: all */
+    int64_t block; /* rows that form a matrix of their own, as those of a gate in a recurrent weight; 0: all */
 } clseq_init;
 
 CLSEQ_API clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out);
