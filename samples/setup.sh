@@ -1,4 +1,5 @@
 # Shared by samples/run, tests/run and .ci/run, which source it: packages and builds.
+# shellcheck shell=bash disable=SC2034
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
