@@ -1,0 +1,208 @@
+/* Matrix products: checks the arguments, chooses the implementation, packs operands. */
+#include "core/error.h"
+#include "linalg/gemm_impl.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* In order of preference; the last one is applicable to every device. */
+static const clseq__gemm_implementation *const implementations[] = {&clseq__gemm_clblast};
+#define IMPLEMENTATIONS (sizeof implementations / sizeof implementations[0])
+
+static void leave(clseq_context *ctx)
+{
+    ctx->gemm->leave(ctx);
+}
+
+/* The implementation of this context: chosen at its first product, then kept. */
+static clseq_status choose(clseq_context *ctx)
+{
+    if (ctx->gemm)
+        return CLSEQ_OK;
+    const char *forced = getenv("CLSEQ_GEMM");
+    const clseq__gemm_implementation *chosen = NULL;
+    for (size_t i = 0; i < IMPLEMENTATIONS && !chosen; i++) {
+        if (forced && forced[0] ? strcmp(forced, implementations[i]->name) == 0
+                                : implementations[i]->applicable(ctx))
+            chosen = implementations[i];
+    }
+    if (!chosen)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "CLSEQ_GEMM is \"%s\", expected native or clblast",
+                            forced);
+    if (!chosen->applicable(ctx))
+        return clseq__error(CLSEQ_UNSUPPORTED, "CLSEQ_GEMM is \"%s\", which cannot run on the device %s",
+                            forced, ctx->device.name);
+    char how[160];
+    chosen->describe(ctx, how, sizeof how);
+    clseq__log(CLSEQ_LOG_INFO, "gemm: %s%s", how, forced && forced[0] ? " (forced by CLSEQ_GEMM)" : "");
+    ctx->gemm = chosen;
+    ctx->release_gemm = leave;
+    return CLSEQ_OK;
+}
+
+/* How many floats the buffer of a matrix holds. */
+static clseq_status capacity_of(const char *what, cl_mem buffer, int64_t *capacity)
+{
+    size_t bytes = 0;
+    if (!buffer)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s has no buffer", what);
+    int code = clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+    if (code != CL_SUCCESS)
+        return clseq__cl_error(code, "gemm: clGetMemObjectInfo(CL_MEM_SIZE)");
+    *capacity = (int64_t)(bytes / sizeof(float));
+    return CLSEQ_OK;
+}
+
+/* Whether `batch` matrices of [rows,columns] as stored lie within `rest` floats. No sum or product overflows. */
+static bool lies_within(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t batch, int64_t rest)
+{
+    if (x->offset > rest || columns > rest - x->offset)
+        return false;
+    rest -= x->offset + columns;
+    if (rows - 1 > rest / x->ld)
+        return false;
+    rest -= (rows - 1) * x->ld;
+    for (int64_t i = 0; x->offsets && i < batch; i++) {
+        if (x->offsets[i] > rest)
+            return false;
+    }
+    return x->offsets || x->stride == 0 || batch - 1 <= rest / x->stride;
+}
+
+/* Checks a matrix that is stored as [rows,columns]. */
+static clseq_status check_stored(const char *what, const clseq_matrix *x, int64_t rows, int64_t columns,
+                                 int64_t batch)
+{
+    int64_t capacity = 0;
+    CLSEQ__RETURN_IF(capacity_of(what, x->buffer, &capacity));
+    if (x->offset < 0 || x->stride < 0)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "gemm: %s has offset %lld and stride %lld, expected neither below 0", what,
+                            (long long)x->offset, (long long)x->stride);
+    if (x->ld < columns)
+        return clseq__error(
+            CLSEQ_INVALID_ARGUMENT,
+            "gemm: %s has leading dimension %lld, expected at least %lld, the length of a stored row", what,
+            (long long)x->ld, (long long)columns);
+    for (int64_t i = 0; x->offsets && i < batch; i++) {
+        if (x->offsets[i] < 0)
+            return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                                "gemm: %s has offset %lld for product %lld, expected none below 0", what,
+                                (long long)x->offsets[i], (long long)i);
+    }
+    if (!lies_within(x, rows, columns, batch, capacity))
+        return clseq__error(
+            CLSEQ_OUT_OF_BOUNDS,
+            "gemm: %s (%lld stored as [%lld,%lld], offset %lld, leading dimension %lld, stride %lld) "
+            "reaches beyond its buffer of %lld floats",
+            what, (long long)batch, (long long)rows, (long long)columns, (long long)x->offset,
+            (long long)x->ld, (long long)x->stride, (long long)capacity);
+    return CLSEQ_OK;
+}
+
+/* Checks op(A) or op(B) of [rows,columns], packed or not. */
+static clseq_status check_operand(clseq_context *ctx, clseq_operand operand, const clseq_matrix *x,
+                                  int64_t rows, int64_t columns, int64_t batch)
+{
+    const char *what = operand == CLSEQ_OPERAND_A ? "a" : "b";
+    const clseq_packed *packed = x->packed;
+    if (!packed)
+        return x->transpose ? check_stored(what, x, columns, rows, batch)
+                            : check_stored(what, x, rows, columns, batch);
+    if (packed->ctx != ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s was packed in another context", what);
+    if (packed->operand != operand)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s was packed as the other operand", what);
+    if (packed->rows != rows || packed->columns != columns)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "gemm: %s was packed as [%lld,%lld], expected [%lld,%lld]",
+                            what, (long long)packed->rows, (long long)packed->columns, (long long)rows,
+                            (long long)columns);
+    if (batch != 1)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is packed, which is for one product, not %lld",
+                            what, (long long)batch);
+    return CLSEQ_OK;
+}
+
+static clseq_status check_product(clseq_context *ctx, const clseq_gemm_args *x)
+{
+    if (x->m < 1 || x->n < 1 || x->k < 1 || x->batch < 1)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "gemm: m, n, k are %lld, %lld, %lld and batch %lld, expected all at least 1",
+                            (long long)x->m, (long long)x->n, (long long)x->k, (long long)x->batch);
+    CLSEQ__RETURN_IF(check_operand(ctx, CLSEQ_OPERAND_A, &x->a, x->m, x->k, x->batch));
+    CLSEQ__RETURN_IF(check_operand(ctx, CLSEQ_OPERAND_B, &x->b, x->k, x->n, x->batch));
+    if (x->c.transpose || x->c.packed)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: c can be neither transposed nor packed");
+    if (x->batch > 1 && x->c.stride == 0 && !x->c.offsets)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "gemm: c has stride 0, but each of the %lld products needs its own",
+                            (long long)x->batch);
+    return check_stored("c", &x->c, x->m, x->n, x->batch);
+}
+
+clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args)
+{
+    if (!ctx || !args)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is NULL", ctx ? "args" : "the context");
+    clseq_gemm_args product = *args;
+    if (product.batch == 0)
+        product.batch = 1;
+    CLSEQ__RETURN_IF(check_product(ctx, &product));
+    CLSEQ__RETURN_IF(choose(ctx));
+    return ctx->gemm->run(ctx, &product);
+}
+
+/* Checks a matrix that is to become this packed operand, and packs it. */
+static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
+{
+    if (!matrix || matrix->packed)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: the matrix is %s",
+                            matrix ? "packed already" : "NULL");
+    CLSEQ__RETURN_IF(check_operand(packed->ctx, packed->operand, matrix, packed->rows, packed->columns, 1));
+    return packed->implementation->pack(packed, matrix);
+}
+
+clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const clseq_matrix *matrix,
+                             int64_t rows, int64_t columns, clseq_packed **out)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_packed *packed = NULL;
+    if (!out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: out is NULL");
+    *out = NULL;
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: the context is NULL");
+    if (operand != CLSEQ_OPERAND_A && operand != CLSEQ_OPERAND_B)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: the operand is %d, expected A or B",
+                            (int)operand);
+    if (rows < 1 || columns < 1)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "gemm pack: the matrix is [%lld,%lld], expected at least [1,1]", (long long)rows,
+                            (long long)columns);
+    CLSEQ__TRY(choose(ctx));
+    packed = calloc(1, sizeof *packed);
+    if (!packed)
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "gemm pack: no memory for %zu bytes", sizeof *packed);
+    *packed = (clseq_packed){
+        .ctx = ctx, .implementation = ctx->gemm, .operand = operand, .rows = rows, .columns = columns};
+    CLSEQ__TRY(pack(packed, matrix));
+    *out = packed;
+    packed = NULL;
+done:
+    clseq_packed_destroy(packed);
+    return status;
+}
+
+clseq_status clseq_gemm_repack(clseq_packed *packed, const clseq_matrix *matrix)
+{
+    if (!packed)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm repack: the packed operand is NULL");
+    return pack(packed, matrix);
+}
+
+void clseq_packed_destroy(clseq_packed *packed)
+{
+    if (!packed)
+        return;
+    packed->implementation->unpack(packed);
+    free(packed);
+}

@@ -1,0 +1,44 @@
+/*
+ * What stands behind clseq_gemm: a table of implementations. gemm.c checks every argument, chooses one
+ * implementation for each context and calls it; an implementation finds its arguments valid, `batch` at least
+ * 1, and every packed operand made by itself.
+ */
+#ifndef CLSEQ_LINALG_GEMM_IMPL_H
+#define CLSEQ_LINALG_GEMM_IMPL_H
+
+#include "core/context.h"
+#include <clseq/gemm.h>
+
+typedef struct clseq__gemm_implementation {
+    const char *name; /* as CLSEQ_GEMM calls it */
+    /* Whether the context's device suits it. */
+    bool (*applicable)(const clseq_context *ctx);
+    /* One line about how it will run there, for the log. */
+    void (*describe)(const clseq_context *ctx, char *text, size_t size);
+    clseq_status (*run)(clseq_context *ctx, const clseq_gemm_args *args);
+    /* Fills packed->buffer from the matrix, creating it the first time. */
+    clseq_status (*pack)(clseq_packed *packed, const clseq_matrix *matrix);
+    void (*unpack)(clseq_packed *packed); /* releases what `pack` made */
+    /* Runs before a context that used it is released. */
+    void (*leave)(clseq_context *ctx);
+} clseq__gemm_implementation;
+
+extern const clseq__gemm_implementation clseq__gemm_native;
+extern const clseq__gemm_implementation clseq__gemm_clblast;
+
+struct clseq_packed {
+    clseq_context *ctx;
+    const clseq__gemm_implementation *implementation;
+    clseq_operand operand;
+    int64_t rows, columns; /* of op(A) or op(B) */
+    cl_mem buffer;         /* the implementation's own; NULL before the first `pack` */
+    clseq_matrix view;     /* for an implementation that packs nothing: what was given */
+};
+
+/* The operand itself, or what a packed operand without a layout of its own remembers. */
+static inline const clseq_matrix *clseq__gemm_view(const clseq_matrix *matrix)
+{
+    return matrix->packed ? &matrix->packed->view : matrix;
+}
+
+#endif
