@@ -1,0 +1,61 @@
+/*
+ * safetensors files: 8 bytes with the length of a JSON header (little-endian), the header, then the tensors' bytes.
+ * The header maps names to {"dtype", "shape", "data_offsets"} and "__metadata__" to pairs of strings; offsets count
+ * from the end of the header, and together the tensors cover the rest of the file without holes or overlaps.
+ * Tensors of a machine with big-endian numbers are not supported: the format is little-endian.
+ */
+#ifndef CLSEQ_TRAIN_SAFETENSORS_H
+#define CLSEQ_TRAIN_SAFETENSORS_H
+
+#include "core/file.h"
+#include <stdint.h>
+
+#define CLSEQ__ST_MAX_DIMS 8
+
+typedef struct clseq__st_entry {
+    const char *name;
+    const char *dtype; /* "F32", ... as in the file */
+    int ndim;
+    int64_t dims[CLSEQ__ST_MAX_DIMS];
+    uint64_t begin, end; /* bytes from the end of the header */
+} clseq__st_entry;
+
+typedef struct clseq__st_reader clseq__st_reader;
+
+/*
+ * Opens a file and checks its whole header against itself and the file's size. CLSEQ_IO_ERROR, or CLSEQ_CORRUPT_FILE
+ * with a sentence that says what is wrong.
+ */
+clseq_status clseq__st_open(const char *path, clseq__st_reader **out);
+
+/* NULL is allowed. */
+void clseq__st_close(clseq__st_reader *reader);
+
+/* The tensors, in the order of their data; NULL for a name that is not there. */
+size_t clseq__st_count(const clseq__st_reader *reader);
+const clseq__st_entry *clseq__st_at(const clseq__st_reader *reader, size_t index);
+const clseq__st_entry *clseq__st_find(const clseq__st_reader *reader, const char *name);
+
+/* A value of "__metadata__"; NULL when it is not there. */
+const char *clseq__st_meta(const clseq__st_reader *reader, const char *key);
+
+/* Reads a tensor's bytes, end - begin of them. */
+clseq_status clseq__st_read(clseq__st_reader *reader, const clseq__st_entry *entry, void *data);
+
+/*
+ * Writing: first all names and pairs, then begin, then the data of each tensor in the order of adding, then commit,
+ * which replaces the target. Destroying a writer that did not commit leaves nothing behind.
+ */
+typedef struct clseq__st_writer clseq__st_writer;
+
+clseq_status clseq__st_writer_create(const char *path, clseq__st_writer **out);
+clseq_status clseq__st_writer_meta(clseq__st_writer *writer, const char *key, const char *value);
+clseq_status clseq__st_writer_add(clseq__st_writer *writer, const char *name, int ndim, const int64_t *dims);
+clseq_status clseq__st_writer_begin(clseq__st_writer *writer);
+clseq_status clseq__st_writer_data(clseq__st_writer *writer, const float *values, size_t count);
+clseq_status clseq__st_writer_commit(clseq__st_writer *writer);
+
+/* NULL is allowed. */
+void clseq__st_writer_destroy(clseq__st_writer *writer);
+
+#endif
