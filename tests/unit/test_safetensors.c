@@ -1,0 +1,265 @@
+/* The safetensors reader and writer: round trips, and files that lie in every field. Host code without a device. */
+#include "train/safetensors.h"
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/clseq-st-XXXXXX";
+static char path[64];
+
+static void setup(void)
+{
+    cr_assert(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    cr_assert_eq(rmdir(folder), 0, "something was left behind in %s", folder);
+}
+
+TestSuite(safetensors, .init = setup, .fini = teardown);
+
+static const float first[6] = {1, -2, 3.5f, 0, 1e-30f, 3e38f}, second[1] = {42};
+
+static clseq_status write_example(void)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq__st_writer *w = NULL;
+    CLSEQ__TRY(clseq__st_writer_create(path, &w));
+    CLSEQ__TRY(clseq__st_writer_meta(w, "key", "a \"quoted\" value\n"));
+    CLSEQ__TRY(clseq__st_writer_add(w, "first", 2, (int64_t[]){2, 3}));
+    CLSEQ__TRY(clseq__st_writer_add(w, "scalar", 0, NULL));
+    CLSEQ__TRY(clseq__st_writer_begin(w));
+    CLSEQ__TRY(clseq__st_writer_data(w, first, 6));
+    CLSEQ__TRY(clseq__st_writer_data(w, second, 1));
+    CLSEQ__TRY(clseq__st_writer_commit(w));
+done:
+    clseq__st_writer_destroy(w);
+    return status;
+}
+
+Test(safetensors, reads_what_it_wrote)
+{
+    clseq__st_reader *r = NULL;
+    float values[6] = {0};
+    cr_assert_eq(write_example(), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq__st_open(path, &r), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq__st_count(r), 2);
+    const clseq__st_entry *entry = clseq__st_find(r, "first");
+    cr_assert_eq(entry, clseq__st_at(r, 0));
+    cr_assert_eq(entry->ndim, 2);
+    cr_assert(entry->dims[0] == 2 && entry->dims[1] == 3);
+    cr_assert_str_eq(entry->dtype, "F32");
+    cr_assert_eq(clseq__st_read(r, entry, values), CLSEQ_OK);
+    cr_assert_arr_eq(values, first, sizeof first);
+    cr_assert_eq(clseq__st_at(r, 1)->ndim, 0);
+    cr_assert_eq(clseq__st_read(r, clseq__st_at(r, 1), values), CLSEQ_OK);
+    cr_assert_eq(values[0], 42);
+    cr_assert_null(clseq__st_find(r, "third"));
+    cr_assert_null(clseq__st_at(r, 2));
+    cr_assert_str_eq(clseq__st_meta(r, "key"), "a \"quoted\" value\n");
+    cr_assert_null(clseq__st_meta(r, "other"));
+    clseq__st_close(r);
+}
+
+Test(safetensors, data_starts_at_a_multiple_of_eight)
+{
+    uint8_t prefix[8];
+    cr_assert_eq(write_example(), CLSEQ_OK);
+    FILE *file = fopen(path, "rb");
+    cr_assert_eq(fread(prefix, 1, 8, file), 8);
+    fclose(file);
+    cr_assert_eq(prefix[0] % 8, 0);
+}
+
+Test(safetensors, refuses_names_and_data_that_do_not_fit)
+{
+    clseq__st_writer *w = NULL;
+    cr_assert_eq(clseq__st_writer_create(path, &w), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_add(w, "a", 1, (int64_t[]){2}), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_add(w, "a", 1, (int64_t[]){2}), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq__st_writer_add(w, "__metadata__", 1, (int64_t[]){2}), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq__st_writer_meta(w, "k", "1"), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_meta(w, "k", "2"), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq__st_writer_begin(w), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_data(w, first, 1), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_commit(w), CLSEQ_INVALID_STATE);
+    clseq__st_writer_destroy(w);
+    cr_assert_neq(access(path, F_OK), 0);
+}
+
+/* Writes a file from a header and a number of data bytes, and returns how opening it went. */
+static clseq_status open_header(const char *header, size_t data)
+{
+    clseq__st_reader *r = NULL;
+    size_t length = strlen(header);
+    FILE *file = fopen(path, "wb");
+    for (int i = 0; i < 8; i++)
+        fputc((int)((uint64_t)length >> 8 * i & 255), file);
+    fwrite(header, 1, length, file);
+    for (size_t i = 0; i < data; i++)
+        fputc(0, file);
+    fclose(file);
+    clseq_status status = clseq__st_open(path, &r);
+    clseq__st_close(r);
+    return status;
+}
+
+#define ENTRY(dtype, shape, begin, end) \
+    "\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]"
+
+Test(safetensors, accepts_what_the_format_allows)
+{
+    cr_expect_eq(open_header("{}", 0), CLSEQ_OK, "%s", clseq_last_error());
+    cr_expect_eq(open_header("{}   ", 0), CLSEQ_OK, "%s", clseq_last_error());
+    cr_expect_eq(open_header("{\"a\":{" ENTRY("F32", "[2]", 0, 8) "}}", 8), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    cr_expect_eq(open_header("{\"a\":{" ENTRY("BF16", "[2,0]", 0, 0) "}}", 0), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    cr_expect_eq(
+        open_header("{\"b\":{" ENTRY("I64", "[1]", 4, 12) "},\"a\":{" ENTRY("F32", "[]", 0, 4) "}}", 12),
+        CLSEQ_OK, "%s", clseq_last_error());
+}
+
+Test(safetensors, refuses_headers_that_lie)
+{
+    const struct {
+        const char *header;
+        size_t data;
+        const char *says;
+    } cases[] = {
+        {"[]", 0, "not a JSON object"},
+        {"{ ", 0, "not a JSON object"},
+        {"{}x", 0, "follows"},
+        {"{\"a\":1}", 0, "dtype"},
+        {"{\"a\":{}}", 0, "dtype"},
+        {"{\"a\":{" ENTRY("F33", "[2]", 0, 8) "}}", 8, "dtype"},
+        {"{\"a\":{" ENTRY("F32", "2", 0, 8) "}}", 8, "shape"},
+        {"{\"a\":{" ENTRY("F32", "[-2]", 0, 8) "}}", 8, "shape"},
+        {"{\"a\":{" ENTRY("F32", "[2.5]", 0, 8) "}}", 8, "shape"},
+        {"{\"a\":{" ENTRY("F32", "[\"2\"]", 0, 8) "}}", 8, "shape"},
+        {"{\"a\":{" ENTRY("F32", "[1e300]", 0, 8) "}}", 8, "shape"},
+        {"{\"a\":{" ENTRY("F32", "[9007199254740992,9007199254740992]", 0, 8) "}}", 8, "too large"},
+        {"{\"a\":{" ENTRY("F32", "[1,1,1,1,1,1,1,1,1]", 0, 4) "}}", 4, "shape"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 0, 12) "}}", 8, "within"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 8, 0) "}}", 8, "within"},
+        {"{\"a\":{" ENTRY("F32", "[3]", 0, 8) "}}", 8, "shape and dtype need 12"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 4, 12) "}}", 12, "hole"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 0, 8) "}}", 9, "belong to none"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 0, 8) "},\"b\":{" ENTRY("F32", "[1]", 4, 8) "}}", 8, "overlaps"},
+        {"{\"a\":{" ENTRY("F32", "[1]", 0, 4) "},\"a\":{" ENTRY("F32", "[1]", 4, 8) "}}", 8, "twice"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "data_offsets"},
+        {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape"},
+        {"{\"__metadata__\":3}", 0, "__metadata__"},
+        {"{\"__metadata__\":{\"k\":3}}", 0, "__metadata__"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_expect_eq(open_header(cases[i].header, cases[i].data), CLSEQ_CORRUPT_FILE, "%s", cases[i].header);
+        cr_expect(strstr(clseq_last_error(), cases[i].says), "%s: said \"%s\", expected \"%s\"",
+                  cases[i].header, clseq_last_error(), cases[i].says);
+    }
+}
+
+/* The example's bytes; the caller frees them. */
+static uint8_t *example_bytes(size_t *size)
+{
+    struct stat info;
+    cr_assert_eq(write_example(), CLSEQ_OK);
+    cr_assert_eq(stat(path, &info), 0);
+    *size = (size_t)info.st_size;
+    uint8_t *bytes = malloc(*size);
+    FILE *file = fopen(path, "rb");
+    cr_assert_eq(fread(bytes, 1, *size, file), *size);
+    fclose(file);
+    return bytes;
+}
+
+static clseq_status open_bytes(const uint8_t *bytes, size_t size)
+{
+    clseq__st_reader *r = NULL;
+    FILE *file = fopen(path, "wb");
+    fwrite(bytes, 1, size, file);
+    fclose(file);
+    clseq_status status = clseq__st_open(path, &r);
+    for (size_t i = 0; status == CLSEQ_OK && i < clseq__st_count(r); i++) {
+        const clseq__st_entry *entry = clseq__st_at(r, i);
+        void *data = malloc((size_t)(entry->end - entry->begin) + 1);
+        cr_assert_eq(clseq__st_read(r, entry, data), CLSEQ_OK);
+        free(data);
+    }
+    clseq__st_close(r);
+    return status;
+}
+
+Test(safetensors, refuses_a_file_cut_at_any_place)
+{
+    size_t size = 0;
+    uint8_t *bytes = example_bytes(&size);
+    for (size_t cut = 0; cut < size; cut++)
+        cr_assert_eq(open_bytes(bytes, cut), CLSEQ_CORRUPT_FILE, "cut at %zu", cut);
+    cr_assert_eq(open_bytes(bytes, size), CLSEQ_OK);
+    free(bytes);
+}
+
+Test(safetensors, survives_any_damaged_byte)
+{
+    size_t size = 0;
+    uint8_t *bytes = example_bytes(&size);
+    size_t refused = 0;
+    for (size_t place = 0; place < size; place++)
+        for (int bit = 0; bit < 8; bit++) {
+            bytes[place] ^= (uint8_t)(1 << bit);
+            refused += open_bytes(bytes, size) != CLSEQ_OK;
+            bytes[place] ^= (uint8_t)(1 << bit);
+        }
+    cr_assert_gt(refused, 500);
+    free(bytes);
+}
+
+Test(safetensors, names_a_missing_file_and_a_folder)
+{
+    clseq__st_reader *r = NULL;
+    cr_assert_eq(clseq__st_open(path, &r), CLSEQ_IO_ERROR);
+    cr_assert(strstr(clseq_last_error(), "No such file"), "%s", clseq_last_error());
+    cr_assert_eq(clseq__st_open("/tmp", &r), CLSEQ_IO_ERROR);
+    cr_assert_null(r);
+}
+
+Test(safetensors, a_disk_that_is_full_leaves_the_old_file)
+{
+    size_t size = 0;
+    struct rlimit limit;
+    uint8_t *bytes = example_bytes(&size);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = 100; /* bytes that a file may grow to: as a full disk */
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    clseq_status status = write_example();
+    limit.rlim_cur = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(status, CLSEQ_IO_ERROR);
+    cr_assert(strstr(clseq_last_error(), "cannot write"), "%s", clseq_last_error());
+    FILE *file = fopen(path, "rb");
+    uint8_t *after = malloc(size);
+    cr_assert_eq(fread(after, 1, size, file), size);
+    cr_assert_arr_eq(after, bytes, size);
+    fclose(file);
+    free(after);
+    free(bytes);
+}
+
+Test(safetensors, a_folder_that_is_not_there_is_an_error)
+{
+    char elsewhere[96];
+    clseq__st_writer *w = NULL;
+    snprintf(elsewhere, sizeof elsewhere, "%s/no/such/file", folder);
+    cr_assert_eq(clseq__st_writer_create(elsewhere, &w), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_begin(w), CLSEQ_IO_ERROR);
+    clseq__st_writer_destroy(w);
+}
