@@ -1,5 +1,6 @@
 #include "core/program.h"
 
+#include "core/cache.h"
 #include "core/source.h"
 
 #include <stdio.h>
@@ -19,6 +20,8 @@ typedef struct clseq__program {
 struct clseq__programs {
     clseq__program *first; /* the one used last stands first */
     char *kernel_dir;      /* CLSEQ_KERNEL_DIR, or NULL */
+    clseq__cache *cache;   /* NULL: none */
+    bool binaries;         /* whether its entries hold binaries */
 };
 
 static double seconds_now(void)
@@ -34,10 +37,9 @@ static char *copy_string(const char *text)
     return copy != NULL ? strcpy(copy, text) : NULL;
 }
 
-static void program_destroy(clseq__program *program)
+/* Gives up what a program was built into, so that it can be built again. */
+static void program_clear(clseq__program *program)
 {
-    if (program == NULL)
-        return;
     for (cl_uint i = 0; i < program->kernel_count; i++) {
         if (program->kernels[i].cl != NULL)
             clReleaseKernel(program->kernels[i].cl);
@@ -46,26 +48,54 @@ static void program_destroy(clseq__program *program)
     free(program->kernels);
     if (program->cl != NULL)
         clReleaseProgram(program->cl);
+    program->kernels = NULL;
+    program->kernel_count = 0;
+    program->cl = NULL;
+}
+
+static void program_destroy(clseq__program *program)
+{
+    if (program == NULL)
+        return;
+    program_clear(program);
     free(program->file);
     free(program->options);
     free(program);
 }
 
+/*
+ * Whether asking for a program's binary is cheap. PoCL compiles no kernel before it is launched, and when it
+ * is asked for the binary it compiles every kernel once more in a form that no launch of ours uses, which
+ * takes many times as long as the program itself (seconds where loading it saves hundredths). It keeps what
+ * launches compile in a cache of its own, so ours only notes that a program was compiled here before.
+ */
+static bool has_cheap_binaries(const clseq_device_info *device)
+{
+    return strstr(device->platform_version, "PoCL") == NULL &&
+           strcmp(device->platform_name, "Portable Computing Language") != 0;
+}
+
 clseq_status clseq__programs_create(const clseq_context *ctx, const clseq_context_desc *desc,
                                     clseq__programs **out)
 {
-    (void)ctx;
-    (void)desc;
-    clseq__programs *programs = calloc(1, sizeof *programs);
+    clseq_status status = CLSEQ_OK;
     const char *kernel_dir = getenv("CLSEQ_KERNEL_DIR");
-    if (programs != NULL && kernel_dir != NULL && kernel_dir[0] != '\0')
+    clseq__programs *programs = calloc(1, sizeof *programs);
+    if (programs == NULL)
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the list of programs");
+    if (kernel_dir != NULL && kernel_dir[0] != '\0') {
         programs->kernel_dir = copy_string(kernel_dir);
-    if (programs == NULL || (kernel_dir != NULL && kernel_dir[0] != '\0' && programs->kernel_dir == NULL)) {
-        free(programs);
-        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the list of programs");
+        if (programs->kernel_dir == NULL)
+            CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for CLSEQ_KERNEL_DIR");
     }
+    if (!desc->no_cache)
+        CLSEQ__TRY(clseq__cache_open(desc->cache_dir, &programs->cache));
+    programs->binaries = clseq__cache_forced(programs->cache) || has_cheap_binaries(&ctx->device);
     *out = programs;
-    return CLSEQ_OK;
+    programs = NULL;
+done:
+    clseq__programs_destroy(programs);
+    return status;
 }
 
 void clseq__programs_destroy(clseq__programs *programs)
@@ -77,6 +107,7 @@ void clseq__programs_destroy(clseq__programs *programs)
         programs->first = program->next;
         program_destroy(program);
     }
+    clseq__cache_close(programs->cache);
     free(programs->kernel_dir);
     free(programs);
 }
@@ -116,13 +147,14 @@ static clseq_status build_failed(const clseq_context *ctx, const clseq__program 
     return status;
 }
 
-/* Compiles program->cl from source. */
+/* Compiles program->cl from source; `known` when that was done before and the driver has kept the result. */
 static clseq_status compile(clseq_context *ctx, clseq__program *program, const clseq__text *source,
-                            const char *options)
+                            const char *options, bool known)
 {
     clseq_status status = CLSEQ_OK;
     int code = 0;
-    clseq__log(CLSEQ_LOG_INFO, "Compiling %s for %s", program->file, ctx->device.name);
+    clseq__log(known ? CLSEQ_LOG_DEBUG : CLSEQ_LOG_INFO, "Compiling %s for %s", program->file,
+               ctx->device.name);
     clseq__log(CLSEQ_LOG_DEBUG, "options of %s: %s", program->file, options);
     program->cl = clCreateProgramWithSource(ctx->cl, 1, (const char *[]){source->data}, &source->size, &code);
     if (code != CL_SUCCESS)
@@ -176,23 +208,116 @@ done:
     return status;
 }
 
-/* Reads, compiles and lists a program. */
+/* Everything that a compiled program depends on, as a text. */
+static clseq_status make_key(const clseq_context *ctx, const char *options, const clseq__text *source,
+                             clseq__text *key)
+{
+    const clseq_device_info *device = &ctx->device;
+    CLSEQ__RETURN_IF(clseq__text_print(key, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n", clseq_version(),
+                                       device->platform_name, device->platform_version, device->name,
+                                       device->version, device->driver_version, options));
+    return clseq__text_add(key, source->data, source->size);
+}
+
+/* Makes program->cl and its kernels from a binary of the cache. */
+static clseq_status load_binary(clseq_context *ctx, clseq__program *program, const char *options,
+                                const unsigned char *binary, size_t size)
+{
+    clseq_status status = CLSEQ_OK;
+    int code = 0;
+    cl_int binary_code = 0;
+    program->cl =
+        clCreateProgramWithBinary(ctx->cl, 1, &ctx->device.device, &size, &binary, &binary_code, &code);
+    CLSEQ__TRY_CL(code);
+    CLSEQ__TRY_CL(binary_code);
+    CLSEQ__TRY_CL(clBuildProgram(program->cl, 1, &ctx->device.device, options, NULL, NULL));
+    CLSEQ__TRY(create_kernels(program));
+    ctx->stats.programs_loaded++;
+done:
+    return status;
+}
+
+/* Whether the cache had the program. Otherwise it may still `know` that it was compiled before. */
+static bool load_cached(clseq_context *ctx, clseq__program *program, const char *options,
+                        const clseq__text *key, bool *known)
+{
+    clseq__cache *cache = ctx->programs->cache;
+    unsigned char *binary = NULL;
+    size_t size = 0;
+    bool loaded = false;
+    *known = clseq__cache_load(cache, key->data, key->size, &binary, &size);
+    if (*known && size > 0) {
+        *known = false;
+        loaded = load_binary(ctx, program, options, binary, size) == CLSEQ_OK;
+        if (!loaded) {
+            clseq__log(CLSEQ_LOG_WARN, "the driver refuses the cached binary of %s, which is deleted: %s",
+                       program->file, clseq_last_error());
+            clseq__cache_remove(cache, key->data, key->size);
+            program_clear(program);
+        }
+    }
+    free(binary);
+    return loaded;
+}
+
+/* Puts a program into the cache. Its kernels exist already, which some drivers want before they are asked. */
+static void store_cached(clseq_context *ctx, const clseq__program *program, const clseq__text *key)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq__cache *cache = ctx->programs->cache;
+    unsigned char *binary = NULL;
+    size_t size = 0;
+    if (cache == NULL)
+        return;
+    if (ctx->programs->binaries) {
+        CLSEQ__TRY_CL(clGetProgramInfo(program->cl, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL));
+        binary = malloc(size > 0 ? size : 1);
+        if (binary == NULL || size == 0)
+            CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "there is no binary, or no memory for its %zu bytes", size);
+        CLSEQ__TRY_CL(clGetProgramInfo(program->cl, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL));
+    }
+    clseq__cache_store(cache, key->data, key->size, binary, size);
+done:
+    if (status != CLSEQ_OK)
+        clseq__log(CLSEQ_LOG_WARN, "%s is not put into the cache: %s", program->file, clseq_last_error());
+    free(binary);
+}
+
+/* Fills a program's kernels from the cache or from source. */
+static clseq_status program_fill(clseq_context *ctx, clseq__program *program)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq__text source = {0}, options = {0}, key = {0};
+    bool known = false;
+    CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, program->file, program->options, &source));
+    CLSEQ__TRY(clseq__text_print(&options, "-cl-std=CL1.2 -DVW=%d -DCPU=%d -DREGISTERS=%d%s%s",
+                                 ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers,
+                                 program->options[0] != '\0' ? " " : "", program->options));
+    CLSEQ__TRY(make_key(ctx, options.data, &source, &key));
+    if (load_cached(ctx, program, options.data, &key, &known))
+        goto done;
+    CLSEQ__TRY(compile(ctx, program, &source, options.data, known));
+    CLSEQ__TRY(create_kernels(program));
+    if (!known || ctx->programs->binaries)
+        store_cached(ctx, program, &key);
+done:
+    free(source.data);
+    free(options.data);
+    free(key.data);
+    return status;
+}
+
+/* Makes and lists a program. */
 static clseq_status program_create(clseq_context *ctx, const char *file, const char *options,
                                    clseq__program **out)
 {
     clseq_status status = CLSEQ_OK;
-    clseq__text source = {0}, all_options = {0};
     double start = seconds_now();
     clseq__program *program = calloc(1, sizeof *program);
     if (program == NULL || (program->file = copy_string(file)) == NULL ||
         (program->options = copy_string(options)) == NULL)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "%s: no memory for the program", file);
-    CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, file, options, &source));
-    CLSEQ__TRY(clseq__text_print(&all_options, "-cl-std=CL1.2 -DVW=%d -DCPU=%d -DREGISTERS=%d%s%s",
-                                 ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers,
-                                 options[0] != '\0' ? " " : "", options));
-    CLSEQ__TRY(compile(ctx, program, &source, all_options.data));
-    CLSEQ__TRY(create_kernels(program));
+    CLSEQ__TRY(program_fill(ctx, program));
     program->next = ctx->programs->first;
     ctx->programs->first = program;
     *out = program;
@@ -200,8 +325,6 @@ static clseq_status program_create(clseq_context *ctx, const char *file, const c
 done:
     ctx->stats.build_seconds += seconds_now() - start;
     program_destroy(program);
-    free(source.data);
-    free(all_options.data);
     return status;
 }
 

@@ -21,7 +21,8 @@
  *
  *     CLSEQ_DEVICE        the device, when no selector is given (see device.h)
  *     CLSEQ_CACHE_DIR     folder of compiled programs; default $XDG_CACHE_HOME/clseq or ~/.cache/clseq
- *     CLSEQ_CACHE         "off" compiles every time
+ *     CLSEQ_CACHE         "off" compiles every time; "on" keeps binaries even on platforms that have a good
+ *                         cache of their own and are slow to give them out (PoCL)
  *     CLSEQ_CACHE_MB      bound of that folder in MB, default 256; the entries unused for longest go first
  *     CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/), not the library
  *     CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile)
