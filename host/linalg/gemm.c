@@ -5,8 +5,28 @@
 #include <string.h>
 
 /* In order of preference; the last one is applicable to every device. */
-static const clseq__gemm_implementation *const implementations[] = {&clseq__gemm_clblast};
+static const clseq__gemm_implementation *const implementations[] = {&clseq__gemm_native,
+                                                                    &clseq__gemm_clblast};
 #define IMPLEMENTATIONS (sizeof implementations / sizeof implementations[0])
+
+clseq_gemm_args clseq__gemm_part(const clseq_gemm_args *args, int64_t first, int64_t count)
+{
+    clseq_gemm_args part = *args;
+    clseq_matrix *matrices[] = {&part.a, &part.b, &part.c};
+    part.batch = args->batch - first < count ? args->batch - first : count;
+    for (int i = 0; i < 3; i++) {
+        clseq_matrix *x = matrices[i];
+        if (x->offsets)
+            x->offsets += first;
+        else
+            x->offset += first * x->stride;
+        if (x->offsets && part.batch == 1) {
+            x->offset += x->offsets[0];
+            x->offsets = NULL;
+        }
+    }
+    return part;
+}
 
 static void leave(clseq_context *ctx)
 {

@@ -116,9 +116,7 @@ static clseq_status run_single(clseq_context *ctx, const clseq_gemm_args *x)
     clseq_status status = CLSEQ_OK;
     const clseq_matrix *a = clseq__gemm_view(&x->a), *b = clseq__gemm_view(&x->b), *c = &x->c;
     const CLBlastLayout layout = CLBlastLayoutRowMajor;
-    const size_t ao = (size_t)(a->offset + (a->offsets ? a->offsets[0] : 0));
-    const size_t bo = (size_t)(b->offset + (b->offsets ? b->offsets[0] : 0));
-    const size_t co = (size_t)(c->offset + (c->offsets ? c->offsets[0] : 0));
+    const size_t ao = (size_t)a->offset, bo = (size_t)b->offset, co = (size_t)c->offset;
     const size_t m = (size_t)x->m, n = (size_t)x->n, k = (size_t)x->k;
     const size_t al = (size_t)a->ld, bl = (size_t)b->ld, cl = (size_t)c->ld;
     cl_mem scratch = NULL;
@@ -194,21 +192,6 @@ done:
     return status;
 }
 
-/* The products from `first` on, as many as one call takes. */
-static clseq_gemm_args part_of(const clseq_gemm_args *x, int64_t first)
-{
-    clseq_gemm_args part = *x;
-    clseq_matrix *matrices[] = {&part.a, &part.b, &part.c};
-    part.batch = x->batch - first < BATCH_LIMIT ? x->batch - first : BATCH_LIMIT;
-    for (int i = 0; i < 3; i++) {
-        if (matrices[i]->offsets)
-            matrices[i]->offsets += first;
-        else
-            matrices[i]->offset += first * matrices[i]->stride;
-    }
-    return part;
-}
-
 static clseq_status run_batch(clseq_context *ctx, const clseq_gemm_args *x)
 {
     const clseq_matrix *a = &x->a, *b = &x->b;
@@ -225,8 +208,8 @@ static clseq_status run(clseq_context *ctx, const clseq_gemm_args *x)
     cl_event begin = clseq__profile_begin(ctx);
     pthread_mutex_lock(&lock);
     for (int64_t first = 0; first < x->batch && status == CLSEQ_OK; first += BATCH_LIMIT) {
-        clseq_gemm_args part = part_of(x, first);
-        status = x->batch == 1 ? run_single(ctx, &part) : run_batch(ctx, &part);
+        clseq_gemm_args part = clseq__gemm_part(x, first, BATCH_LIMIT);
+        status = part.batch == 1 ? run_single(ctx, &part) : run_batch(ctx, &part);
         ctx->stats.clblast_calls++;
     }
     pthread_mutex_unlock(&lock);

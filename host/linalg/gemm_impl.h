@@ -41,4 +41,7 @@ static inline const clseq_matrix *clseq__gemm_view(const clseq_matrix *matrix)
     return matrix->packed ? &matrix->packed->view : matrix;
 }
 
+/* Products [first, first + count) of a batch, as many of them as there are. Of a single product no offsets remain. */
+clseq_gemm_args clseq__gemm_part(const clseq_gemm_args *args, int64_t first, int64_t count);
+
 #endif
