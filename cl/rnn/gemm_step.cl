@@ -11,6 +11,7 @@
  * unchanged, so that number T holds the final ones, and its gate gradients are 0.
  */
 #define V float
+#include "core/grid.clh"
 #include "rnn/cell.clh"
 
 /* Packed bias, one value a slot and unit: b_ih and b_hh of the gates that the slot takes; each may be NULL. */
@@ -18,7 +19,8 @@ kernel void rnn_pack_bias(int H, const global float *restrict b_ih, long b_ih_of
                           const global float *restrict b_hh, long b_hh_offset, global float *restrict out,
                           long out_offset)
 {
-    for (size_t i = get_global_id(0); i < (size_t)SLOTS * H; i += get_global_size(0)) {
+    FOR_EACH(i, (long)SLOTS * H)
+    {
         const int s = (int)(i / H), u = (int)(i % H);
         float sum = 0.0f;
         if (b_ih && SLOT_HAS_X(s))
@@ -33,9 +35,8 @@ kernel void rnn_pack_bias(int H, const global float *restrict b_ih, long b_ih_of
 kernel void rnn_fill_rows(long rows, int width, const global float *restrict bias, long bias_offset,
                           global float *restrict out, long out_offset)
 {
-    const size_t n = (size_t)rows * width;
-    for (size_t i = get_global_id(0); i < n; i += get_global_size(0))
-        out[out_offset + i] = bias[bias_offset + i % width];
+    FOR_EACH(i, rows * width)
+    out[out_offset + i] = bias[bias_offset + i % width];
 }
 
 /* Copies a [T,B,F] sequence between layouts; steps past a row's end become 0 whatever they held, NaN too. */
@@ -43,9 +44,9 @@ kernel void rnn_copy_sequence(long T, int B, int F, const global int *restrict l
                               const global float *restrict from, long from_offset, long from_t, long from_b,
                               global float *restrict to, long to_offset, long to_t, long to_b)
 {
-    const size_t n = (size_t)T * B * F;
-    for (size_t i = get_global_id(0); i < n; i += get_global_size(0)) {
-        const size_t row = i / F;
+    FOR_EACH(i, T * B * F)
+    {
+        const long row = i / F;
         const long f = i % F, t = row / B, b = row % B;
         const bool real = !lengths || t < lengths[lengths_offset + b];
         to[to_offset + t * to_t + b * to_b + f] =
@@ -59,20 +60,21 @@ kernel void rnn_step_forward(int B, int H, int t, const global int *restrict len
                              long states_offset, long state_stride, global float *restrict y, long y_offset,
                              long y_b)
 {
-    const uint n = (uint)B * H;
-    for (uint i = get_global_id(0); i < n; i += get_global_size(0)) {
-        const uint b = i / H, u = i % H;
+    const long n = (long)B * H;
+    FOR_EACH(i, n)
+    {
+        const uint b = (uint)i / H, u = (uint)i % H;
         const bool real = !lengths || t < lengths[lengths_offset + b];
-        global float *gate = gates + gates_offset + (size_t)b * SLOTS * H + u;
+        global float *gate = gates + gates_offset + (long)b * SLOTS * H + u;
         global float *state = states + states_offset + i;
         float slot[SLOTS], prev[STATES], next[STATES];
         for (int s = 0; s < SLOTS; s++)
-            slot[s] = gate[(size_t)s * H];
+            slot[s] = gate[(long)s * H];
         for (int s = 0; s < STATES; s++)
             prev[s] = state[s * state_stride];
         cell_forward(slot, prev, next);
         for (int s = 0; s < SLOTS; s++)
-            gate[(size_t)s * H] = slot[s];
+            gate[(long)s * H] = slot[s];
         for (int s = 0; s < STATES; s++)
             state[s * state_stride + n] = real ? next[s] : prev[s];
         if (y)
@@ -85,7 +87,7 @@ kernel void rnn_step_forward(int B, int H, int t, const global int *restrict len
  * step t+1, the gradient of h through the recurrent product and of c; dy and the final states' gradients, where
  * the row ends here, are added. Afterwards it holds those of step t beside its recurrent product.
  */
-kernel void rnn_step_backward(int B, int H, int t, int last, const global int *restrict lengths,
+kernel void rnn_step_backward(int T, int B, int H, int t, const global int *restrict lengths,
                               long lengths_offset, global float *restrict gates, long gates_offset,
                               const global float *restrict states, long states_offset, long state_stride,
                               const global float *restrict dy, long dy_offset, long dy_b,
@@ -93,24 +95,25 @@ kernel void rnn_step_backward(int B, int H, int t, int last, const global int *r
                               const global float *restrict dfinal_c, long dfinal_c_offset,
                               global float *restrict dstate, long dstate_offset)
 {
-    const uint n = (uint)B * H;
-    for (uint i = get_global_id(0); i < n; i += get_global_size(0)) {
-        const uint b = i / H, u = i % H;
-        const int end = lengths ? lengths[lengths_offset + b] : last + 1;
-        global float *gate = gates + gates_offset + (size_t)b * SLOTS * H + u;
+    const long n = (long)B * H;
+    FOR_EACH(i, n)
+    {
+        const uint b = (uint)i / H, u = (uint)i % H;
+        const int end = lengths ? min(lengths[lengths_offset + b], T) : T;
+        global float *gate = gates + gates_offset + (long)b * SLOTS * H + u;
         if (t >= end) {
             for (int s = 0; s < SLOTS; s++)
-                gate[(size_t)s * H] = 0.0f;
+                gate[(long)s * H] = 0.0f;
             continue;
         }
         const global float *state = states + states_offset + i;
         float slot[SLOTS], prev[STATES], next[STATES], d[STATES], dslot[SLOTS];
         for (int s = 0; s < SLOTS; s++)
-            slot[s] = gate[(size_t)s * H];
+            slot[s] = gate[(long)s * H];
         for (int s = 0; s < STATES; s++) {
             prev[s] = state[s * state_stride];
             next[s] = state[s * state_stride + n];
-            d[s] = dstate[dstate_offset + (size_t)s * n + i];
+            d[s] = dstate[dstate_offset + (long)s * n + i];
         }
         if (dy)
             d[0] += dy[dy_offset + b * dy_b + u];
@@ -122,9 +125,9 @@ kernel void rnn_step_backward(int B, int H, int t, int last, const global int *r
 #endif
         cell_backward(slot, prev, next, d, dslot);
         for (int s = 0; s < SLOTS; s++)
-            gate[(size_t)s * H] = dslot[s];
+            gate[(long)s * H] = dslot[s];
         for (int s = CARRIES_H ? 0 : 1; s < STATES; s++)
-            dstate[dstate_offset + (size_t)s * n + i] = d[s];
+            dstate[dstate_offset + (long)s * n + i] = d[s];
     }
 }
 
@@ -134,9 +137,10 @@ kernel void rnn_dinitial(int B, int H, const global int *restrict lengths, long 
                          const global float *restrict dstate, long dstate_offset,
                          global float *restrict dinitial, long dinitial_offset)
 {
-    const uint n = (uint)B * H;
-    for (uint i = get_global_id(0); i < n; i += get_global_size(0)) {
-        const bool empty = lengths && lengths[lengths_offset + i / H] <= 0;
+    const long n = (long)B * H;
+    FOR_EACH(i, n)
+    {
+        const bool empty = lengths && lengths[lengths_offset + (uint)i / H] <= 0;
         const float kept = dfinal ? dfinal[dfinal_offset + i] : 0.0f;
         dinitial[dinitial_offset + i] = empty ? kept : dstate[dstate_offset + i];
     }
