@@ -50,4 +50,30 @@ static inline double test_gemm_bound(double k, double magnitude)
     return test_sum_bound(k, magnitude) + test_rounding_bound(3, magnitude);
 }
 
+/*
+ * log(sum(exp(x))) of V numbers of at most this size, absolute: the shift by the largest and the final sum round numbers
+ * of up to 2 largest + log V, the sum rounds as sums do, exp and log are good to 4 ulp. The same is the relative error
+ * of softmax = exp(x - log_sum_exp), with one more exp and subtraction, for which the factor 2 stands.
+ */
+static inline double test_log_sum_exp_bound(double V, double largest)
+{
+    return test_sum_bound(V, 1) + test_rounding_bound(2 * 8, 1) +
+           test_rounding_bound(2, 2 * largest + log(V));
+}
+
+static inline double test_softmax_bound(double V, double largest, double softmax)
+{
+    return 2 * test_log_sum_exp_bound(V, largest) * softmax + TEST_TINY;
+}
+
+/*
+ * The loss over N rows of log_sum_exp - logit. `loss` is the mean or the sum; all rows' losses are positive, so it is
+ * also the magnitude of its terms. `weight` is 1 for the mean and N for the sum.
+ */
+static inline double test_cross_entropy_bound(double N, double V, double largest, double weight, double loss)
+{
+    return weight * (test_log_sum_exp_bound(V, largest) + test_rounding_bound(1, largest)) +
+           test_sum_bound(N, loss);
+}
+
 #endif

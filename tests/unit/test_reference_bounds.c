@@ -3,6 +3,7 @@
  * of small mistakes does not.
  */
 #include "../reference/cells.h"
+#include "../reference/nn.h"
 #include "../reference/rnn_case.h"
 #include "../support/bounds.h"
 #include "../support/compare.h"
@@ -223,6 +224,61 @@ Test(reference_bounds, sums)
                   k);
         free(a);
         free(b);
+    }
+}
+
+/* Cross-entropy in plain float: log-sum-exp of each row, then softmax as exp(x - log_sum_exp). Returns the mean. */
+static float float_cross_entropy(const float *logits, const int32_t *targets, int N, int V, float *softmax)
+{
+    float loss = 0;
+    for (int n = 0; n < N; n++) {
+        const float *x = logits + n * V;
+        float largest = x[0], sum = 0;
+        for (int v = 1; v < V; v++)
+            largest = fmaxf(largest, x[v]);
+        for (int v = 0; v < V; v++)
+            sum += expf(x[v] - largest);
+        const float lse = largest + logf(sum);
+        for (int v = 0; v < V; v++)
+            softmax[n * V + v] = expf(x[v] - lse);
+        loss += lse - x[targets[n]];
+    }
+    return loss / (float)N;
+}
+
+Test(reference_bounds, a_float_cross_entropy_is_within_its_bounds_and_not_far_below)
+{
+    enum { N = 37 };
+    static const int widths[] = {2, 5, 97, 1000};
+    const double limits[] = {0.1, 3, 30};
+    for (int i = 0; i < 12; i++) {
+        const int V = widths[i % 4];
+        const double limit = limits[i / 4];
+        const size_t n = (size_t)(N * V);
+        test_random random = test_random_seed((uint64_t)i);
+        double *logits = test_doubles(n), *softmax = test_doubles(n), *bound = test_doubles(n);
+        int32_t targets[N];
+        test_random_fill(&random, logits, n, -limit, limit);
+        test_random_fill_int(&random, targets, N, 0, V - 1);
+        float *x = test_floats_of(logits, n), *p = test_floats(n);
+        const float got = float_cross_entropy(x, targets, N, V, p);
+        const double want =
+            reference_cross_entropy_forward((reference_cross_entropy){0}, logits, targets, N, (size_t)V);
+        compare_reset();
+        cr_assert(compare_floats("loss", &got, &want, 1, test_cross_entropy_bound(N, V, limit, 1, want)),
+                  "V=%d: %s", V, compare_message());
+        for (int row = 0; row < N; row++)
+            reference_softmax(logits + row * V, (size_t)V, softmax + row * V);
+        for (size_t k = 0; k < n; k++)
+            bound[k] = test_softmax_bound(V, limit, softmax[k]);
+        cr_assert(compare_floats_each("softmax", p, softmax, n, bound), "V=%d: %s", V, compare_message());
+        cr_assert(compare_worst_ratio() < 0.7 && compare_worst_ratio() > 0.01, "V=%d: error/bound is %g", V,
+                  compare_worst_ratio());
+        free(logits);
+        free(softmax);
+        free(bound);
+        free(x);
+        free(p);
     }
 }
 

@@ -12,7 +12,7 @@
 #include "../support/numeric.h"
 
 #include <criterion/criterion.h>
-#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,4 +178,20 @@ Test(reference_golden, state_dict)
         same(g, "", rnn_output_name(i), c->want[i], c->n[i]);
     rnn_case_destroy(c);
     golden_close(g);
+}
+
+/* A mistyped name must not pass as an empty tensor. */
+Test(reference_golden, a_missing_tensor_aborts, .signal = SIGABRT)
+{
+    golden_get(golden_open("clipping.txt"), "no such tensor");
+}
+
+Test(reference_golden, a_wrong_size_aborts, .signal = SIGABRT)
+{
+    golden_values(golden_open("clipping.txt"), "a", 5);
+}
+
+Test(reference_golden, a_missing_file_aborts, .signal = SIGABRT)
+{
+    golden_open("no_such_file.txt");
 }
