@@ -1,28 +1,53 @@
-/* What somebody else's first program would do: numbers to the default device and back, and the device's name. */
+/* What somebody else's first program would do: one product on the default device, checked, and the device's name. */
 #include <clseq/clseq.h>
 #include <stdio.h>
 #include <string.h>
 
+static clseq_status multiply(clseq_context *ctx, const float *a, const float *b, float *c)
+{
+    const int64_t dims[2] = {2, 2};
+    clseq_tensor x = {0}, y = {0}, z = {0};
+    clseq_status status = clseq_tensor_create(ctx, CLSEQ_F32, 2, dims, &x);
+    if (status == CLSEQ_OK)
+        status = clseq_tensor_create(ctx, CLSEQ_F32, 2, dims, &y);
+    if (status == CLSEQ_OK)
+        status = clseq_tensor_create(ctx, CLSEQ_F32, 2, dims, &z);
+    if (status == CLSEQ_OK)
+        status = clseq_tensor_write(ctx, &x, a);
+    if (status == CLSEQ_OK)
+        status = clseq_tensor_write(ctx, &y, b);
+    if (status == CLSEQ_OK)
+        status = clseq_gemm(ctx, &(clseq_gemm_args){.m = 2,
+                                                    .n = 2,
+                                                    .k = 2,
+                                                    .alpha = 1.0f,
+                                                    .a = {.buffer = x.buffer, .ld = 2},
+                                                    .b = {.buffer = y.buffer, .ld = 2},
+                                                    .c = {.buffer = z.buffer, .ld = 2}});
+    if (status == CLSEQ_OK)
+        status = clseq_tensor_read(ctx, &z, c);
+    clseq_tensor_destroy(ctx, &x);
+    clseq_tensor_destroy(ctx, &y);
+    clseq_tensor_destroy(ctx, &z);
+    return status;
+}
+
 int main(void)
 {
-    const float sent[4] = {1, 2, 3, 4};
-    float received[4] = {0};
+    const float a[4] = {1, 2, 3, 4}, b[4] = {5, 6, 7, 8}, expected[4] = {19, 22, 43, 50};
+    float c[4] = {0};
     clseq_context *ctx = NULL;
-    clseq_tensor x = {0};
-    clseq_status status = clseq_context_create(NULL, &ctx);
-    if (status == CLSEQ_OK)
-        status = clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){4}, &x);
-    if (status == CLSEQ_OK)
-        status = clseq_tensor_write(ctx, &x, sent);
-    if (status == CLSEQ_OK)
-        status = clseq_tensor_read(ctx, &x, received);
-    if (status == CLSEQ_OK) {
-        const clseq_device_info *device = clseq_context_device(ctx);
-        printf("%s on %s, %s\n", device->name, device->platform_name, device->platform_version);
-    } else {
+    if (clseq_context_create(NULL, &ctx) != CLSEQ_OK || multiply(ctx, a, b, c) != CLSEQ_OK) {
         fprintf(stderr, "%s\n", clseq_last_error());
+        clseq_context_destroy(ctx);
+        return 1;
     }
-    clseq_tensor_destroy(ctx, &x);
+    const clseq_device_info *device = clseq_context_device(ctx);
+    printf("%s on %s, %s\n", device->name, device->platform_name, device->platform_version);
     clseq_context_destroy(ctx);
-    return status != CLSEQ_OK || memcmp(sent, received, sizeof sent) != 0;
+    if (memcmp(c, expected, sizeof c) != 0) {
+        fprintf(stderr, "the product is %g %g %g %g, expected 19 22 43 50\n", c[0], c[1], c[2], c[3]);
+        return 1;
+    }
+    return 0;
 }
