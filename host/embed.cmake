@@ -25,6 +25,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
     return()
 endif()
 
+cmake_minimum_required(VERSION 3.20)
+
 # The file's bytes as C writes them, 32 a line.
 function(bytes_of file bytes)
     file(READ ${file} hex HEX)

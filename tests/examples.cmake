@@ -3,6 +3,7 @@
 # Compiles the examples of the documents against the installed library, as a reader would:
 # - each ```c block of README.md with a main() becomes a program, which is also linked;
 # - the first indented block of a header's opening comment becomes the body of a function.
+cmake_minimum_required(VERSION 3.20)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
 file(GLOB_RECURSE pc ${prefix}/*/clseq.pc)
 get_filename_component(pc_dir "${pc}" DIRECTORY)
