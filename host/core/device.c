@@ -97,8 +97,11 @@ clseq_status clseq_device_list(clseq_device_info *out, size_t capacity, size_t *
         cl_uint device_count = list_platform_devices(platforms[p], devices);
         for (cl_uint d = 0; d < device_count; d++) {
             clseq_device_info info;
-            if (describe(devices[d], &info) != CLSEQ_OK)
+            if (describe(devices[d], &info) != CLSEQ_OK) {
+                clseq__log(CLSEQ_LOG_WARN, "device %u:%u is passed over: %s", (unsigned)p, (unsigned)d,
+                           clseq_last_error());
                 continue;
+            }
             info.platform_index = (int)p;
             info.device_index = (int)d;
             if (*count < capacity)

@@ -1,0 +1,252 @@
+/* Kernels by name: how includes are resolved, how programs are built, how launches check. */
+#include <criterion/criterion.h>
+
+#include "core/launch.h"
+#include "core/source.h"
+#include "support/device.h"
+#include "support/folder.h"
+#include "support/log.h"
+#include <clseq/tensor.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static char folder[FOLDER_PATH];
+
+static void make_folder(void)
+{
+    folder_create(folder);
+    setenv("CLSEQ_KERNEL_DIR", folder, 1);
+    setenv("CLSEQ_CACHE", "off", 1);
+}
+
+static void remove_folder(void)
+{
+    folder_remove(folder);
+}
+
+TestSuite(core_program, .init = make_folder, .fini = remove_folder);
+
+/* The resolved text of main.cl, or the sentence of the failure; for comparisons. Freed with the process. */
+static const char *resolve(const char *options)
+{
+    clseq__text out = {0};
+    return clseq__source_resolve(folder, "main.cl", options, &out) == CLSEQ_OK ? out.data
+                                                                               : clseq_last_error();
+}
+
+Test(core_program, an_include_stands_once_in_its_place)
+{
+    folder_write_text(folder, "main.cl",
+                      "a\n#include \"x/one.clh\"\n  #  include  \"x/one.clh\" \n#include \"two.clh\"\nb");
+    folder_write_text(folder, "x/one.clh", "1\n");
+    folder_write_text(folder, "two.clh", "#include \"x/one.clh\"\n2");
+    cr_assert_str_eq(resolve(""), "#line 1 \"main.cl\"\na\n"
+                                  "#line 1 \"x/one.clh\"\n1\n#line 3 \"main.cl\"\n\n"
+                                  "#line 1 \"two.clh\"\n\n2\n#line 5 \"main.cl\"\nb\n");
+}
+
+Test(core_program, a_file_that_includes_itself_ends)
+{
+    folder_write_text(folder, "main.cl", "#include \"main.cl\"\nx\n");
+    cr_assert_str_eq(resolve(""), "#line 1 \"main.cl\"\n\nx\n");
+}
+
+Test(core_program, lines_that_only_look_like_includes_stay)
+{
+    const char *text = "// #include \"a\"\n#include <b>\n#included \"c\"\n#include \"d\n * #include \"e\"\n";
+    char expected[256] = "#line 1 \"main.cl\"\n";
+    folder_write_text(folder, "main.cl", text);
+    cr_assert_str_eq(resolve(""), strcat(expected, text));
+}
+
+Test(core_program, names_in_paths_come_from_the_options)
+{
+    folder_write_text(folder, "main.cl", "#include \"cells/$CELL.$EXT\"\n");
+    folder_write_text(folder, "cells/lstm.clh", "it\n");
+    const char *expected = "#line 1 \"main.cl\"\n#line 1 \"cells/lstm.clh\"\nit\n#line 2 \"main.cl\"\n";
+    cr_assert_str_eq(resolve("-DCELL=lstm -DEXT=clh"), expected);
+    cr_assert_str_eq(resolve("-DCELLS=gru  -DEXT=clh -DXCELL=gru -DCELL=lstm"), expected);
+    cr_assert(strstr(resolve("-DEXT=clh -DCELL"), "no -DCELL=") != NULL, "%s", clseq_last_error());
+    cr_assert(strstr(resolve(NULL), "no -DCELL=") != NULL, "%s", clseq_last_error());
+}
+
+Test(core_program, a_missing_include_names_who_wants_it)
+{
+    folder_write_text(folder, "main.cl", "\n\n#include \"sub.clh\"\n");
+    folder_write_text(folder, "sub.clh", "\n#include \"not/there.clh\"\n");
+    const char *sentence = resolve("");
+    cr_assert(strstr(sentence, "not/there.clh") != NULL, "%s", sentence);
+    cr_assert(strstr(sentence, "sub.clh, line 2") != NULL, "%s", sentence);
+    cr_assert(strstr(sentence, "main.cl, line 3") != NULL, "%s", sentence);
+}
+
+Test(core_program, what_is_embedded_is_what_the_folder_holds)
+{
+    clseq__text a = {0}, b = {0};
+    cr_assert_eq(clseq__source_resolve(NULL, "core/tensor.cl", "", &a), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq__source_resolve(CLSEQ_SOURCE_DIR "/cl", "core/tensor.cl", "", &b), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    cr_assert_str_eq(a.data, b.data);
+    free(a.data);
+    free(b.data);
+    cr_assert_eq(clseq__source_resolve(NULL, "core/nothing.cl", "", &a), CLSEQ_NOT_FOUND);
+    cr_assert(strstr(clseq_last_error(), "core/nothing.cl") != NULL);
+}
+
+/* Runs `kernel void k(global int *y)` of main.cl with one work-item and returns y[0]. */
+static int run(clseq_context *ctx, const char *options)
+{
+    clseq__kernel *kernel = NULL;
+    clseq_tensor y = {0};
+    int32_t value = 0;
+    cr_assert_eq(clseq__kernel_get(ctx, "main.cl", options, "k", &kernel), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1), CLSEQ__ARGS(CLSEQ__M(y.buffer))), CLSEQ_OK,
+                 "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_read(ctx, &y, &value), CLSEQ_OK);
+    clseq_tensor_destroy(ctx, &y);
+    return value;
+}
+
+Test(core_program, options_make_programs_and_each_is_built_once)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = N; }\n");
+    clseq_context *ctx = test_context();
+    clseq_context_stats stats;
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(run(ctx, "-DN=3"), 3);
+        cr_assert_eq(run(ctx, "-DN=4"), 4);
+    }
+    cr_assert_eq(clseq_context_get_stats(ctx, &stats), CLSEQ_OK);
+    cr_assert_eq(stats.programs_built, 2);
+    cr_assert_eq(stats.programs_loaded, 0);
+    cr_assert(stats.build_seconds > 0);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, programs_know_the_shape_of_the_device)
+{
+    folder_write_text(folder, "main.cl",
+                      "kernel void k(global int *y) { *y = VW * 10000 + CPU * 1000 + REGISTERS; }\n");
+    setenv("CLSEQ_VECTOR_WIDTH", "8", 1);
+    clseq_context *ctx = test_context();
+    int cpu = (clseq_context_device(ctx)->type & CL_DEVICE_TYPE_CPU) != 0;
+    cr_assert_eq(run(ctx, NULL), 80000 + cpu * 1000 + 16);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, a_build_failure_shows_file_and_line_of_the_mistake)
+{
+    folder_write_text(folder, "main.cl", "#include \"part.clh\"\nkernel void k(global int *y) { *y = 1; }\n");
+    folder_write_text(folder, "part.clh", "\n\nint f(void) { return no_such_name; }\n");
+    clseq_context *ctx = test_context();
+    clseq__kernel *kernel = NULL;
+    log_capture(CLSEQ_LOG_ERROR);
+    cr_assert_eq(clseq__kernel_get(ctx, "main.cl", "-DN=1", "k", &kernel), CLSEQ_BUILD_FAILED);
+    const char *sentence = clseq_last_error();
+    cr_assert(strstr(sentence, "main.cl does not compile") != NULL, "%s", sentence);
+    cr_assert(strstr(sentence, "-DN=1") != NULL, "%s", sentence);
+    cr_assert(strstr(sentence, "no_such_name") != NULL, "%s", sentence);
+    cr_assert(strstr(sentence, "part.clh:3") != NULL, "%s", sentence);
+    cr_assert(log_contains("no_such_name"), "%s", log_text());
+    /* It may be asked for again, and the mistake may be mended meanwhile. */
+    folder_write_text(folder, "part.clh", "\n");
+    cr_assert_eq(run(ctx, "-DN=1"), 1);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, a_kernel_that_is_not_there)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = 1; }\n");
+    clseq_context *ctx = test_context();
+    clseq__kernel *kernel = NULL;
+    cr_assert_eq(clseq__kernel_get(ctx, "main.cl", NULL, "kk", &kernel), CLSEQ_NOT_FOUND);
+    cr_assert(strstr(clseq_last_error(), "main.cl has no kernel kk") != NULL, "%s", clseq_last_error());
+    cr_assert_eq(clseq__kernel_get(ctx, "other.cl", NULL, "k", &kernel), CLSEQ_NOT_FOUND);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, a_compile_is_announced)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = 1; }\n");
+    clseq_context *ctx = test_context();
+    log_capture(CLSEQ_LOG_INFO);
+    run(ctx, NULL);
+    cr_assert(strncmp(log_text(), "info: Compiling main.cl for ", 28) == 0, "%s", log_text());
+    cr_assert(log_contains(clseq_context_device(ctx)->name), "%s", log_text());
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, launches_check_their_arguments)
+{
+    folder_write_text(folder, "main.cl",
+                      "kernel void k(global int *y, long n, local int *l, float f) { *y = n + (int)f; }\n");
+    clseq_context *ctx = test_context();
+    clseq__kernel *kernel = NULL;
+    clseq_tensor y = {0};
+    int32_t value = 0;
+    clseq__grid one = CLSEQ__GRID1(1, 1);
+    cr_assert_eq(clseq__kernel_get(ctx, "main.cl", NULL, "k", &kernel), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq__launch(ctx, kernel, one, CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(1))),
+                 CLSEQ_INVALID_ARGUMENT);
+    cr_assert_str_eq(clseq_last_error(), "kernel k takes 4 arguments, 2 were given");
+    cr_assert_neq(clseq__launch(ctx, kernel, one,
+                                CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__I(1), CLSEQ__LOCAL(16), CLSEQ__F(2))),
+                  CLSEQ_OK);
+    cr_assert(strstr(clseq_last_error(), "kernel k, argument 1 (4 bytes)") != NULL, "%s", clseq_last_error());
+    cr_assert_eq(clseq__launch(ctx, kernel, one,
+                               CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(40), CLSEQ__LOCAL(16), CLSEQ__F(2))),
+                 CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_read(ctx, &y, &value), CLSEQ_OK);
+    cr_assert_eq(value, 42);
+    /* A group larger than the device can run is refused, and no groups are nothing to do. */
+    cr_assert_neq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, (size_t)1 << 40),
+                                CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(1), CLSEQ__LOCAL(16), CLSEQ__F(2))),
+                  CLSEQ_OK);
+    cr_assert(strstr(clseq_last_error(), "kernel k") != NULL, "%s", clseq_last_error());
+    cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID2(3, 0, 1, 1),
+                               CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(1), CLSEQ__LOCAL(16), CLSEQ__F(2))),
+                 CLSEQ_OK);
+    clseq_tensor_destroy(ctx, &y);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, a_grid_covers_every_element_once)
+{
+    unsetenv("CLSEQ_KERNEL_DIR");
+    clseq_context *ctx = test_context();
+    static const int64_t sizes[] = {1, 2, 15, 16, 17, 255, 256, 257, 4095, 4096, 4097, 8191, 65537, 300001};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0] && !(test_small() && sizes[s] > 300); s++) {
+        int64_t n = sizes[s];
+        clseq__grid grid = clseq__grid_for(ctx, n);
+        cr_assert(grid.dims == 1 && grid.groups[0] >= 1 && grid.local[0] >= 1);
+        cr_assert(grid.local[0] <= clseq_context_device(ctx)->max_work_group_size);
+        /* Every second element of a larger tensor, so that the kernel with FOR_EACH runs. */
+        clseq_tensor y = {0};
+        int32_t *got = calloc((size_t)n + 1, 8);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 2, (int64_t[]){n + 1, 2}, &y), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_fill(ctx, &y, 7), CLSEQ_OK);
+        clseq_tensor part = clseq_tensor_slice(&y, 1, 0, 1);
+        part = clseq_tensor_slice(&part, 0, 0, n);
+        cr_assert_eq(clseq_tensor_fill(ctx, &part, 9), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq_tensor_read(ctx, &y, got), CLSEQ_OK);
+        for (int64_t i = 0; i < 2 * (n + 1); i++)
+            cr_assert_eq(got[i], i % 2 == 0 && i < 2 * n ? 9 : 7, "n %lld, element %lld is %d", (long long)n,
+                         (long long)i, got[i]);
+        free(got);
+        clseq_tensor_destroy(ctx, &y);
+    }
+    clseq_context_destroy(ctx);
+}
+
+Test(core_program, grids_of_absurd_sizes_stay_sane)
+{
+    clseq_context *ctx = test_context();
+    clseq__grid none = clseq__grid_for(ctx, 0), most = clseq__grid_for(ctx, INT64_MAX);
+    cr_assert_eq(none.groups[0], 1);
+    cr_assert(most.groups[0] >= 1 && most.groups[0] <= (size_t)1 << 20);
+    clseq_context_destroy(ctx);
+}
