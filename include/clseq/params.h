@@ -43,7 +43,8 @@ typedef enum clseq_init_kind {
 typedef struct clseq_init {
     clseq_init_kind kind;
     float scale;
-    int64_t block; /* rows that form a matrix of their own, as those of a gate in a recurrent weight; 0: all */
+    int64_t
+        block; /* rows that form a matrix of their own, as those of a gate in a recurrent weight; 0: all */
 } clseq_init;
 
 CLSEQ_API clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out);
