@@ -1,7 +1,10 @@
 /*
- * Sizes are rounded up to classes, eight to a power of two, so that at most an eighth of a buffer is unused
- * and equal needs meet equal buffers. A request takes the smallest waiting buffer that is large enough but no
- * more than a quarter larger than its class. Whoever repeats the same requests finds a buffer for each.
+ * Sizes are rounded up to classes, eight to a power of two, so that at most an eighth of a buffer is unused. A
+ * request takes a waiting buffer of exactly its class or a new one: whoever repeats the same requests in the
+ * same order finds a buffer for each from the second time on. (Taking larger ones would break that: a small
+ * request may take what a large one, which comes later, has to have.) Changing sizes leave buffers behind that
+ * nobody asks for any more; when a new buffer would make the context hold more than HELD_MAX times what was in
+ * use at most, those unused for longest go first.
  */
 #include "core/pool.h"
 
@@ -11,6 +14,7 @@
 #include <string.h>
 
 #define CLASS_STEP_MIN 256
+#define HELD_MAX 3
 #define CANARY_SIZE 256
 #define CANARY_BYTE 0xC5
 #define POISON_BYTE 0xFF
@@ -19,6 +23,7 @@ typedef struct entry {
     cl_mem buffer; /* NULL: an empty place of the table */
     size_t size;
     size_t asked;
+    uint64_t put; /* when it was given back, counted in buffers that were */
 } entry;
 
 struct clseq__pool {
@@ -30,6 +35,7 @@ struct clseq__pool {
     size_t used_capacity; /* a power of two */
     bool poison;
     bool canary;
+    uint64_t puts;
     uint64_t violations;
 };
 
@@ -138,14 +144,20 @@ static size_t waiting_find(const clseq__pool *pool, size_t size)
     return low;
 }
 
+static entry waiting_remove(clseq__pool *pool, size_t at)
+{
+    entry e = pool->waiting[at];
+    pool->waiting_count--;
+    memmove(&pool->waiting[at], &pool->waiting[at + 1], (pool->waiting_count - at) * sizeof(entry));
+    return e;
+}
+
 static bool waiting_take(clseq__pool *pool, size_t size, entry *out)
 {
     size_t at = waiting_find(pool, size);
-    if (at == pool->waiting_count || pool->waiting[at].size - size > size / 4)
+    if (at == pool->waiting_count || pool->waiting[at].size != size)
         return false;
-    *out = pool->waiting[at];
-    pool->waiting_count--;
-    memmove(&pool->waiting[at], &pool->waiting[at + 1], (pool->waiting_count - at) * sizeof(entry));
+    *out = waiting_remove(pool, at);
     return true;
 }
 
@@ -172,10 +184,29 @@ clseq_status clseq_context_trim(clseq_context *ctx)
     return CLSEQ_OK;
 }
 
+/* Gives waiting buffers back to the device until `size` bytes more are within what may be held. The commands
+ * that still use them keep them until they have run. */
+static void make_room(clseq_context *ctx, size_t size)
+{
+    clseq__pool *pool = ctx->pool;
+    uint64_t in_use = ctx->stats.bytes_in_use + size;
+    uint64_t most = in_use > ctx->stats.peak_in_use ? in_use : ctx->stats.peak_in_use;
+    while (pool->waiting_count > 0 && ctx->stats.bytes_held + size > HELD_MAX * most) {
+        size_t oldest = 0;
+        for (size_t i = 1; i < pool->waiting_count; i++)
+            if (pool->waiting[i].put < pool->waiting[oldest].put)
+                oldest = i;
+        entry e = waiting_remove(pool, oldest);
+        ctx->stats.bytes_held -= e.size;
+        clReleaseMemObject(e.buffer);
+    }
+}
+
 /* A new buffer of the device; when it has no memory left, once more without the buffers that wait. */
 static clseq_status allocate(clseq_context *ctx, size_t size, const char *what, cl_mem *out)
 {
     int code = 0;
+    make_room(ctx, size);
     cl_mem buffer = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, size, NULL, &code);
     if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES) {
         CLSEQ__RETURN_IF(clseq_context_trim(ctx));
@@ -284,5 +315,6 @@ void clseq__pool_put(clseq_context *ctx, cl_mem buffer)
     ctx->stats.bytes_in_use -= e.size;
     if (pool->canary)
         check_canary(ctx, &e);
+    e.put = pool->puts++;
     waiting_insert(pool, e);
 }
