@@ -36,7 +36,7 @@ need() {
   say "installing with apt: ${missing[*]}"
   quietly "$root/build/apt.log" "${sudo[@]}" sh -c 'apt-get update && exec env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends "$@"' apt "${missing[@]}" ||
-    die "apt could not install them. Is the network up, and is this Debian 12 or newer?"
+    die "apt could not install them. Is the network up, and does this release have all of them?"
 }
 
 # build PRESET: configures and builds what changed into build/PRESET.
