@@ -1,24 +1,427 @@
+/* Views, their checks, and moving their elements. */
 #include <criterion/criterion.h>
 
+#include "core/tensor.h"
 #include "support/device.h"
-#include <clseq/tensor.h>
 
-Test(core_tensor, strided_round_trip)
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+
+/* Where element (i[0], i[1], ...) of a view stands in its buffer. */
+static int64_t place_of(const clseq_tensor *t, const int64_t *i)
+{
+    int64_t place = t->offset;
+    for (int d = 0; d < t->ndim; d++)
+        place += i[d] * t->strides[d];
+    return place;
+}
+
+/* The next index in row-major order; false after the last. */
+static bool next_index(const clseq_tensor *t, int64_t *i)
+{
+    for (int d = t->ndim - 1; d >= 0; d--) {
+        if (++i[d] < t->dims[d])
+            return true;
+        i[d] = 0;
+    }
+    return false;
+}
+
+Test(core_tensor, dtypes)
+{
+    cr_assert_eq(clseq_dtype_size(CLSEQ_F32), 4);
+    cr_assert_eq(clseq_dtype_size(CLSEQ_I32), 4);
+    cr_assert_str_eq(clseq_dtype_name(CLSEQ_F32), "f32");
+    cr_assert_str_eq(clseq_dtype_name(CLSEQ_I32), "i32");
+    cr_assert_eq(clseq_dtype_size((clseq_dtype)99), 0);
+    cr_assert_str_eq(clseq_dtype_name((clseq_dtype)-1), "unknown");
+}
+
+Test(core_tensor, views_slices_and_transposes)
+{
+    cl_mem buffer = (cl_mem)&buffer; /* never given to OpenCL here */
+    clseq_tensor x = clseq_tensor_view(buffer, 10, CLSEQ_F32, 3, DIMS(2, 3, 4));
+    cr_assert(x.strides[0] == 12 && x.strides[1] == 4 && x.strides[2] == 1 && x.offset == 10);
+    cr_assert_eq(clseq_tensor_elements(&x), 24);
+    cr_assert(clseq_tensor_is_contiguous(&x));
+
+    clseq_tensor row = clseq_tensor_slice(&x, 1, 2, 1);
+    cr_assert(row.offset == 18 && row.dims[1] == 1 && row.strides[0] == 12);
+    cr_assert(!clseq_tensor_is_contiguous(&row));
+    clseq_tensor last = clseq_tensor_slice(&x, 0, 1, 1);
+    cr_assert(last.offset == 22 && clseq_tensor_is_contiguous(&last));
+
+    clseq_tensor turned = clseq_tensor_transpose(&x, 0, 2);
+    cr_assert(turned.dims[0] == 4 && turned.dims[2] == 2 && turned.strides[0] == 1 &&
+              turned.strides[2] == 12);
+    cr_assert(!clseq_tensor_is_contiguous(&turned));
+    clseq_tensor back = clseq_tensor_transpose(&turned, 2, 0);
+    cr_assert_eq(memcmp(&back, &x, sizeof x), 0);
+
+    clseq_tensor scalar = clseq_tensor_view(buffer, 3, CLSEQ_I32, 0, NULL);
+    cr_assert(clseq_tensor_elements(&scalar) == 1 && clseq_tensor_is_contiguous(&scalar));
+    /* The strides of dimensions of one element do not matter. */
+    clseq_tensor ones = clseq_tensor_view(buffer, 0, CLSEQ_F32, 3, DIMS(1, 5, 1));
+    ones.strides[0] = 77;
+    ones.strides[2] = 99;
+    cr_assert(clseq_tensor_is_contiguous(&ones));
+    clseq_tensor large = clseq_tensor_view(buffer, 0, CLSEQ_F32, 3, DIMS(100000, 100000, 3));
+    cr_assert(clseq_tensor_elements(&large) == 30000000000 && large.strides[0] == 300000);
+}
+
+Test(core_tensor, dims_text)
+{
+    char text[CLSEQ__DIMS_TEXT];
+    cr_assert_str_eq(clseq__dims_text(text, 0, NULL), "[]");
+    cr_assert_str_eq(clseq__dims_text(text, 3, DIMS(5, -1, 7)), "[5,?,7]");
+    cr_assert_str_eq(clseq__dims_text(text, 4, DIMS(INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX)),
+                     "[9223372036854775807,9223372036854775807,9223372036854775807,9223372036854775807]");
+}
+
+/* Views of every kind into a buffer of dims [3,5,2,4] in which every element is its place. */
+static size_t make_views(const clseq_tensor *x, clseq_tensor views[16])
+{
+    size_t n = 0;
+    clseq_tensor part;
+    views[n++] = *x;
+    views[n++] = clseq_tensor_transpose(x, 0, 3);
+    views[n++] = clseq_tensor_transpose(x, 1, 2);
+    views[n++] = clseq_tensor_slice(x, 0, 1, 2);
+    views[n++] = clseq_tensor_slice(x, 3, 1, 3);
+    views[n++] = clseq_tensor_slice(x, 3, 2, 1);
+    part = clseq_tensor_slice(x, 1, 2, 2);
+    views[n++] = clseq_tensor_transpose(&part, 0, 1);
+    part = clseq_tensor_slice(&part, 2, 1, 1);
+    views[n++] = part;
+    views[n] = clseq_tensor_view(x->buffer, 7, x->dtype, 2, DIMS(6, 5));
+    views[n++].strides[0] = 16;
+    views[n] = clseq_tensor_view(x->buffer, 3, x->dtype, 1, DIMS(13));
+    views[n++].strides[0] = 9;
+    views[n++] = clseq_tensor_view(x->buffer, 119, x->dtype, 0, NULL);
+    views[n++] = clseq_tensor_view(x->buffer, 5, x->dtype, 3, DIMS(1, 1, 1));
+    return n;
+}
+
+Test(core_tensor, reading_writing_and_filling_any_view)
+{
+    enum { N = 3 * 5 * 2 * 4 };
+    clseq_context *ctx = test_context();
+    clseq_tensor x = {0}, views[16];
+    int32_t before[N], after[N], packed[N];
+    for (int i = 0; i < N; i++)
+        before[i] = i;
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, DIMS(3, 5, 2, 4), &x), CLSEQ_OK);
+    size_t count = make_views(&x, views);
+    for (size_t v = 0; v < count; v++) {
+        int64_t i[4] = {0};
+        int32_t n = 0;
+        cr_assert_eq(clseq_tensor_write(ctx, &x, before), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_read(ctx, &views[v], packed), CLSEQ_OK, "%s", clseq_last_error());
+        do
+            cr_assert_eq(packed[n], place_of(&views[v], i), "view %zu, element %d", v, n);
+        while (n++, next_index(&views[v], i));
+        cr_assert_eq(n, clseq_tensor_elements(&views[v]));
+
+        /* Writing changes these elements and no others. */
+        for (int k = 0; k < n; k++)
+            packed[k] = 1000 + k;
+        cr_assert_eq(clseq_tensor_write(ctx, &views[v], packed), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq_tensor_read(ctx, &x, after), CLSEQ_OK);
+        n = 0;
+        do {
+            cr_assert_eq(after[place_of(&views[v], i)], 1000 + n, "view %zu, element %d", v, n);
+            after[place_of(&views[v], i)] = (int32_t)place_of(&views[v], i);
+        } while (n++, next_index(&views[v], i));
+        cr_assert_eq(memcmp(after, before, sizeof before), 0, "view %zu: others were written", v);
+
+        cr_assert_eq(clseq_tensor_write(ctx, &x, before), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_fill(ctx, &views[v], -5), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq_tensor_read(ctx, &x, after), CLSEQ_OK);
+        do {
+            cr_assert_eq(after[place_of(&views[v], i)], -5, "view %zu", v);
+            after[place_of(&views[v], i)] = (int32_t)place_of(&views[v], i);
+        } while (next_index(&views[v], i));
+        cr_assert_eq(memcmp(after, before, sizeof before), 0, "view %zu: others were filled", v);
+    }
+    clseq_tensor_destroy(ctx, &x);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_tensor, copying_between_any_views)
+{
+    enum { N = 3 * 5 * 2 * 4 };
+    clseq_context *ctx = test_context();
+    clseq_tensor x = {0}, y = {0}, from[16], to[16];
+    int32_t values[N], zeros[N] = {0}, got[N];
+    for (int i = 0; i < N; i++)
+        values[i] = i + 1;
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, DIMS(3, 5, 2, 4), &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, DIMS(3, 5, 2, 4), &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_write(ctx, &x, values), CLSEQ_OK);
+    size_t count = make_views(&x, from), copied = 0;
+    make_views(&y, to);
+    for (size_t a = 0; a < count; a++)
+        for (size_t b = 0; b < count; b++) {
+            clseq_tensor source = from[a], target = to[b];
+            if (source.ndim != target.ndim ||
+                memcmp(source.dims, target.dims, sizeof(int64_t) * (size_t)source.ndim) != 0)
+                continue;
+            int64_t i[4] = {0};
+            cr_assert_eq(clseq_tensor_write(ctx, &y, zeros), CLSEQ_OK);
+            cr_assert_eq(clseq_tensor_copy(ctx, &source, &target), CLSEQ_OK, "%s", clseq_last_error());
+            cr_assert_eq(clseq_tensor_read(ctx, &y, got), CLSEQ_OK);
+            do {
+                cr_assert_eq(got[place_of(&target, i)], values[place_of(&source, i)], "views %zu, %zu", a, b);
+                got[place_of(&target, i)] = 0;
+            } while (next_index(&source, i));
+            cr_assert_eq(memcmp(got, zeros, sizeof got), 0, "views %zu, %zu: others were written", a, b);
+            copied++;
+        }
+    cr_assert(copied >= count);
+    /* A transposed copy: packed into packed of exchanged dims. */
+    clseq_tensor z = {0}, turned = clseq_tensor_transpose(&x, 0, 3);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, turned.dims, &z), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_copy(ctx, &turned, &z), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_read(ctx, &z, got), CLSEQ_OK);
+    int64_t i[4] = {0};
+    int n = 0;
+    do
+        cr_assert_eq(got[n++], values[place_of(&turned, i)]);
+    while (next_index(&turned, i));
+    clseq_tensor_destroy(ctx, &x);
+    clseq_tensor_destroy(ctx, &y);
+    clseq_tensor_destroy(ctx, &z);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_tensor, values_are_rounded_to_the_type)
+{
+    static const struct {
+        double value;
+        int32_t integer;
+    } cases[] = {{2.5, 2},
+                 {3.5, 4},
+                 {-1.4, -1},
+                 {1e300, INT32_MAX},
+                 {-1e300, INT32_MIN},
+                 {2147483647, INT32_MAX},
+                 {-2147483648.0, INT32_MIN},
+                 {NAN, INT32_MIN}};
+    clseq_context *ctx = test_context();
+    clseq_tensor x = {0}, k = {0};
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, DIMS(3), &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, DIMS(3), &k), CLSEQ_OK);
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        float f[3];
+        int32_t n[3];
+        cr_assert_eq(clseq_tensor_fill(ctx, &x, cases[c].value), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_fill(ctx, &k, cases[c].value), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_read(ctx, &x, f), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_read(ctx, &k, n), CLSEQ_OK);
+        float want = (float)cases[c].value;
+        cr_assert(f[2] == want || (isnan(f[2]) && isnan(want)), "%g became %g", cases[c].value, (double)f[2]);
+        cr_assert_eq(n[2], cases[c].integer, "%g became %d", cases[c].value, (int)n[2]);
+    }
+    clseq_tensor_destroy(ctx, &x);
+    clseq_tensor_destroy(ctx, &k);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_tensor, create_refuses_what_cannot_be)
 {
     clseq_context *ctx = test_context();
     clseq_tensor x = {0};
-    int32_t in[24], out[24];
-    for (int i = 0; i < 24; i++)
-        in[i] = i;
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 3, (int64_t[]){2, 3, 4}, &x), CLSEQ_OK, "%s",
-                 clseq_last_error());
-    cr_assert_eq(clseq_tensor_write(ctx, &x, in), CLSEQ_OK, "%s", clseq_last_error());
-    clseq_tensor t = clseq_tensor_transpose(&x, 0, 2);
-    cr_assert_eq(clseq_tensor_read(ctx, &t, out), CLSEQ_OK, "%s", clseq_last_error());
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 3; j++)
-            for (int k = 0; k < 2; k++)
-                cr_assert_eq(out[(i * 3 + j) * 2 + k], in[(k * 3 + j) * 4 + i]);
+    cr_assert_eq(clseq_tensor_create(NULL, CLSEQ_F32, 1, DIMS(1), &x), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, NULL, &x), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, DIMS(1), NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq_tensor_create(ctx, (clseq_dtype)9, 1, DIMS(1), &x), CLSEQ_INVALID_DTYPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 5, DIMS(1, 1, 1, 1, 1), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, -1, DIMS(1), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(3, 0), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_str_eq(clseq_last_error(), "tensor create: dimension 1 is 0, expected at least 1");
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(-2, 3), &x), CLSEQ_INVALID_SHAPE);
+    /* More than 64 bits of bytes, more than 32, and more than there is. */
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 3, DIMS(1 << 30, 1 << 30, 4), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert(strstr(clseq_last_error(), "[1073741824,1073741824,4]") != NULL, "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(1 << 30, 1 << 20), &x),
+                 CLSEQ_OUT_OF_DEVICE_MEMORY);
+    cr_assert(strstr(clseq_last_error(), "[1073741824,1048576]: 4503599627370496 bytes") != NULL, "%s",
+              clseq_last_error());
+    cr_assert_null(x.buffer);
     clseq_tensor_destroy(ctx, &x);
+    clseq_tensor_destroy(ctx, NULL);
+    clseq_tensor_destroy(NULL, &x);
+    clseq_context_destroy(ctx);
+}
+
+/* A tensor of dims [2,3,8] that lies in a buffer of exactly 48 elements. */
+typedef struct fixture {
+    clseq_context *ctx;
+    clseq_tensor x;
+} fixture;
+
+static fixture fixture_create(void)
+{
+    fixture f = {test_context(), {0}};
+    int code = 0;
+    cl_mem buffer = clCreateBuffer(clseq_context_cl_context(f.ctx), CL_MEM_READ_WRITE, 48 * 4, NULL, &code);
+    cr_assert_eq(code, CL_SUCCESS);
+    f.x = clseq_tensor_view(buffer, 0, CLSEQ_F32, 3, DIMS(2, 3, 8));
+    return f;
+}
+
+static void fixture_release(fixture *f)
+{
+    clReleaseMemObject(f->x.buffer);
+    clseq_context_destroy(f->ctx);
+}
+
+static void expect(clseq_status came, clseq_status expected, const char *sentence)
+{
+    cr_assert_eq(came, expected, "%s (%s) instead of %s", clseq_status_name(came), clseq_last_error(),
+                 clseq_status_name(expected));
+    if (sentence != NULL)
+        cr_assert_str_eq(clseq_last_error(), sentence);
+}
+
+Test(core_tensor, checks_say_what_came_and_what_was_expected)
+{
+    fixture f = fixture_create();
+    clseq_tensor bad = f.x, none = {0};
+    const char *what = "rnn forward: x";
+    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 3, DIMS(-1, 3, -1), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(what, NULL, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_ARGUMENT,
+           "rnn forward: x is NULL, expected f32 [2,3,8]");
+    expect(clseq__tensor_check(what, &none, CLSEQ_I32, 2, DIMS(-1, 8), true), CLSEQ_INVALID_ARGUMENT,
+           "rnn forward: x is NULL, expected i32 [?,8]");
+    expect(clseq__tensor_check(what, &f.x, CLSEQ_I32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_DTYPE,
+           "rnn forward: x has type f32, expected i32");
+    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 2, DIMS(2, 3), true), CLSEQ_INVALID_SHAPE,
+           "rnn forward: x has 3 dimensions, expected 2: [2,3]");
+    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_INVALID_SHAPE,
+           "rnn forward: x has shape [2,3,8], expected [2,3,7]");
+    bad.strides[1] = -8;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_SHAPE, NULL);
+    bad = f.x;
+    bad.dims[0] = 0;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(-1, 3, 8), true), CLSEQ_INVALID_SHAPE,
+           "rnn forward: x: dimension 0 is 0, expected at least 1");
+    bad = f.x;
+    bad.ndim = 5;
+    expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_INVALID_SHAPE, NULL);
+    bad = f.x;
+    bad.dtype = (clseq_dtype)5;
+    expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_INVALID_DTYPE, NULL);
+    /* Rows must be unbroken where that is asked; packed is more. */
+    bad = clseq_tensor_transpose(&f.x, 1, 2);
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), false), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), true), CLSEQ_INVALID_SHAPE,
+           "rnn forward: x has stride 8 in its last dimension, expected 1");
+    bad = clseq_tensor_slice(&f.x, 2, 0, 7);
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check_packed(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7)), CLSEQ_INVALID_SHAPE,
+           "rnn forward: x has shape [2,3,7] and strides [24,8,1], expected it packed");
+    expect(clseq__tensor_check_packed(what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8)), CLSEQ_OK, NULL);
+    fixture_release(&f);
+}
+
+Test(core_tensor, nothing_reaches_beyond_its_buffer)
+{
+    fixture f = fixture_create();
+    const char *what = "x";
+    clseq_tensor bad = f.x;
+    bad.offset = 1;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
+           "x has shape [2,3,8], strides [24,8,1] and offset 1: it reaches to byte 196 of a buffer of 192");
+    bad.offset = -1;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
+           "x starts at offset -1, expected at least 0");
+    bad = f.x;
+    bad.strides[0] = 25;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS, NULL);
+    /* The last element may be the buffer's last, whatever the stride of the outermost would reach. */
+    bad = clseq_tensor_slice(&f.x, 0, 1, 1);
+    bad.strides[0] = 1000000;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(1, 3, 8), true), CLSEQ_OK, NULL);
+    /* Stride 0 repeats an element. */
+    bad = f.x;
+    bad.strides[0] = 0;
+    bad.dims[0] = 1000;
+    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(1000, 3, 8), true), CLSEQ_OK, NULL);
+    /* Sums that wrap 64 bits, and those that wrap 32. */
+    static const int64_t large[] = {INT64_MAX,        INT64_MAX / 2,    (int64_t)1 << 62,
+                                    (int64_t)1 << 61, (int64_t)1 << 32, ((int64_t)1 << 32) - 48,
+                                    (int64_t)1 << 31};
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        bad = f.x;
+        bad.offset = large[i];
+        expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+        bad = f.x;
+        bad.strides[0] = large[i];
+        expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+        bad = f.x;
+        bad.dims[0] = large[i];
+        expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+        bad.strides[0] = large[i];
+        expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+    }
+    clseq_tensor none = clseq_tensor_view(NULL, 0, CLSEQ_F32, 1, DIMS(1));
+    float value = 0;
+    expect(clseq_tensor_read(f.ctx, &none, &value), CLSEQ_INVALID_ARGUMENT,
+           "tensor read: tensor is NULL, expected a tensor");
+    fixture_release(&f);
+}
+
+Test(core_tensor, missing_arguments_of_transfers)
+{
+    fixture f = fixture_create();
+    float values[48];
+    clseq_tensor other = clseq_tensor_view(f.x.buffer, 0, CLSEQ_F32, 2, DIMS(6, 8));
+    clseq_tensor integers = clseq_tensor_view(f.x.buffer, 0, CLSEQ_I32, 3, DIMS(2, 3, 8));
+    expect(clseq_tensor_write(f.ctx, &f.x, NULL), CLSEQ_INVALID_ARGUMENT, "tensor write: host is NULL");
+    expect(clseq_tensor_write(NULL, &f.x, values), CLSEQ_INVALID_ARGUMENT, "tensor write: ctx is NULL");
+    expect(clseq_tensor_write(f.ctx, NULL, values), CLSEQ_INVALID_ARGUMENT, NULL);
+    expect(clseq_tensor_read(f.ctx, &f.x, NULL), CLSEQ_INVALID_ARGUMENT, "tensor read: host is NULL");
+    expect(clseq_tensor_read(NULL, &f.x, values), CLSEQ_INVALID_ARGUMENT, "tensor read: ctx is NULL");
+    expect(clseq_tensor_fill(NULL, &f.x, 0), CLSEQ_INVALID_ARGUMENT, NULL);
+    expect(clseq_tensor_fill(f.ctx, NULL, 0), CLSEQ_INVALID_ARGUMENT, NULL);
+    expect(clseq_tensor_copy(NULL, &f.x, &f.x), CLSEQ_INVALID_ARGUMENT, NULL);
+    expect(clseq_tensor_copy(f.ctx, &f.x, NULL), CLSEQ_INVALID_ARGUMENT, NULL);
+    expect(clseq_tensor_copy(f.ctx, NULL, &f.x), CLSEQ_INVALID_ARGUMENT, NULL);
+    expect(clseq_tensor_copy(f.ctx, &f.x, &other), CLSEQ_INVALID_SHAPE, NULL);
+    expect(clseq_tensor_copy(f.ctx, &f.x, &integers), CLSEQ_INVALID_DTYPE, NULL);
+    fixture_release(&f);
+}
+
+/* As far apart as the device's largest buffer allows: beyond 32 bits of bytes, or of elements, where it has them.
+ * Only three rows are touched. */
+Test(core_tensor, elements_far_apart)
+{
+    clseq_context *ctx = test_context();
+    const clseq_device_info *device = clseq_context_device(ctx);
+    uint64_t most = device->max_allocation < device->global_memory / 2 ? device->max_allocation
+                                                                       : device->global_memory / 2;
+    const uint64_t wanted = test_small() ? 1 << 20 : (uint64_t)9 << 30;
+    int64_t stride = (int64_t)((most < wanted ? most : wanted) / 8) - 3;
+    size_t bytes = 4 * (size_t)(1 + 2 * stride + 2);
+    int code = 0;
+    cl_mem buffer = clCreateBuffer(clseq_context_cl_context(ctx), CL_MEM_READ_WRITE, bytes, NULL, &code);
+    cr_assert_eq(code, CL_SUCCESS, "a buffer of %zu bytes: %d", bytes, code);
+    clseq_tensor x = clseq_tensor_view(buffer, 1, CLSEQ_I32, 2, DIMS(3, 2));
+    x.strides[0] = stride;
+    const int32_t in[] = {1, 2, 3, 4, 5, 6};
+    int32_t out[6] = {0}, last[2] = {0};
+    expect(clseq_tensor_write(ctx, &x, in), CLSEQ_OK, NULL);
+    expect(clseq_tensor_read(ctx, &x, out), CLSEQ_OK, NULL);
+    cr_assert_eq(memcmp(in, out, sizeof in), 0);
+    cr_assert_eq(
+        clEnqueueReadBuffer(clseq_context_queue(ctx), buffer, CL_TRUE, bytes - 8, 8, last, 0, NULL, NULL),
+        CL_SUCCESS);
+    cr_assert(last[0] == 5 && last[1] == 6);
+    clReleaseMemObject(buffer);
     clseq_context_destroy(ctx);
 }
