@@ -1,0 +1,27 @@
+/*
+ * Checks of arguments that the operations of host/nn share. `what` is the operation and the argument, "dropout: x", a
+ * prefix of the sentence of a failure.
+ */
+#ifndef CLSEQ_NN_CHECK_H
+#define CLSEQ_NN_CHECK_H
+
+#include <clseq/tensor.h>
+
+/* A packed tensor of any shape. */
+clseq_status clseq__check_any(const char *what, const clseq_tensor *tensor, clseq_dtype dtype);
+
+/* A packed f32 tensor of the same dims as `like`, which was checked before. */
+clseq_status clseq__check_like(const char *what, const clseq_tensor *tensor, const clseq_tensor *like);
+
+/* A packed tensor [..., last], `leading` standing for the dots; last -1: any. */
+clseq_status clseq__check_rows(const char *what, const clseq_tensor *tensor, clseq_dtype dtype,
+                               int leading_count, const int64_t *leading, int64_t last);
+
+/* A tensor of exactly one element, of any number of dimensions. */
+clseq_status clseq__check_scalar(const char *what, const clseq_tensor *tensor);
+
+/* Two checked packed tensors share no element; with `same`, they may also be the same elements. */
+clseq_status clseq__check_apart(const char *what, const clseq_tensor *out, const char *other,
+                                const clseq_tensor *in, bool same);
+
+#endif

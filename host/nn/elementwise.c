@@ -1,0 +1,70 @@
+/* Sums, products and multiples of tensors; the kernels are in cl/nn/elementwise.cl. */
+#include <clseq/nn.h>
+
+#include "core/error.h"
+#include "core/launch.h"
+#include "nn/check.h"
+
+static const char file[] = "nn/elementwise.cl";
+
+clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, float beta,
+                       const clseq_tensor *b, const clseq_tensor *y)
+{
+    clseq__kernel *kernel = NULL;
+    int64_t n = 0;
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "add: ctx is NULL");
+    CLSEQ__RETURN_IF(clseq__check_any("add: a", a, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like("add: y", y, a));
+    CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "a", a, true));
+    if (b) {
+        CLSEQ__RETURN_IF(clseq__check_like("add: b", b, a));
+        CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "b", b, true));
+    }
+    n = clseq_tensor_elements(a);
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_add", &kernel));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
+                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__F(alpha), CLSEQ__M(a->buffer), CLSEQ__L(a->offset),
+                                     CLSEQ__F(beta), CLSEQ__M(b ? b->buffer : NULL),
+                                     CLSEQ__L(b ? b->offset : 0), CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
+}
+
+clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const clseq_tensor *b, bool accumulate,
+                            const clseq_tensor *y)
+{
+    clseq__kernel *kernel = NULL;
+    int64_t n = 0;
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "multiply: ctx is NULL");
+    CLSEQ__RETURN_IF(clseq__check_any("multiply: a", a, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like("multiply: b", b, a));
+    CLSEQ__RETURN_IF(clseq__check_like("multiply: y", y, a));
+    CLSEQ__RETURN_IF(clseq__check_apart("multiply: y", y, "a", a, true));
+    CLSEQ__RETURN_IF(clseq__check_apart("multiply: y", y, "b", b, true));
+    n = clseq_tensor_elements(a);
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_multiply", &kernel));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
+                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(a->buffer), CLSEQ__L(a->offset),
+                                     CLSEQ__M(b->buffer), CLSEQ__L(b->offset), CLSEQ__I(accumulate),
+                                     CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
+}
+
+clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *scalar, float factor,
+                         const clseq_tensor *y)
+{
+    clseq__kernel *kernel = NULL;
+    int64_t n = 0;
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "scale: ctx is NULL");
+    CLSEQ__RETURN_IF(clseq__check_any("scale: x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_scalar("scale: scalar", scalar));
+    CLSEQ__RETURN_IF(clseq__check_like("scale: y", y, x));
+    CLSEQ__RETURN_IF(clseq__check_apart("scale: y", y, "x", x, true));
+    CLSEQ__RETURN_IF(clseq__check_apart("scale: y", y, "scalar", scalar, false));
+    n = clseq_tensor_elements(x);
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_scale", &kernel));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
+                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(x->buffer), CLSEQ__L(x->offset),
+                                     CLSEQ__M(scalar->buffer), CLSEQ__L(scalar->offset), CLSEQ__F(factor),
+                                     CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
+}

@@ -1,0 +1,188 @@
+/* Optimisers by a table of update rules; the kernels are in cl/train/optimizer.cl. */
+#include "train/optimizer.h"
+
+#include "core/error.h"
+#include "core/launch.h"
+#include "core/pool.h"
+#include <math.h>
+#include <stdlib.h>
+
+static clseq_status enqueue_sgd(clseq_optimizer *o, float lr)
+{
+    const clseq_optimizer_desc *d = &o->desc;
+    return clseq__launch(o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
+                         CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr), CLSEQ__F(d->weight_decay),
+                                     CLSEQ__M(o->params->values), CLSEQ__M(o->params->grads)));
+}
+
+static clseq_status enqueue_momentum(clseq_optimizer *o, float lr)
+{
+    const clseq_optimizer_desc *d = &o->desc;
+    return clseq__launch(o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
+                         CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr), CLSEQ__F(d->weight_decay),
+                                     CLSEQ__F(d->momentum), CLSEQ__I(d->nesterov),
+                                     CLSEQ__M(o->params->values), CLSEQ__M(o->params->grads),
+                                     CLSEQ__M(o->moments[0])));
+}
+
+/* The bias corrections are a function of the step alone: in double, since 1 - b2^t is small at first. */
+static clseq_status enqueue_adam(clseq_optimizer *o, float lr)
+{
+    const clseq_optimizer_desc *d = &o->desc;
+    const double t = (double)o->steps + 1.0;
+    const double correction1 = 1.0 - pow(d->beta1, t), correction2 = 1.0 - pow(d->beta2, t);
+    const bool decoupled = d->kind == CLSEQ_ADAMW;
+    return clseq__launch(
+        o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
+        CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr / correction1), CLSEQ__F(1.0 / sqrt(correction2)),
+                    CLSEQ__F(d->beta1), CLSEQ__F(1.0 - (double)d->beta1), CLSEQ__F(d->beta2),
+                    CLSEQ__F(1.0 - (double)d->beta2), CLSEQ__F(d->eps),
+                    CLSEQ__F(decoupled ? 0.0f : d->weight_decay),
+                    CLSEQ__F(decoupled ? (double)lr * d->weight_decay : 0.0), CLSEQ__M(o->params->values),
+                    CLSEQ__M(o->params->grads), CLSEQ__M(o->moments[0]), CLSEQ__M(o->moments[1])));
+}
+
+static const clseq__rule sgd = {"sgd", 0, {NULL}, "sgd_step", enqueue_sgd};
+
+static const clseq__rule rules[CLSEQ_OPTIMIZER_COUNT] = {
+    [CLSEQ_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", enqueue_momentum},
+    [CLSEQ_ADAM] = {"adam", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
+    [CLSEQ_ADAMW] = {"adamw", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
+};
+
+/* low <= value < high; NaN fails. */
+static clseq_status check_range(const char *name, float value, double low, double high)
+{
+    if (value >= low && value < high)
+        return CLSEQ_OK;
+    return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: %s is %g, expected %g <= %s < %g", name,
+                        (double)value, low, name, high);
+}
+
+static clseq_status check_lr(const char *what, float lr)
+{
+    if (lr > 0.0f && isfinite(lr))
+        return CLSEQ_OK;
+    return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: lr is %g, expected a positive number", what, (double)lr);
+}
+
+static clseq_status check_desc(const clseq_optimizer_desc *desc)
+{
+    if ((unsigned)desc->kind >= CLSEQ_OPTIMIZER_COUNT)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: there is no optimiser of kind %d",
+                            (int)desc->kind);
+    if (!desc->lr_at)
+        CLSEQ__RETURN_IF(check_lr("optimizer create", desc->lr));
+    CLSEQ__RETURN_IF(check_range("momentum", desc->momentum, 0.0, 1.0));
+    CLSEQ__RETURN_IF(check_range("beta1", desc->beta1, 0.0, 1.0));
+    CLSEQ__RETURN_IF(check_range("beta2", desc->beta2, 0.0, 1.0));
+    CLSEQ__RETURN_IF(check_range("eps", desc->eps, 0.0, INFINITY));
+    CLSEQ__RETURN_IF(check_range("weight_decay", desc->weight_decay, 0.0, INFINITY));
+    if (desc->nesterov && desc->momentum == 0.0f)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: nesterov is set, but momentum is 0");
+    if (desc->kind != CLSEQ_SGD && desc->momentum != 0.0f)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "optimizer create: momentum is %g, but %s takes beta1 instead",
+                            (double)desc->momentum, rules[desc->kind].name);
+    return CLSEQ_OK;
+}
+
+static clseq_optimizer_desc with_defaults(clseq_optimizer_desc desc)
+{
+    desc.beta1 = desc.beta1 == 0.0f ? 0.9f : desc.beta1;
+    desc.beta2 = desc.beta2 == 0.0f ? 0.999f : desc.beta2;
+    desc.eps = desc.eps == 0.0f ? 1e-8f : desc.eps;
+    return desc;
+}
+
+clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_desc *desc,
+                                    clseq_optimizer **out)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_optimizer *o = NULL;
+    if (!params || !desc || !out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: %s is NULL",
+                            !params ? "params"
+                            : !desc ? "desc"
+                                    : "out");
+    *out = NULL;
+    CLSEQ__RETURN_IF(check_desc(desc));
+    CLSEQ__RETURN_IF(clseq__params_materialize(params));
+    o = calloc(1, sizeof *o);
+    if (!o)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "optimizer create: no memory for the optimiser");
+    o->ctx = params->ctx;
+    o->params = params;
+    o->desc = with_defaults(*desc);
+    o->rule = desc->kind == CLSEQ_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
+    CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/optimizer.cl", NULL, o->rule->kernel, &o->kernel));
+    for (int i = 0; i < o->rule->moments; i++) {
+        const size_t bytes = (size_t)params->flat * sizeof(float);
+        CLSEQ__TRY(clseq__pool_get(o->ctx, bytes, "optimizer create: moments", &o->moments[i]));
+        CLSEQ__TRY(clseq__fill_bytes(o->ctx, o->moments[i], 0, bytes, 0));
+    }
+    *out = o;
+    return CLSEQ_OK;
+done:
+    clseq_optimizer_destroy(o);
+    return status;
+}
+
+void clseq_optimizer_destroy(clseq_optimizer *optimizer)
+{
+    if (!optimizer)
+        return;
+    for (int i = 0; i < CLSEQ__MOMENTS_MAX; i++)
+        clseq__pool_put(optimizer->ctx, optimizer->moments[i]);
+    free(optimizer);
+}
+
+clseq_status clseq_optimizer_step(clseq_optimizer *optimizer)
+{
+    float lr = 0.0f;
+    if (!optimizer)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer step: optimizer is NULL");
+    lr = clseq_optimizer_lr(optimizer);
+    /* A schedule may begin or end at 0. */
+    if (!(lr >= 0.0f) || !isfinite(lr))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "optimizer step: lr_at gave %g for step %lld, expected a number of at least 0",
+                            (double)lr, (long long)optimizer->steps);
+    CLSEQ__RETURN_IF(optimizer->rule->enqueue(optimizer, lr));
+    optimizer->steps++;
+    clseq_params_touch(optimizer->params);
+    return CLSEQ_OK;
+}
+
+int64_t clseq_optimizer_steps(const clseq_optimizer *optimizer)
+{
+    return optimizer ? optimizer->steps : 0;
+}
+
+clseq_status clseq_optimizer_set_lr(clseq_optimizer *optimizer, float lr)
+{
+    if (!optimizer)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer set lr: optimizer is NULL");
+    CLSEQ__RETURN_IF(check_lr("optimizer set lr", lr));
+    optimizer->desc.lr = lr;
+    optimizer->desc.lr_at = NULL;
+    return CLSEQ_OK;
+}
+
+float clseq_optimizer_lr(const clseq_optimizer *optimizer)
+{
+    if (!optimizer)
+        return NAN;
+    return optimizer->desc.lr_at ? optimizer->desc.lr_at(optimizer->steps, optimizer->desc.lr_user)
+                                 : optimizer->desc.lr;
+}
+
+clseq_tensor clseq__optimizer_moment(const clseq_optimizer *optimizer, int moment, const clseq_param *param)
+{
+    return clseq_tensor_view(optimizer->moments[moment], param->offset, CLSEQ_F32, param->ndim, param->dims);
+}
+
+void clseq__optimizer_set_steps(clseq_optimizer *optimizer, int64_t steps)
+{
+    optimizer->steps = steps;
+}

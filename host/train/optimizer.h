@@ -1,0 +1,39 @@
+/*
+ * What an optimiser holds; checkpoints save and load it. Adding an optimiser: a row in `rules` of optimizer.c and a
+ * kernel in cl/train/optimizer.cl.
+ */
+#ifndef CLSEQ_TRAIN_OPTIMIZER_H
+#define CLSEQ_TRAIN_OPTIMIZER_H
+
+#include "core/program.h"
+#include "train/params.h"
+#include <clseq/optim.h>
+
+#define CLSEQ__MOMENTS_MAX 2
+
+/* An update rule. SGD has two, with and without momentum. */
+typedef struct clseq__rule {
+    const char *name;                             /* "sgd", "adam", "adamw": as checkpoints call it */
+    int moments;                                  /* buffers that it keeps between steps */
+    const char *moment_names[CLSEQ__MOMENTS_MAX]; /* PyTorch's: "momentum_buffer", "exp_avg", "exp_avg_sq" */
+    const char *kernel;
+    clseq_status (*enqueue)(clseq_optimizer *optimizer, float lr);
+} clseq__rule;
+
+struct clseq_optimizer {
+    clseq_context *ctx;
+    clseq_params *params;
+    const clseq__rule *rule;
+    clseq_optimizer_desc desc; /* with defaults filled in */
+    int64_t steps;             /* taken so far */
+    clseq__kernel *kernel;
+    cl_mem moments[CLSEQ__MOMENTS_MAX]; /* laid out as the store's values, zero in the gaps; zeros at first */
+};
+
+/* A moment of a parameter of the optimiser's store, 0 <= moment < rule->moments, as a view that may be written. */
+clseq_tensor clseq__optimizer_moment(const clseq_optimizer *optimizer, int moment, const clseq_param *param);
+
+/* Goes on as if this many steps had been taken. */
+void clseq__optimizer_set_steps(clseq_optimizer *optimizer, int64_t steps);
+
+#endif
