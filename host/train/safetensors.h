@@ -43,6 +43,12 @@ const char *clseq__st_meta(const clseq__st_reader *reader, const char *key);
 clseq_status clseq__st_read(clseq__st_reader *reader, const clseq__st_entry *entry, void *data);
 
 /*
+ * Reads a tensor of floating-point numbers (F32, F64, F16 or BF16) as floats; narrower types are exact, F64 is rounded.
+ * Another type is CLSEQ_INVALID_DTYPE.
+ */
+clseq_status clseq__st_read_floats(clseq__st_reader *reader, const clseq__st_entry *entry, float *values);
+
+/*
  * Writing: first all names and pairs, then begin, then the data of each tensor in the order of adding, then commit,
  * which replaces the target. Destroying a writer that did not commit leaves nothing behind.
  */

@@ -1,0 +1,77 @@
+#include "train/safetensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t little_endian(const uint8_t *bytes, size_t size)
+{
+    uint64_t bits = 0;
+    while (size-- > 0)
+        bits = bits << 8 | bytes[size];
+    return bits;
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float from_f32(const uint8_t *bytes)
+{
+    return float_of_bits((uint32_t)little_endian(bytes, 4));
+}
+
+static float from_f64(const uint8_t *bytes)
+{
+    uint64_t bits = little_endian(bytes, 8);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return (float)value;
+}
+
+/* bfloat16 is the upper half of a float. */
+static float from_bf16(const uint8_t *bytes)
+{
+    return float_of_bits((uint32_t)little_endian(bytes, 2) << 16);
+}
+
+/* IEEE half: 1 sign, 5 exponent and 10 mantissa bits. */
+static float from_f16(const uint8_t *bytes)
+{
+    uint32_t bits = (uint32_t)little_endian(bytes, 2), mantissa = bits & 0x3ff;
+    int exponent = (int)(bits >> 10 & 0x1f);
+    float size = exponent == 0    ? ldexpf((float)mantissa, -24)
+                 : exponent == 31 ? (mantissa ? NAN : INFINITY)
+                                  : ldexpf((float)(mantissa | 0x400), exponent - 25);
+    return bits & 0x8000 ? -size : size;
+}
+
+static const struct {
+    const char *name;
+    size_t size;
+    float (*read)(const uint8_t *bytes);
+} conversions[] = {{"F32", 4, from_f32}, {"F64", 8, from_f64}, {"F16", 2, from_f16}, {"BF16", 2, from_bf16}};
+
+clseq_status clseq__st_read_floats(clseq__st_reader *reader, const clseq__st_entry *entry, float *values)
+{
+    size_t kind = 0, kinds = sizeof conversions / sizeof *conversions;
+    while (kind < kinds && strcmp(conversions[kind].name, entry->dtype) != 0)
+        kind++;
+    if (kind == kinds)
+        return clseq__error(CLSEQ_INVALID_DTYPE,
+                            "tensor %s of the file is %s, expected F32, F64, F16 or BF16", entry->name,
+                            entry->dtype);
+    size_t bytes = (size_t)(entry->end - entry->begin);
+    uint8_t *data = malloc(bytes + 1);
+    if (!data)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "tensor %s: no memory for %zu bytes", entry->name,
+                            bytes);
+    clseq_status status = clseq__st_read(reader, entry, data);
+    for (size_t i = 0; status == CLSEQ_OK && i < bytes / conversions[kind].size; i++)
+        values[i] = conversions[kind].read(data + i * conversions[kind].size);
+    free(data);
+    return status;
+}
