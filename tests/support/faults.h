@@ -1,0 +1,38 @@
+/*
+ * Makes calls of OpenCL and of the host's allocator fail on purpose, and counts what was made and not released.
+ *
+ * Test programs are linked so that calls of the functions in faults.c from the library and from the test come
+ * here first (see tests/CMakeLists.txt); calls inside other libraries do not. One thread only.
+ *
+ *     static clseq_status train_a_step(void *data) { ... create, use, destroy, return the first status ... }
+ *
+ *     cr_assert(faults_each(train_a_step, NULL), "%s", faults_message());
+ */
+#ifndef CLSEQ_TESTS_SUPPORT_FAULTS_H
+#define CLSEQ_TESTS_SUPPORT_FAULTS_H
+
+#include <clseq/status.h>
+#include <stdbool.h>
+
+/*
+ * A piece of work that makes things, uses them, releases all of them whatever happens, and returns the first
+ * status that was not CLSEQ_OK. It uses no assertion, so that nothing else allocates.
+ */
+typedef clseq_status (*faults_scenario)(void *data);
+
+/*
+ * Runs the scenario again and again: first so that its first call fails, then its second, until it comes
+ * through without one that does. Each time it must return a status with a sentence of its own, or CLSEQ_OK
+ * where the call was not needed, and leave nothing behind. False when it does not, with the reason in
+ * faults_message().
+ */
+bool faults_each(faults_scenario scenario, void *data);
+
+/* What the last faults_each found, or how many calls it made fail. */
+const char *faults_message(void);
+
+/* How many calls the last faults_each made fail, and how many of those runs came through nevertheless. */
+int faults_count(void);
+int faults_survived(void);
+
+#endif
