@@ -135,6 +135,18 @@ clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, 
     return CLSEQ_OK;
 }
 
+void clseq__params_drop(clseq_params *params, size_t count)
+{
+    if (params->values)
+        return; /* adding is over */
+    while (params->count > count) {
+        clseq_param *param = params->all[--params->count];
+        params->elements -= param->elements;
+        params->flat = param->offset;
+        free(param);
+    }
+}
+
 clseq_status clseq__param_preset(clseq_param *param, int64_t begin, int64_t count, float value)
 {
     if (param->store->values)

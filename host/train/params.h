@@ -64,6 +64,9 @@ clseq_status clseq__params_own(clseq_params *params, void *object, void (*releas
  */
 clseq_status clseq__param_preset(clseq_param *param, int64_t begin, int64_t count, float value);
 
+/* Takes back what was added after the first `count` parameters, for a layer that could not be made. */
+void clseq__params_drop(clseq_params *params, size_t count);
+
 /* Checks an initialiser for a parameter of these dims; the sentence starts with "params add: NAME". (init.c) */
 clseq_status clseq__init_check(const clseq_init *init, const char *name, int ndim, const int64_t *dims);
 

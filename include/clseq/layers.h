@@ -9,7 +9,8 @@
  *     clseq_rnn_new(params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 128, .hidden = 256, .layers = 2}, NULL, &lstm);
  *     clseq_linear_new(params, "out", 256, 64, true, &out);
  *
- * A layer belongs to its parameter store and is released with it.
+ * A layer belongs to its parameter store and is released with it. A layer that cannot be made, because a name is taken
+ * or a size is wrong, adds nothing to the store.
  */
 #ifndef CLSEQ_LAYERS_H
 #define CLSEQ_LAYERS_H
@@ -52,7 +53,8 @@ CLSEQ_API const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn);
 
 /*
  * States of a recurrent layer that outlive a graph, for truncated back-propagation through time and for generation.
- * They start as zeros. A state belongs to the store's context; destroy it before that.
+ * They start as zeros. A state fits every layer with the same cell, L and H. It belongs to the store's context;
+ * destroy it before that.
  */
 typedef struct clseq_state clseq_state;
 

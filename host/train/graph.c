@@ -1,0 +1,192 @@
+/* The life of a graph: begin, end, the first failure, and the memory that stays with the context. */
+#include "train/graph.h"
+
+#include "core/context.h"
+#include "core/pool.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Gives all device memory of the graph back to the pool. */
+static void give_back(clseq_graph *g)
+{
+    for (clseq__node *node = g->tape; node; node = node->previous)
+        for (int i = 0; i < CLSEQ__NODE_SAVED; i++)
+            clseq_tensor_destroy(g->ctx, &node->saved[i]);
+    for (clseq_var *x = g->vars; x; x = x->previous) {
+        x->keep_grad = false;
+        clseq__grad_drop(g, x);
+        if (x->owns_value)
+            clseq_tensor_destroy(g->ctx, &x->value);
+    }
+    for (int i = 0; i < CLSEQ__PENDING; i++)
+        clseq_tensor_destroy(g->ctx, &g->pending[i]);
+    g->tape = NULL;
+    g->vars = NULL;
+}
+
+/* Called when the context is destroyed; its queue is empty by then. */
+static void release(void *graphs)
+{
+    clseq_graph *g = graphs;
+    give_back(g);
+    for (int i = 0; i < 2; i++) {
+        clseq__arena_release(&g->halves[i].vars);
+        clseq__arena_release(&g->halves[i].staging);
+        if (g->halves[i].written)
+            clReleaseEvent(g->halves[i].written);
+    }
+    clseq__arena_release(&g->nodes);
+    free(g);
+}
+
+/* Makes a half's memory free again: the copies out of it must have run. */
+static clseq_status recycle(clseq__half *half)
+{
+    clseq_status status = CLSEQ_OK;
+    if (half->written)
+        CLSEQ__TRY_CL(clWaitForEvents(1, &half->written));
+done:
+    if (half->written)
+        clReleaseEvent(half->written);
+    half->written = NULL;
+    clseq__arena_reset(&half->vars);
+    clseq__arena_reset(&half->staging);
+    return status;
+}
+
+/* The context's graph, made at the first use. */
+static clseq_graph *graph_of(clseq_context *ctx)
+{
+    clseq_graph *g = ctx->graphs;
+    if (!g) {
+        g = calloc(1, sizeof *g);
+        if (!g)
+            return NULL;
+        g->ctx = ctx;
+        ctx->graphs = g;
+        ctx->release_graphs = release;
+    }
+    return g;
+}
+
+clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
+{
+    clseq_graph *g = NULL;
+    if (!ctx) {
+        clseq__error(CLSEQ_INVALID_ARGUMENT, "graph begin: ctx is NULL");
+        return NULL;
+    }
+    if (mode != CLSEQ_TRAINING && mode != CLSEQ_INFERENCE) {
+        clseq__error(CLSEQ_INVALID_ARGUMENT, "graph begin: mode is %d, which is none", (int)mode);
+        return NULL;
+    }
+    g = graph_of(ctx);
+    if (!g) {
+        clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "graph begin: no memory for the graph");
+        return NULL;
+    }
+    if (g->is_open) {
+        clseq__error(CLSEQ_INVALID_STATE,
+                     "graph begin: the context's last graph was not ended with clseq_graph_end");
+        return NULL;
+    }
+    g->generation++;
+    g->mode = mode;
+    g->is_open = true;
+    g->is_backward_done = false;
+    g->status = CLSEQ_OK;
+    g->sentence[0] = '\0';
+    g->seed = 0;
+    g->step = g->generation - 1;
+    g->drops = 0;
+    clseq__arena_reset(&g->nodes);
+    clseq__op_leave(g, "graph begin", recycle(&g->halves[g->generation % 2]), NULL);
+    return g;
+}
+
+clseq_status clseq_graph_end(clseq_graph *g)
+{
+    clseq_status status = CLSEQ_OK;
+    if (!g)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "graph end: the graph is NULL; the last failure was: %s",
+                            clseq_last_error());
+    if (!g->is_open)
+        return clseq__error(CLSEQ_INVALID_STATE, "graph end: the graph has ended already");
+    give_back(g);
+    CLSEQ__TRY_CL(clFlush(clseq_context_queue(g->ctx)));
+done:
+    clseq__op_leave(g, "graph end", status, NULL);
+    g->is_open = false;
+    return g->status == CLSEQ_OK ? CLSEQ_OK : clseq__error(g->status, "%s", g->sentence);
+}
+
+clseq_status clseq_graph_status(const clseq_graph *g)
+{
+    if (!g)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "graph status: the graph is NULL");
+    return g->status == CLSEQ_OK ? CLSEQ_OK : clseq__error(g->status, "%s", g->sentence);
+}
+
+void clseq_graph_seed(clseq_graph *g, uint64_t seed, uint64_t step)
+{
+    if (!g)
+        return;
+    g->seed = seed;
+    g->step = step;
+}
+
+bool clseq__op_enter(clseq_graph *g, const char *op)
+{
+    if (!g)
+        return false;
+    if (!g->is_open)
+        clseq__error(CLSEQ_INVALID_STATE, "%s: the graph has ended", op);
+    return g->is_open && g->status == CLSEQ_OK;
+}
+
+clseq_var *clseq__op_leave(clseq_graph *g, const char *op, clseq_status status, clseq_var *y)
+{
+    const char *sentence = clseq_last_error();
+    if (status == CLSEQ_OK)
+        return y;
+    if (g->status == CLSEQ_OK) {
+        const bool is_named = strncmp(sentence, op, strlen(op)) == 0;
+        g->status = status;
+        snprintf(g->sentence, sizeof g->sentence, "%s%s%s", is_named ? "" : op, is_named ? "" : ": ",
+                 sentence);
+        clseq__error(status, "%s", g->sentence);
+    }
+    return NULL;
+}
+
+clseq_status clseq__graph_memory(clseq_graph *g, size_t bytes, void **out)
+{
+    *out = clseq__arena_get(&g->nodes, bytes);
+    if (!*out)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for %zu bytes of the graph", bytes);
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__stage(clseq_graph *g, const void *host, size_t bytes, const clseq_tensor *to,
+                          const void **kept)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq__half *half = &g->halves[g->generation % 2];
+    cl_event written = NULL;
+    void *copy = clseq__arena_get(&half->staging, bytes);
+    if (!copy)
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "no memory to copy %zu bytes of input", bytes);
+    memcpy(copy, host, bytes);
+    CLSEQ__TRY_CL(clEnqueueWriteBuffer(clseq_context_queue(g->ctx), to->buffer, CL_FALSE,
+                                       (size_t)to->offset * clseq_dtype_size(to->dtype), bytes, copy, 0, NULL,
+                                       &written));
+    /* In an in-order queue the last copy's event stands for all before it. */
+    if (half->written)
+        clReleaseEvent(half->written);
+    half->written = written;
+    if (kept)
+        *kept = copy;
+done:
+    return status;
+}

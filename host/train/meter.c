@@ -1,0 +1,99 @@
+/* Meters: a weighted mean that is added up on the device. */
+#include "train/graph.h"
+
+#include "core/context.h"
+#include "core/launch.h"
+#include "core/tensor.h"
+#include <math.h>
+#include <stdlib.h>
+
+/* Elements of the accumulator: each sum as a float and what rounding took from it. */
+enum { SUM, SUM_REST, WEIGHT, WEIGHT_REST, PARTS };
+
+struct clseq_meter {
+    clseq_context *ctx;
+    clseq__kernel *add;
+    clseq_tensor parts;
+};
+
+clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_meter *meter = NULL;
+    if (!ctx || !out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter create: %s is NULL", ctx ? "out" : "ctx");
+    meter = calloc(1, sizeof *meter);
+    if (!meter)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "meter create: no memory for the meter");
+    meter->ctx = ctx;
+    CLSEQ__TRY(clseq__kernel_get(ctx, "train/meter.cl", NULL, "meter_add", &meter->add));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){PARTS}, &meter->parts));
+    CLSEQ__TRY(clseq_meter_reset(meter));
+    *out = meter;
+    meter = NULL;
+done:
+    clseq_meter_destroy(meter);
+    return status;
+}
+
+void clseq_meter_destroy(clseq_meter *meter)
+{
+    if (!meter)
+        return;
+    clseq_tensor_destroy(meter->ctx, &meter->parts);
+    free(meter);
+}
+
+void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float weight)
+{
+    static const char op[] = "meter add";
+    clseq_status status = CLSEQ_OK;
+    char text[CLSEQ__DIMS_TEXT];
+    if (!clseq__op_enter(g, op))
+        return;
+    if (!meter)
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: meter is NULL", op);
+    if (meter->ctx != g->ctx)
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: the meter belongs to another context", op);
+    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32));
+    if (clseq_tensor_elements(&x->value) != 1)
+        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "%s: x has shape %s, expected one element", op,
+                    clseq__dims_text(text, x->value.ndim, x->value.dims));
+    if (!(weight >= 0.0f) || !isfinite(weight))
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: weight is %g, expected a finite number of at least 0", op,
+                    (double)weight);
+    CLSEQ__TRY(clseq__launch(g->ctx, meter->add, CLSEQ__GRID1(1, 1),
+                             CLSEQ__ARGS(CLSEQ__M(x->value.buffer), CLSEQ__L(x->value.offset),
+                                         CLSEQ__F(weight), CLSEQ__M(meter->parts.buffer))));
+done:
+    clseq__op_leave(g, op, status, NULL);
+}
+
+/* A sum and its rest; a sum that is NaN or infinite has no meaningful rest. */
+static double joined(float sum, float rest)
+{
+    return isfinite(sum) ? (double)sum + (double)rest : (double)sum;
+}
+
+clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
+{
+    float parts[PARTS];
+    double weight = 0.0;
+    if (!meter || !mean)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter read: %s is NULL", meter ? "mean" : "meter");
+    CLSEQ__RETURN_IF(clseq_tensor_read(meter->ctx, &meter->parts, parts));
+    weight = joined(parts[WEIGHT], parts[WEIGHT_REST]);
+    *mean = joined(parts[SUM], parts[SUM_REST]);
+    if (weight != 0.0)
+        *mean /= weight;
+    if (!isfinite(*mean))
+        return clseq__error(CLSEQ_NOT_FINITE, "meter read: the mean is %g", *mean);
+    return CLSEQ_OK;
+}
+
+clseq_status clseq_meter_reset(clseq_meter *meter)
+{
+    if (!meter)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter reset: meter is NULL");
+    return clseq_tensor_fill(meter->ctx, &meter->parts, 0.0);
+}

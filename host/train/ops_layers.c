@@ -1,0 +1,110 @@
+/* Layers as operations: embed and affine. */
+#include "train/graph.h"
+
+#include "core/tensor.h"
+#include "train/layers.h"
+
+/* A layer that comes in: there, and of the graph's context. */
+static clseq_status check_layer(const clseq_graph *g, const char *op, const char *argument,
+                                const clseq_params *params)
+{
+    if (!params)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", op, argument);
+    if (params->ctx != g->ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s belongs to another context", op, argument);
+    return CLSEQ_OK;
+}
+
+/* dtable[tokens[n],:] += dy[n,:] */
+static clseq_status embed_backward(clseq_graph *g, clseq__node *node)
+{
+    clseq_embedding *embedding = *(clseq_embedding **)node->args;
+    clseq_tensor dtable = {0};
+    CLSEQ__RETURN_IF(clseq_param_grad(embedding->weight, &dtable));
+    return clseq_embedding_backward(g->ctx, &node->in[0]->value, &node->out[0]->grad, &dtable);
+}
+
+clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens)
+{
+    static const clseq__op op = {"embed", embed_backward};
+    clseq_status status = CLSEQ_OK;
+    clseq_var *y = NULL;
+    clseq_tensor table = {0};
+    int64_t dims[CLSEQ_MAX_DIMS] = {0};
+    int ndim = 0;
+    if (!clseq__op_enter(g, op.name))
+        return NULL;
+    CLSEQ__TRY(check_layer(g, op.name, "embedding", embedding ? embedding->params : NULL));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "tokens", tokens, CLSEQ_I32));
+    if (tokens->value.ndim >= CLSEQ_MAX_DIMS)
+        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "embed: tokens has %d dims, expected at most %d", tokens->value.ndim,
+                    CLSEQ_MAX_DIMS - 1);
+    CLSEQ__TRY(clseq__op_range(op.name, "token", "vocabulary", tokens, embedding->weight->dims[0], NULL));
+    CLSEQ__TRY(clseq_param_value(embedding->weight, &table));
+    for (; ndim < tokens->value.ndim; ndim++)
+        dims[ndim] = tokens->value.dims[ndim];
+    dims[ndim++] = embedding->weight->dims[1];
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, ndim, dims, &y));
+    CLSEQ__TRY(clseq__node_add(g,
+                               &(clseq__node_desc){.op = &op,
+                                                   .in = {tokens},
+                                                   .out = {y},
+                                                   .args = &embedding,
+                                                   .args_size = sizeof embedding,
+                                                   .has_params = true},
+                               NULL));
+    CLSEQ__TRY(clseq_embedding_forward(g->ctx, &table, &tokens->value, &y->value));
+done:
+    return clseq__op_leave(g, op.name, status, y);
+}
+
+/* dx = dy W, dW += dy^T x, db += column sums of dy */
+static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
+{
+    clseq_linear *linear = *(clseq_linear **)node->args;
+    clseq_var *x = node->in[0];
+    clseq_tensor w = {0}, dw = {0}, db = {0}, dx = {0};
+    CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
+    CLSEQ__RETURN_IF(clseq_param_grad(linear->weight, &dw));
+    if (linear->bias)
+        CLSEQ__RETURN_IF(clseq_param_grad(linear->bias, &db));
+    CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
+    CLSEQ__RETURN_IF(clseq_affine_backward(g->ctx, &x->value, &w, &node->out[0]->grad, dx.buffer ? &dx : NULL,
+                                           &dw, linear->bias ? &db : NULL));
+    return clseq__grad_end(g, x, &dx);
+}
+
+clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
+{
+    static const clseq__op op = {"affine", affine_backward};
+    clseq_status status = CLSEQ_OK;
+    clseq_var *y = NULL;
+    clseq_tensor w = {0}, b = {0};
+    int64_t dims[CLSEQ_MAX_DIMS] = {0};
+    char text[CLSEQ__DIMS_TEXT];
+    if (!clseq__op_enter(g, op.name))
+        return NULL;
+    CLSEQ__TRY(check_layer(g, op.name, "linear", linear ? linear->params : NULL));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32));
+    for (int i = 0; i < x->value.ndim; i++)
+        dims[i] = x->value.dims[i];
+    if (dims[x->value.ndim - 1] != linear->weight->dims[1])
+        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "affine: x has shape %s, expected [...,%lld]",
+                    clseq__dims_text(text, x->value.ndim, dims), (long long)linear->weight->dims[1]);
+    dims[x->value.ndim - 1] = linear->weight->dims[0];
+    CLSEQ__TRY(clseq_param_value(linear->weight, &w));
+    if (linear->bias)
+        CLSEQ__TRY(clseq_param_value(linear->bias, &b));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, dims, &y));
+    CLSEQ__TRY(clseq__node_add(g,
+                               &(clseq__node_desc){.op = &op,
+                                                   .in = {x},
+                                                   .out = {y},
+                                                   .args = &linear,
+                                                   .args_size = sizeof linear,
+                                                   .has_params = true},
+                               NULL));
+    CLSEQ__TRY(clseq_affine_forward(g->ctx, &x->value, &w, linear->bias ? &b : NULL, &y->value));
+done:
+    return clseq__op_leave(g, op.name, status, y);
+}

@@ -1,0 +1,151 @@
+/* Operations element by element: plus, mul, activations, dropout. */
+#include "train/graph.h"
+
+/* y = a + b; both gradients are dy. */
+static clseq_status plus_backward(clseq_graph *g, clseq__node *node)
+{
+    CLSEQ__RETURN_IF(clseq__grad_pass(g, node->out[0], node->in[0], false));
+    return clseq__grad_pass(g, node->out[0], node->in[1], true);
+}
+
+clseq_var *clseq_plus(clseq_graph *g, clseq_var *a, clseq_var *b)
+{
+    static const clseq__op op = {"plus", plus_backward};
+    clseq_status status = CLSEQ_OK;
+    clseq_var *y = NULL;
+    if (!clseq__op_enter(g, op.name))
+        return NULL;
+    CLSEQ__TRY(clseq__op_input(g, op.name, "a", a, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "b", b, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_same_dims(op.name, "a", a, "b", b));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, a->value.ndim, a->value.dims, &y));
+    CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {a, b}, .out = {y}}, NULL));
+    CLSEQ__TRY(clseq_add(g->ctx, 1.0f, &a->value, 1.0f, &b->value, &y->value));
+done:
+    return clseq__op_leave(g, op.name, status, y);
+}
+
+/* y = a * b; da = dy * b, db = dy * a. */
+static clseq_status mul_backward(clseq_graph *g, clseq__node *node)
+{
+    for (int i = 0; i < 2; i++) {
+        clseq_tensor dx = {0};
+        bool accumulate = false;
+        CLSEQ__RETURN_IF(clseq__grad_open(g, node->in[i], &dx, &accumulate));
+        if (dx.buffer)
+            CLSEQ__RETURN_IF(
+                clseq_multiply(g->ctx, &node->out[0]->grad, &node->in[1 - i]->value, accumulate, &dx));
+    }
+    return CLSEQ_OK;
+}
+
+clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b)
+{
+    static const clseq__op op = {"mul", mul_backward};
+    clseq_status status = CLSEQ_OK;
+    clseq_var *y = NULL;
+    if (!clseq__op_enter(g, op.name))
+        return NULL;
+    CLSEQ__TRY(clseq__op_input(g, op.name, "a", a, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "b", b, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_same_dims(op.name, "a", a, "b", b));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, a->value.ndim, a->value.dims, &y));
+    CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {a, b}, .out = {y}}, NULL));
+    CLSEQ__TRY(clseq_multiply(g->ctx, &a->value, &b->value, false, &y->value));
+done:
+    return clseq__op_leave(g, op.name, status, y);
+}
+
+/* dx = dy * f'(y) */
+static clseq_status activation_backward(clseq_graph *g, clseq__node *node)
+{
+    const clseq_activation *kind = node->args;
+    clseq_var *x = node->in[0], *y = node->out[0];
+    clseq_tensor dx = {0};
+    CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
+    CLSEQ__RETURN_IF(clseq_activation_backward(g->ctx, *kind, &y->value, &y->grad, &dx));
+    return clseq__grad_end(g, x, &dx);
+}
+
+static clseq_var *activation(clseq_graph *g, const clseq__op *op, clseq_activation kind, clseq_var *x)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_var *y = NULL;
+    if (!clseq__op_enter(g, op->name))
+        return NULL;
+    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_F32));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, x->value.dims, &y));
+    CLSEQ__TRY(clseq__node_add(
+        g, &(clseq__node_desc){.op = op, .in = {x}, .out = {y}, .args = &kind, .args_size = sizeof kind},
+        NULL));
+    CLSEQ__TRY(clseq_activation_forward(g->ctx, kind, &x->value, &y->value));
+done:
+    return clseq__op_leave(g, op->name, status, y);
+}
+
+clseq_var *clseq_tanh(clseq_graph *g, clseq_var *x)
+{
+    static const clseq__op op = {"tanh", activation_backward};
+    return activation(g, &op, CLSEQ_TANH, x);
+}
+
+clseq_var *clseq_sigmoid(clseq_graph *g, clseq_var *x)
+{
+    static const clseq__op op = {"sigmoid", activation_backward};
+    return activation(g, &op, CLSEQ_SIGMOID, x);
+}
+
+clseq_var *clseq_relu(clseq_graph *g, clseq_var *x)
+{
+    static const clseq__op op = {"relu", activation_backward};
+    return activation(g, &op, CLSEQ_RELU, x);
+}
+
+typedef struct drop_args {
+    float p;
+    uint64_t seed, stream;
+} drop_args;
+
+/* dx = dy * mask / (1-p), the mask drawn again from the same numbers. */
+static clseq_status drop_backward(clseq_graph *g, clseq__node *node)
+{
+    const drop_args *args = node->args;
+    clseq_var *x = node->in[0];
+    clseq_tensor dx = {0};
+    CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
+    CLSEQ__RETURN_IF(clseq_dropout(g->ctx, &node->out[0]->grad, args->p, args->seed, args->stream, &dx));
+    return clseq__grad_end(g, x, &dx);
+}
+
+/* Spreads the bits of x over a word: the finaliser of splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+clseq_var *clseq_drop(clseq_graph *g, clseq_var *x, float p)
+{
+    static const clseq__op op = {"drop", drop_backward};
+    clseq_status status = CLSEQ_OK;
+    clseq_var *y = NULL;
+    drop_args args = {.p = p};
+    if (!clseq__op_enter(g, op.name))
+        return NULL;
+    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32));
+    if (!(p >= 0.0f && p < 1.0f))
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "drop: p is %g, expected at least 0 and less than 1", (double)p);
+    /* The count goes on in any case, so that the masks of other operations do not depend on this one's p. */
+    args.seed = g->seed;
+    args.stream = mix(mix(g->step + 0x9e3779b97f4a7c15u) + g->drops++);
+    if (p == 0.0f || g->mode == CLSEQ_INFERENCE)
+        return x;
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, x->value.dims, &y));
+    CLSEQ__TRY(clseq__node_add(
+        g, &(clseq__node_desc){.op = &op, .in = {x}, .out = {y}, .args = &args, .args_size = sizeof args},
+        NULL));
+    CLSEQ__TRY(clseq_dropout(g->ctx, &x->value, p, args.seed, args.stream, &y->value));
+done:
+    return clseq__op_leave(g, op.name, status, y);
+}
