@@ -10,13 +10,16 @@
  *     if (clseq_graph_end(g) != CLSEQ_OK)
  *         fprintf(stderr, "%s\n", clseq_last_error());
  *
- * Sticky errors: the first operation that fails marks the graph; it and all later ones return NULL and do nothing,
- * and a NULL graph or variable is passed through in the same way. The status and sentence of that first failure come
- * out of clseq_backward and clseq_graph_end, so that a program checks once a step.
+ * Sticky errors: the first operation that fails marks the graph; it and all later ones return NULL and do nothing, and
+ * a NULL graph is passed through in the same way. (A NULL variable in a graph that has not failed is a failure.) The
+ * status and sentence of that first failure come out of clseq_backward and clseq_graph_end, so that a program checks
+ * once a step.
  *
- * Nothing waits but what reads a value. The memory of a graph goes back to the context at clseq_graph_end and is used
- * again by the next: after the first step of a size nothing is allocated. Variables live until clseq_graph_end.
- * Graphs do not nest in one context: begin, end, begin, end.
+ * Nothing waits but what reads a value; clseq_graph_begin waits only while inputs of the graph before the last one are
+ * still on their way to the device, so that a program is never more than two steps ahead of it. The memory of a graph
+ * goes back to the context at clseq_graph_end and is used again: after the first two steps of a size nothing is
+ * allocated, and after the first one nothing on the device. Variables live until clseq_graph_end; one that is used
+ * later is recognised and fails. Graphs do not nest in one context: begin, end, begin, end.
  *
  * Dropout masks are drawn from the graph's random stream, (seed, step), which clseq_graph_seed sets; a program that
  * resumes at step n sets the same numbers again and gets the same masks.
@@ -39,13 +42,16 @@ typedef struct clseq_var clseq_var;
 /* NULL when there is no memory; the NULL may be used like a graph that has failed. */
 CLSEQ_API clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode);
 
-/* The status of the first failure since begin. Everything made in the graph is gone afterwards. */
+/* The status of the first failure since begin, and its sentence. Everything made in the graph is gone afterwards. */
 CLSEQ_API clseq_status clseq_graph_end(clseq_graph *g);
 
 /* The status so far. */
 CLSEQ_API clseq_status clseq_graph_status(const clseq_graph *g);
 
-/* Where this graph's dropout masks come from. Without it: seed 0, and a step that counts the context's graphs. */
+/*
+ * Where the masks of this graph's dropout operations come from, to be called before the first of them. Without it:
+ * seed 0, and a step that counts the context's graphs from 0.
+ */
 CLSEQ_API void clseq_graph_seed(clseq_graph *g, uint64_t seed, uint64_t step);
 
 /*
@@ -61,13 +67,19 @@ CLSEQ_API clseq_status clseq_backward_from(clseq_graph *g, clseq_var *y, const f
 CLSEQ_API clseq_var *clseq_input_f32(clseq_graph *g, const float *values, int ndim, const int64_t *dims);
 CLSEQ_API clseq_var *clseq_input_i32(clseq_graph *g, const int32_t *values, int ndim, const int64_t *dims);
 
-/* A tensor that is on the device already, not copied: it must stay as it is until clseq_graph_end. */
+/*
+ * A tensor that is on the device already. A packed one is used where it lies and must stay as it is until
+ * clseq_graph_end; one with gaps between its elements is copied.
+ */
 CLSEQ_API clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor);
 
-/* Asks for the gradient of an input; returns x. To be called before x is used. */
+/*
+ * Asks for the gradient of x and keeps it until clseq_graph_end; returns x. An input is to be asked before it is used,
+ * a variable in between at any time before backward.
+ */
 CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
 
-/* A parameter as a variable. */
+/* A parameter as a variable; its gradient is added to the store's. */
 CLSEQ_API clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param);
 
 /* tokens [...] i32 -> [...,E]. A token outside of the vocabulary fails, when it comes from host memory. */
@@ -109,13 +121,16 @@ CLSEQ_API clseq_var *clseq_total(clseq_graph *g, clseq_var *x);
 /* The same elements under other dims of the same product. */
 CLSEQ_API clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims);
 
-/* Indices [start, start+length) of dimension dim; a copy unless dim is 0. */
+/* Indices [start, start+length) of dimension dim; a copy unless they lie together, as with dim 0. */
 CLSEQ_API clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int64_t length);
 
-/* Two to eight variables one after the other along dimension dim. */
+/* One to eight variables one after the other along dimension dim. */
 CLSEQ_API clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int count, int dim);
 
-/* The variable's values on the device, valid until clseq_graph_end; its gradient after clseq_backward. */
+/*
+ * The variable's values on the device, valid until clseq_graph_end; and, after clseq_backward, its gradient, if it was
+ * asked for with clseq_require_grad and anything reached it (otherwise CLSEQ_INVALID_STATE).
+ */
 CLSEQ_API clseq_status clseq_var_value(const clseq_var *x, clseq_tensor *out);
 CLSEQ_API clseq_status clseq_var_grad(const clseq_var *x, clseq_tensor *out);
 
@@ -134,7 +149,7 @@ CLSEQ_API clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
 /* NULL is allowed. */
 CLSEQ_API void clseq_meter_destroy(clseq_meter *meter);
 
-/* Adds x (one element) times weight, and weight to the count. */
+/* Adds x (one element) times weight (at least 0), and weight to the count. */
 CLSEQ_API void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float weight);
 
 /*
