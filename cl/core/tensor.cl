@@ -11,11 +11,8 @@
 static inline long element_at(long i, long d1, long d2, long d3, long offset, long s0, long s1, long s2,
                               long s3)
 {
-    long i3 = i % d3;
-    i /= d3;
-    long i2 = i % d2;
-    i /= d2;
-    return offset + (i / d1) * s0 + (i % d1) * s1 + i2 * s2 + i3 * s3;
+    long row = i / d3, plane = row / d2, block = plane / d1;
+    return offset + block * s0 + (plane - block * d1) * s1 + (row - plane * d2) * s2 + (i - row * d3) * s3;
 }
 
 kernel void tensor_fill(long n, long d1, long d2, long d3, uint value, global uint *restrict y, long y_offset,

@@ -347,26 +347,28 @@ Test(core_cache, damage_is_repaired_by_compiling_again)
 Test(core_cache, a_binary_that_the_driver_refuses_is_compiled_again)
 {
     clseq_context_stats stats;
-    char path[2 * FOLDER_PATH], name[FOLDER_PATH];
+    clseq_device_info device;
+    char path[2 * FOLDER_PATH], other[2 * FOLDER_PATH], kept[2 * FOLDER_PATH];
+    unsigned char head[24]; /* magic and key */
+    /* Mesa's Rust driver does not refuse, it ends the process. */
+    cr_assert_eq(clseq_device_find(NULL, &device), CLSEQ_OK);
+    if (strcmp(device.platform_name, "rusticl") == 0)
+        return;
     run(NULL, "-DN=5", &stats);
+    /* The program's key is not known here. An entry with contents that no driver takes gets its head. */
     entry_path(path);
-    folder_count(folder, SUFFIX, name);
-    /* The key of an entry is not known here; its header is, so the payload is exchanged with that of an entry made
-     * for this: same folder, other key, contents that no driver takes. */
-    clseq__cache *cache = cache_open(NULL);
-    char other[2 * FOLDER_PATH], kept[2 * FOLDER_PATH];
     snprintf(kept, sizeof kept, "%s/kept", folder);
     cr_assert_eq(rename(path, kept), 0);
+    clseq__cache *cache = cache_open(NULL);
     store(cache, "other", "this is no program");
+    clseq__cache_close(cache);
     entry_path(other);
-    unsigned char head[24];
     FILE *from = fopen(kept, "rb"), *to = fopen(other, "r+b");
     cr_assert_eq(fread(head, 1, sizeof head, from), sizeof head);
-    cr_assert_eq(fwrite(head, 1, sizeof head, to), sizeof head); /* magic and key */
+    cr_assert_eq(fwrite(head, 1, sizeof head, to), sizeof head);
     fclose(from);
     fclose(to);
     cr_assert_eq(rename(other, path), 0);
-    clseq__cache_close(cache);
     log_capture(CLSEQ_LOG_INFO);
     cr_assert_eq(run(NULL, "-DN=5", &stats), 5);
     cr_assert(log_contains("refuses the cached binary of main.cl"), "%s", log_text());

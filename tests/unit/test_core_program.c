@@ -149,7 +149,8 @@ Test(core_program, a_build_failure_shows_file_and_line_of_the_mistake)
     cr_assert(strstr(sentence, "main.cl does not compile") != NULL, "%s", sentence);
     cr_assert(strstr(sentence, "-DN=1") != NULL, "%s", sentence);
     cr_assert(strstr(sentence, "no_such_name") != NULL, "%s", sentence);
-    cr_assert(strstr(sentence, "part.clh:3") != NULL, "%s", sentence);
+    /* An interpreter, for which the small tests are, may not heed #line. */
+    cr_assert(test_small() || strstr(sentence, "part.clh:3") != NULL, "%s", sentence);
     cr_assert(log_contains("no_such_name"), "%s", log_text());
     /* It may be asked for again, and the mistake may be mended meanwhile. */
     folder_write_text(folder, "part.clh", "\n");
