@@ -48,7 +48,10 @@ typedef enum clseq_activation {
     CLSEQ_ACTIVATION_COUNT
 } clseq_activation;
 
-/* y = f(x), in place allowed (y = x). backward takes the output: dx = dy * f'(y), in place allowed (dx = dy). */
+/*
+ * y = f(x), in place allowed (y = x). backward takes the output, from which all these derivatives follow:
+ * dx = dy * f'(x), in place allowed (dx = dy).
+ */
 CLSEQ_API clseq_status clseq_activation_forward(clseq_context *ctx, clseq_activation kind,
                                                 const clseq_tensor *x, const clseq_tensor *y);
 CLSEQ_API clseq_status clseq_activation_backward(clseq_context *ctx, clseq_activation kind,
@@ -63,7 +66,7 @@ CLSEQ_API clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_te
 CLSEQ_API clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const clseq_tensor *b,
                                       bool accumulate, const clseq_tensor *y);
 
-/* y = x * scalar[0], the scalar being a tensor of one element on the device; in place allowed. */
+/* y = factor * scalar[0] * x, the scalar being a tensor of one element on the device; in place allowed. */
 CLSEQ_API clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *scalar,
                                    float factor, const clseq_tensor *y);
 
@@ -84,7 +87,7 @@ typedef struct clseq_cross_entropy_desc {
 /*
  * Softmax cross-entropy: loss = mean over rows of log(sum(exp(logits))) - logits[target], in natural logarithms.
  * logits [...,V], targets [...] i32 within 0..V-1 or ignored (others count as ignored), loss [1],
- * saved [N+1] (per row log-sum-exp, then the divisor), needed by backward.
+ * saved [N+1] (log-sum-exp of each row that counts, then the divisor), needed by backward. desc may be NULL.
  * backward: dlogits = dloss * (softmax - onehot) / divisor; dloss [1] or NULL for 1; in place allowed (dlogits = logits).
  */
 CLSEQ_API clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,

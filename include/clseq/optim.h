@@ -37,9 +37,9 @@ typedef float (*clseq_lr_fn)(int64_t step, void *user);
 typedef struct clseq_optimizer_desc {
     clseq_optimizer_kind kind;
     float lr;          /* used when lr_at is NULL; must be positive */
-    clseq_lr_fn lr_at; /* the rate as a function of the step */
+    clseq_lr_fn lr_at; /* the rate as a function of the step, at least 0 */
     void *lr_user;
-    float momentum;     /* SGD */
+    float momentum;     /* SGD; 0 <= momentum < 1 */
     bool nesterov;      /* SGD, needs momentum */
     float beta1, beta2; /* ADAM, ADAMW; 0 means 0.9 and 0.999 */
     float eps;          /* ADAM, ADAMW; 0 means 1e-8 */
@@ -54,7 +54,10 @@ CLSEQ_API clseq_status clseq_optimizer_create(clseq_params *params, const clseq_
 /* NULL is allowed. */
 CLSEQ_API void clseq_optimizer_destroy(clseq_optimizer *optimizer);
 
-/* Applies the gradients and sets them to zero, in one kernel. Enqueues only. */
+/*
+ * Applies the gradients and sets them to zero, in one kernel. Enqueues only. A rate from lr_at that is negative, NaN or
+ * infinite is CLSEQ_INVALID_ARGUMENT, and nothing is changed.
+ */
 CLSEQ_API clseq_status clseq_optimizer_step(clseq_optimizer *optimizer);
 
 /* Steps taken so far; part of a checkpoint. */
@@ -66,13 +69,20 @@ CLSEQ_API clseq_status clseq_optimizer_set_lr(clseq_optimizer *optimizer, float 
 /* The rate that the next step will use. */
 CLSEQ_API float clseq_optimizer_lr(const clseq_optimizer *optimizer);
 
-/* Ready-made rates; `user` is a clseq_lr. Linear warm-up from 0 over `warmup` steps comes before each. */
+/*
+ * Ready-made rates; `user` is a clseq_lr. Step s < warmup has the part s/warmup of the rate, the first step none. After
+ * the warm-up, with p the part of the steps warmup .. period that is over (1 from `period` on):
+ *
+ * constant   base
+ * decay      base * factor^k, k = (s - warmup) / period rounded down; period 0: no decay
+ * linear     base * (1 + (factor - 1) * p)
+ * cosine     base * (factor + (1 - factor) * (1 + cos(pi p)) / 2)                (Loshchilov and Hutter 2017)
+ */
 typedef struct clseq_lr {
     float base;
     int64_t warmup;
-    int64_t period; /* decay: steps between decays; cosine, linear: steps until the end, warm-up included */
-    float
-        factor; /* decay: multiplied every `period` steps; cosine, linear: the last rate as a part of base */
+    int64_t period;
+    float factor; /* linear, cosine: the last rate as a part of base */
 } clseq_lr;
 
 CLSEQ_API float clseq_lr_constant(int64_t step, void *user);

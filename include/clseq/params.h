@@ -88,7 +88,8 @@ CLSEQ_API clseq_status clseq_params_zero_grad(clseq_params *params);
  * Clipping, in place on all gradients, without waiting. `value` clamps each element to -limit..limit; `norm` scales
  * each parameter whose own Euclidean norm exceeds the limit; `global_norm` scales all by limit/norm when the norm of
  * all together exceeds it (Pascanu, Mikolov, Bengio 2013). `norm_out`: NULL, or receives the global norm before
- * clipping, for which the call waits. NaN and infinity in the gradient stay visible: they are not clipped away.
+ * clipping, for which the call waits. NaN and infinity in the gradient stay visible: `value` leaves such elements
+ * alone, the others leave everything as it is where the norm is not finite.
  */
 CLSEQ_API clseq_status clseq_clip_value(clseq_params *params, float limit);
 CLSEQ_API clseq_status clseq_clip_norm(clseq_params *params, float limit);

@@ -1,0 +1,129 @@
+/* y = x W^T + b: products through clseq_gemm, bias gradients through the reductions. The kernel is in cl/nn/affine.cl. */
+#include <clseq/nn.h>
+
+#include <clseq/gemm.h>
+
+#include "core/error.h"
+#include "core/launch.h"
+#include "core/tensor.h"
+#include "linalg/reduce.h"
+#include "nn/check.h"
+
+/* Sizes of x [N,in], w [out,in], y [N,out]. */
+typedef struct sizes {
+    int64_t N, in, out;
+} sizes;
+
+/* x [...,in] and w [out,in] of any sizes that fit each other. */
+static clseq_status check_inputs(const char *what_x, const clseq_tensor *x, const char *what_w,
+                                 const clseq_tensor *w, sizes *s)
+{
+    static const int64_t any_matrix[] = {-1};
+    CLSEQ__RETURN_IF(clseq__check_any(what_x, x, CLSEQ_F32));
+    if (x->ndim < 1)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has no dimensions, expected [...,in]", what_x);
+    s->in = x->dims[x->ndim - 1];
+    s->N = clseq_tensor_elements(x) / s->in;
+    CLSEQ__RETURN_IF(clseq__check_rows(what_w, w, CLSEQ_F32, 1, any_matrix, s->in));
+    s->out = w->dims[0];
+    return CLSEQ_OK;
+}
+
+static clseq_matrix matrix_of(const clseq_tensor *tensor, int64_t ld, bool transpose)
+{
+    return (clseq_matrix){
+        .buffer = tensor->buffer, .offset = tensor->offset, .ld = ld, .transpose = transpose};
+}
+
+/* Every row of y becomes b. */
+static clseq_status fill_rows(clseq_context *ctx, const clseq_tensor *b, const clseq_tensor *y, sizes s)
+{
+    clseq__kernel *kernel = NULL;
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/affine.cl", NULL, "nn_fill_rows", &kernel));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, s.N * s.out),
+                         CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__L(s.out), CLSEQ__M(b->buffer), CLSEQ__L(b->offset),
+                                     CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
+}
+
+clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                  const clseq_tensor *b, const clseq_tensor *y)
+{
+    sizes s = {0};
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "affine forward: ctx is NULL");
+    CLSEQ__RETURN_IF(check_inputs("affine forward: x", x, "affine forward: w", w, &s));
+    CLSEQ__RETURN_IF(clseq__check_rows("affine forward: y", y, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
+    CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "x", x, false));
+    CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "w", w, false));
+    if (b) {
+        CLSEQ__RETURN_IF(clseq__tensor_check_packed("affine forward: b", b, CLSEQ_F32, 1, &s.out));
+        CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "b", b, false));
+        CLSEQ__RETURN_IF(fill_rows(ctx, b, y, s));
+    }
+    return clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,
+                                              .n = s.out,
+                                              .k = s.in,
+                                              .alpha = 1.0f,
+                                              .beta = b ? 1.0f : 0.0f,
+                                              .a = matrix_of(x, s.in, false),
+                                              .b = matrix_of(w, s.in, true),
+                                              .c = matrix_of(y, s.out, false)});
+}
+
+/* Checks the gradients that are wanted. */
+static clseq_status check_gradients(const clseq_tensor *x, const clseq_tensor *w, const clseq_tensor *dy,
+                                    const clseq_tensor *dx, const clseq_tensor *dw, const clseq_tensor *db,
+                                    sizes s)
+{
+    const struct {
+        const char *what;
+        const clseq_tensor *tensor;
+    } outputs[] = {{"affine backward: dx", dx}, {"affine backward: dw", dw}, {"affine backward: db", db}};
+    if (dx)
+        CLSEQ__RETURN_IF(clseq__check_like("affine backward: dx", dx, x));
+    if (dw)
+        CLSEQ__RETURN_IF(clseq__check_like("affine backward: dw", dw, w));
+    if (db)
+        CLSEQ__RETURN_IF(clseq__tensor_check_packed("affine backward: db", db, CLSEQ_F32, 1, &s.out));
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        if (!outputs[i].tensor)
+            continue;
+        CLSEQ__RETURN_IF(clseq__check_apart(outputs[i].what, outputs[i].tensor, "x", x, false));
+        CLSEQ__RETURN_IF(clseq__check_apart(outputs[i].what, outputs[i].tensor, "w", w, false));
+        CLSEQ__RETURN_IF(clseq__check_apart(outputs[i].what, outputs[i].tensor, "dy", dy, false));
+    }
+    return CLSEQ_OK;
+}
+
+clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                   const clseq_tensor *dy, const clseq_tensor *dx, const clseq_tensor *dw,
+                                   const clseq_tensor *db)
+{
+    sizes s = {0};
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "affine backward: ctx is NULL");
+    CLSEQ__RETURN_IF(check_inputs("affine backward: x", x, "affine backward: w", w, &s));
+    CLSEQ__RETURN_IF(clseq__check_rows("affine backward: dy", dy, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
+    CLSEQ__RETURN_IF(check_gradients(x, w, dy, dx, dw, db, s));
+    if (dx)
+        CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,
+                                                            .n = s.in,
+                                                            .k = s.out,
+                                                            .alpha = 1.0f,
+                                                            .a = matrix_of(dy, s.out, false),
+                                                            .b = matrix_of(w, s.in, false),
+                                                            .c = matrix_of(dx, s.in, false)}));
+    if (dw)
+        CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_args){.m = s.out,
+                                                            .n = s.in,
+                                                            .k = s.N,
+                                                            .alpha = 1.0f,
+                                                            .beta = 1.0f,
+                                                            .a = matrix_of(dy, s.out, true),
+                                                            .b = matrix_of(x, s.in, false),
+                                                            .c = matrix_of(dw, s.in, false)}));
+    if (db)
+        CLSEQ__RETURN_IF(clseq__reduce_columns(ctx, dy->buffer, dy->offset, s.N, s.out, s.out, db->buffer,
+                                               db->offset, true));
+    return CLSEQ_OK;
+}

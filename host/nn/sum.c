@@ -1,0 +1,18 @@
+/* The sum of a tensor, through the reductions of host/linalg. */
+#include <clseq/nn.h>
+
+#include "core/error.h"
+#include "linalg/reduce.h"
+#include "nn/check.h"
+
+clseq_status clseq_sum(clseq_context *ctx, const clseq_tensor *x, float scale, const clseq_tensor *out)
+{
+    if (!ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "sum: ctx is NULL");
+    CLSEQ__RETURN_IF(clseq__check_any("sum: x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_scalar("sum: out", out));
+    CLSEQ__RETURN_IF(clseq__check_apart("sum: out", out, "x", x, false));
+    CLSEQ__RETURN_IF(
+        clseq__reduce_sum(ctx, x->buffer, x->offset, clseq_tensor_elements(x), out->buffer, out->offset));
+    return scale == 1.0f ? CLSEQ_OK : clseq_add(ctx, scale, out, 0.0f, NULL, out);
+}
