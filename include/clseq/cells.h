@@ -22,9 +22,14 @@
 #define CLSEQ_CELLS_H
 
 /*
- * LSTM      rows of the weights i f g o                 c' = f*c + i*g   h' = o*tanh(c')
- * GRU       rows r z n; slots n r z hn (reset after)    n = tanh(Wn x + bin + r*(Un h + bhn))   h' = (1-z)*n
- * + z*h RNN_TANH  h' = tanh(W x + U h + b) RNN_RELU  h' = max(W x + U h + b, 0)
+ * LSTM      rows and slots i f g o               i = s(.)  f = s(.)  g = tanh(.)  o = s(.)
+ *           states h c                           c' = f*c + i*g    h' = o*tanh(c')
+ * GRU       rows r z n, slots n r z hn           r = s(.)  z = s(.)  n = tanh(Wn x + b_in + r*(Un h + b_hn))
+ *           state h                              h' = (1-z)*n + z*h
+ * RNN_TANH  one row block, one slot, state h     h' = tanh(W x + U h + b)
+ * RNN_RELU  the same                             h' = max(W x + U h + b, 0)
+ *
+ * with (.) = W x + b_ih + U h + b_hh of the gate and s the logistic function.
  */
 #define CLSEQ_CELL_LIST(X)                            \
     X(LSTM, lstm, 4, 2, 4, 0, "0123", 0, "0123", 0)   \

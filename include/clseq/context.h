@@ -28,7 +28,8 @@
  *     CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile)
  *     CLSEQ_VECTOR_WIDTH  4, 8 or 16: floats a vector in CPU kernels, instead of the device's own width
  *     CLSEQ_GEMM          native or clblast (see gemm.h)
- *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h)
+ *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h); read when
+ *                         a plan is made
  *     CLSEQ_POOL_POISON   "1" fills every buffer that is handed out with NaN, to find reads before writes
  *     CLSEQ_POOL_CANARY   "1" watches the bytes behind every buffer, to find writes beyond its end
  */

@@ -54,7 +54,8 @@ typedef enum clseq_bias {
 
 /* How a sequence is run; every schedule computes the same thing. */
 typedef enum clseq_schedule {
-    CLSEQ_SCHEDULE_AUTO,        /* chosen by the device's features; the log says which and why */
+    CLSEQ_SCHEDULE_AUTO, /* the one that the environment variable CLSEQ_SCHEDULE names (in small letters),
+                                   or the best for the device's features; the log says which and why */
     CLSEQ_SCHEDULE_BATCH_SPLIT, /* one launch a layer and pass: groups own batch rows. CPU devices. */
     CLSEQ_SCHEDULE_GEMM_STEP    /* a matrix product and a pointwise kernel a step. Every device. */
 } clseq_schedule;
