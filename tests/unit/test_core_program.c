@@ -20,19 +20,24 @@ static void make_folder(void)
     setenv("CLSEQ_CACHE", "off", 1);
 }
 
-static void remove_folder(void)
+static clseq__text resolved;
+
+static void clean_up(void)
 {
+    free(resolved.data);
     folder_remove(folder);
 }
 
-TestSuite(core_program, .init = make_folder, .fini = remove_folder);
+TestSuite(core_program, .init = make_folder, .fini = clean_up);
+TestSuite(core_program_misuse, .init = make_folder, .fini = clean_up);
 
-/* The resolved text of main.cl, or the sentence of the failure; for comparisons. Freed with the process. */
+/* The resolved text of main.cl, or the sentence of the failure; until the next call. */
 static const char *resolve(const char *options)
 {
-    clseq__text out = {0};
-    return clseq__source_resolve(folder, "main.cl", options, &out) == CLSEQ_OK ? out.data
-                                                                               : clseq_last_error();
+    free(resolved.data);
+    resolved = (clseq__text){0};
+    return clseq__source_resolve(folder, "main.cl", options, &resolved) == CLSEQ_OK ? resolved.data
+                                                                                    : clseq_last_error();
 }
 
 Test(core_program, an_include_stands_once_in_its_place)
@@ -137,7 +142,7 @@ Test(core_program, programs_know_the_shape_of_the_device)
     clseq_context_destroy(ctx);
 }
 
-Test(core_program, a_build_failure_shows_file_and_line_of_the_mistake)
+Test(core_program_misuse, a_build_failure_shows_file_and_line_of_the_mistake)
 {
     folder_write_text(folder, "main.cl", "#include \"part.clh\"\nkernel void k(global int *y) { *y = 1; }\n");
     folder_write_text(folder, "part.clh", "\n\nint f(void) { return no_such_name; }\n");
@@ -180,7 +185,7 @@ Test(core_program, a_compile_is_announced)
     clseq_context_destroy(ctx);
 }
 
-Test(core_program, launches_check_their_arguments)
+Test(core_program_misuse, launches_check_their_arguments)
 {
     folder_write_text(folder, "main.cl",
                       "kernel void k(global int *y, long n, local int *l, float f) { *y = n + (int)f; }\n");
