@@ -41,6 +41,7 @@ static void remove_folders(void)
 }
 
 TestSuite(core_cache, .init = make_folders, .fini = remove_folders);
+TestSuite(core_cache_misuse, .init = make_folders, .fini = remove_folders);
 
 static clseq__cache *cache_open(const char *path)
 {
@@ -344,7 +345,7 @@ Test(core_cache, damage_is_repaired_by_compiling_again)
 }
 
 /* A whole entry with a binary that the driver cannot use, as after an update that keeps its version. */
-Test(core_cache, a_binary_that_the_driver_refuses_is_compiled_again)
+Test(core_cache_misuse, a_binary_that_the_driver_refuses_is_compiled_again)
 {
     clseq_context_stats stats;
     clseq_device_info device;
