@@ -230,16 +230,6 @@ bool clseq__cache_load(clseq__cache *cache, const char *key, size_t key_size, un
     return fault == NULL;
 }
 
-void clseq__cache_remove(clseq__cache *cache, const char *key, size_t key_size)
-{
-    if (cache == NULL)
-        return;
-    char *path = entry_path(cache, hash_of(key, key_size));
-    if (path != NULL)
-        (void)unlink(path);
-    free(path);
-}
-
 typedef struct found_file {
     char name[NAME_LENGTH + 1];
     uint64_t size;

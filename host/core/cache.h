@@ -29,11 +29,8 @@ bool clseq__cache_forced(const clseq__cache *cache);
 bool clseq__cache_load(clseq__cache *cache, const char *key, size_t key_size, unsigned char **payload,
                        size_t *payload_size);
 
-/* Writes an entry and deletes those unused for longest while the folder is larger than its bound. */
+/* Writes an entry, in the place of an older one, and deletes those unused for longest while the folder is larger than its bound. */
 void clseq__cache_store(clseq__cache *cache, const char *key, size_t key_size, const unsigned char *payload,
                         size_t payload_size);
-
-/* Deletes an entry that proved useless. */
-void clseq__cache_remove(clseq__cache *cache, const char *key, size_t key_size);
 
 #endif

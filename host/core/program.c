@@ -250,9 +250,8 @@ static bool load_cached(clseq_context *ctx, clseq__program *program, const char 
         *known = false;
         loaded = load_binary(ctx, program, options, binary, size) == CLSEQ_OK;
         if (!loaded) {
-            clseq__log(CLSEQ_LOG_WARN, "the driver refuses the cached binary of %s, which is deleted: %s",
-                       program->file, clseq_last_error());
-            clseq__cache_remove(cache, key->data, key->size);
+            clseq__log(CLSEQ_LOG_WARN, "the driver refuses the cached binary of %s: %s", program->file,
+                       clseq_last_error());
             program_clear(program);
         }
     }

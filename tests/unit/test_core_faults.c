@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/profile.h"
 #include "support/device.h"
 #include "support/faults.h"
 #include "support/folder.h"
@@ -41,6 +42,7 @@ static clseq_status use(clseq_context *ctx)
     clseq_tensor x = {0}, y = {0}, column;
     const float in[6] = {1, 2, 3, 4, 5, 6};
     float out[6] = {0};
+    cl_event begin = NULL;
     CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){3, 2}, &x));
     CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){3, 1}, &y));
     CLSEQ__TRY(clseq_tensor_write(ctx, &x, in));
@@ -49,13 +51,22 @@ static clseq_status use(clseq_context *ctx)
     CLSEQ__TRY(clseq_tensor_read(ctx, &y, out));
     if (out[0] != 2 || out[1] != 4 || out[2] != 6)
         status = wrong("the copy");
+    begin = clseq__profile_begin(ctx);
     CLSEQ__TRY(clseq_tensor_fill(ctx, &column, 9));
     CLSEQ__TRY(clseq_tensor_fill(ctx, &y, 8));
+    clseq__profile_end(ctx, "both fills", begin);
+    begin = NULL;
     CLSEQ__TRY(clseq_tensor_read(ctx, &column, out));
     if (out[0] != 9 || out[2] != 9)
         status = wrong("the fill");
+    CLSEQ__TRY(clseq_tensor_write(ctx, &column, in));
+    CLSEQ__TRY(clseq_tensor_read(ctx, &column, out));
+    if (out[0] != 1 || out[2] != 3)
+        status = wrong("what was written");
     CLSEQ__TRY(clseq_context_trim(ctx));
 done:
+    if (begin != NULL)
+        clReleaseEvent(begin);
     clseq_tensor_destroy(ctx, &x);
     clseq_tensor_destroy(ctx, &y);
     return status;
