@@ -19,77 +19,13 @@
  *
  * Tunables, set by host/linalg/gemm_native.c: KC, NC (arguments kc, nc), the grid gm x gn.
  */
+#include "linalg/panels.clh"
 #include "linalg/tile.clh"
 
 /* How op(B) is found. */
 #define B_PACKED 0     /* panels */
 #define B_ROWS 1       /* plain rows [k,n], to be packed */
 #define B_TRANSPOSED 2 /* stored as [n,k], to be packed */
-
-typedef const __global float *In;
-typedef __global float *Out;
-
-/* The first, then the second half of the numbers of a and b, taken in turn. */
-static inline V zip_low(V a, V b)
-{
-    V z;
-    z.even = a.lo;
-    z.odd = b.lo;
-    return z;
-}
-
-static inline V zip_high(V a, V b)
-{
-    V z;
-    z.even = a.hi;
-    z.odd = b.hi;
-    return z;
-}
-
-/* to[c][r] = from[r][c] for r < rows, 0 for other r < VW; c < columns. Both at most VW. */
-static inline void turn_block(In from, long from_row, int rows, int columns, Out to, long to_row)
-{
-    V x[VW], y[VW];
-    UNROLL for (int r = 0; r < VW; r++) x[r] = r < rows ? load_part(from + r * from_row, columns) : (V)(0.0f);
-    /* Each round deals the rows like two halves of a pack of cards; log2(VW) rounds turn the block. */
-    UNROLL for (int round = 1; round < VW; round *= 2)
-    {
-        UNROLL for (int r = 0; r < VW / 2; r++)
-        {
-            y[2 * r] = zip_low(x[r], x[r + VW / 2]);
-            y[2 * r + 1] = zip_high(x[r], x[r + VW / 2]);
-        }
-        UNROLL for (int r = 0; r < VW; r++) x[r] = y[r];
-    }
-    UNROLL for (int c = 0; c < VW; c++)
-    {
-        if (c < columns)
-            STORE(x[c], to + c * to_row);
-    }
-}
-
-/* Rows [0,k) of one panel of op(B) that has `columns` columns, from plain rows. */
-static inline void pack_rows(In b, long b_row, long k, int columns, Out to)
-{
-    if (columns == VW) {
-        for (long e = 0; e < k; e++)
-            STORE(LOAD(b + e * b_row), to + e * VW);
-    } else {
-        for (long e = 0; e < k; e++)
-            STORE(load_part(b + e * b_row, columns), to + e * VW);
-    }
-}
-
-/* The same, from op(B) stored as [n,k]. */
-static inline void pack_turned(In b, long b_row, long k, int columns, Out to)
-{
-    for (long e = 0; e < k; e += VW) {
-        if (columns == VW && k - e >= VW)
-            turn_block(b + e, b_row, VW, VW, to + e * VW, VW);
-        else
-            turn_block(b + e, b_row, columns, (int)min(k - e, (long)VW), to + e * VW, VW);
-    }
-}
 
 /* Panels of op(B): rows [k0, k0 + k) of columns [n0, n0 + columns). */
 static inline void pack_panels(int mode, In b, long b_row, long k0, long k, long n0, long columns, Out to)
