@@ -1,0 +1,135 @@
+/*
+ * Every call of OpenCL and of the allocator fails once while parameters are made, operations run and an optimiser
+ * steps: what follows is a status, a sentence and no leak.
+ */
+#include "core/error.h"
+#include "support/faults.h"
+#include "support/folder.h"
+
+#include "train/params.h"
+#include <clseq/nn.h>
+#include <clseq/optim.h>
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+static char folder[FOLDER_PATH];
+
+/* A cache of programs, so that they are compiled once and not for every fault. */
+static void make_folder(void)
+{
+    folder_create(folder);
+    setenv("CLSEQ_CACHE_DIR", folder, 1);
+    setenv("CLSEQ_CACHE", "on", 1);
+}
+
+static void remove_folder(void)
+{
+    folder_remove(folder);
+}
+
+TestSuite(train_faults, .init = make_folder, .fini = remove_folder);
+
+static clseq_status add_parameters(clseq_params *params)
+{
+    clseq_status status = CLSEQ_OK;
+    static const clseq_init inits[] = {{.kind = CLSEQ_INIT_NORMAL, .scale = 1},
+                                       {.kind = CLSEQ_INIT_ORTHOGONAL},
+                                       {.kind = CLSEQ_INIT_XAVIER}};
+    static const char *const names[] = {"table", "w", "v"};
+    for (int i = 0; i < 3; i++)
+        CLSEQ__TRY(clseq_params_add(params, names[i], 2, (int64_t[]){5, 7}, &inits[i], NULL));
+done:
+    return status;
+}
+
+static clseq_status optimise(void *data)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = NULL;
+    clseq_params *params = NULL;
+    clseq_optimizer *adam = NULL;
+    float norm = 0, values[35];
+    (void)data;
+    CLSEQ__TRY(clseq_context_create(NULL, &ctx));
+    CLSEQ__TRY(clseq_params_create(ctx, 1, &params));
+    CLSEQ__TRY(add_parameters(params));
+    CLSEQ__TRY(
+        clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 0.1f}, &adam));
+    CLSEQ__TRY(clseq_clip_value(params, 1));
+    CLSEQ__TRY(clseq_clip_norm(params, 1));
+    CLSEQ__TRY(clseq_clip_global_norm(params, 1, &norm));
+    CLSEQ__TRY(clseq_optimizer_step(adam));
+    CLSEQ__TRY(clseq_params_zero_grad(params));
+    CLSEQ__TRY(clseq_param_get(clseq_params_at(params, 1), values));
+    CLSEQ__TRY(clseq_param_set(clseq_params_at(params, 2), values));
+done:
+    clseq_optimizer_destroy(adam);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+Test(train_faults, parameters_and_optimiser)
+{
+    cr_assert_eq(optimise(NULL), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert(faults_each(optimise, NULL), "%s", faults_message());
+    cr_assert(faults_count() > 50, "%s", faults_message());
+}
+
+/* Rows of a table, through a map and dropout to a loss, and back. */
+static clseq_status operations(clseq_context *ctx, clseq_tensor t[8])
+{
+    enum { TABLE, TOKENS, X, Y, LOSS, SAVED, DX, W };
+    static const int32_t tokens[3] = {1, 0, 4};
+    static const struct {
+        clseq_dtype dtype;
+        int ndim;
+        int64_t dims[2];
+    } shapes[8] = {{CLSEQ_F32, 2, {5, 7}}, {CLSEQ_I32, 1, {3}},   {CLSEQ_F32, 2, {3, 7}},
+                   {CLSEQ_F32, 2, {3, 5}}, {CLSEQ_F32, 1, {1}},   {CLSEQ_F32, 1, {4}},
+                   {CLSEQ_F32, 2, {3, 7}}, {CLSEQ_F32, 2, {5, 7}}};
+    clseq_status status = CLSEQ_OK;
+    for (int i = 0; i < 8; i++) {
+        CLSEQ__TRY(clseq_tensor_create(ctx, shapes[i].dtype, shapes[i].ndim, shapes[i].dims, &t[i]));
+        CLSEQ__TRY(clseq_tensor_fill(ctx, &t[i], 1));
+    }
+    CLSEQ__TRY(clseq_tensor_write(ctx, &t[TOKENS], tokens));
+    CLSEQ__TRY(clseq_embedding_forward(ctx, &t[TABLE], &t[TOKENS], &t[X]));
+    CLSEQ__TRY(clseq_activation_forward(ctx, CLSEQ_TANH, &t[X], &t[X]));
+    CLSEQ__TRY(clseq_dropout(ctx, &t[X], 0.5f, 1, 2, &t[X]));
+    CLSEQ__TRY(clseq_affine_forward(ctx, &t[X], &t[W], NULL, &t[Y]));
+    CLSEQ__TRY(clseq_cross_entropy_forward(ctx, NULL, &t[Y], &t[TOKENS], &t[LOSS], &t[SAVED]));
+    CLSEQ__TRY(clseq_cross_entropy_backward(ctx, NULL, &t[Y], &t[TOKENS], &t[SAVED], NULL, &t[Y]));
+    CLSEQ__TRY(clseq_affine_backward(ctx, &t[X], &t[W], &t[Y], &t[DX], &t[TABLE], NULL));
+    CLSEQ__TRY(clseq_activation_backward(ctx, CLSEQ_TANH, &t[X], &t[DX], &t[DX]));
+    CLSEQ__TRY(clseq_embedding_backward(ctx, &t[TOKENS], &t[DX], &t[TABLE]));
+    CLSEQ__TRY(clseq_multiply(ctx, &t[X], &t[DX], true, &t[DX]));
+    CLSEQ__TRY(clseq_scale(ctx, &t[X], &t[LOSS], 2, &t[X]));
+    CLSEQ__TRY(clseq_sum(ctx, &t[DX], 2, &t[LOSS]));
+    CLSEQ__TRY(clseq_context_finish(ctx));
+done:
+    return status;
+}
+
+static clseq_status operate(void *data)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = NULL;
+    clseq_tensor tensors[8] = {{0}};
+    (void)data;
+    CLSEQ__TRY(clseq_context_create(NULL, &ctx));
+    CLSEQ__TRY(operations(ctx, tensors));
+done:
+    for (int i = 0; i < 8; i++)
+        clseq_tensor_destroy(ctx, &tensors[i]);
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+Test(train_faults, operations)
+{
+    cr_assert_eq(operate(NULL), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert(faults_each(operate, NULL), "%s", faults_message());
+    cr_assert(faults_count() > 50, "%s", faults_message());
+}
