@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_on(const char *variable)
+bool clseq__env_is_on(const char *variable)
 {
     const char *text = getenv(variable);
     return text != NULL && strcmp(text, "1") == 0;
@@ -56,7 +56,7 @@ clseq_status clseq_context_create(const clseq_context_desc *desc, clseq_context 
     desc = desc != NULL ? desc : &defaults;
     clseq_status status = CLSEQ_OK;
     int code = 0;
-    bool profile = desc->profile || is_on("CLSEQ_PROFILE");
+    bool profile = desc->profile || clseq__env_is_on("CLSEQ_PROFILE");
     *out = NULL;
     clseq_context *ctx = calloc(1, sizeof *ctx);
     if (ctx == NULL)
@@ -121,7 +121,7 @@ clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue, cons
     if (ctx == NULL)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context wrap: no memory for the context");
     CLSEQ__TRY(check_queue(context, queue, profile, &device, &measures));
-    if (!profile && is_on("CLSEQ_PROFILE")) {
+    if (!profile && clseq__env_is_on("CLSEQ_PROFILE")) {
         profile = measures;
         if (!measures)
             clseq__log(CLSEQ_LOG_WARN, "CLSEQ_PROFILE=1 has no effect on a context around a queue without "

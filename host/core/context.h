@@ -30,4 +30,7 @@ struct clseq_context {
     void (*release_gemm)(clseq_context *ctx);
 };
 
+/* Whether an environment variable is "1". */
+bool clseq__env_is_on(const char *variable);
+
 #endif

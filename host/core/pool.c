@@ -39,19 +39,13 @@ struct clseq__pool {
     uint64_t violations;
 };
 
-static bool is_on(const char *variable)
-{
-    const char *text = getenv(variable);
-    return text != NULL && strcmp(text, "1") == 0;
-}
-
 clseq_status clseq__pool_create(clseq__pool **out)
 {
     clseq__pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the pool");
-    pool->poison = is_on("CLSEQ_POOL_POISON");
-    pool->canary = is_on("CLSEQ_POOL_CANARY");
+    pool->poison = clseq__env_is_on("CLSEQ_POOL_POISON");
+    pool->canary = clseq__env_is_on("CLSEQ_POOL_CANARY");
     *out = pool;
     return CLSEQ_OK;
 }

@@ -1,6 +1,6 @@
 #include "core/profile.h"
 
-#include "core/error.h"
+#include "core/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,11 +72,9 @@ static bool find_row(clseq__profile *profile, const char *name, size_t *out)
         profile->rows = rows;
         profile->row_capacity = capacity;
     }
-    size_t size = strlen(name) + 1;
-    char *copy = malloc(size);
+    char *copy = clseq__text_copy(name);
     if (copy == NULL)
         return false;
-    memcpy(copy, name, size);
     profile->rows[profile->row_count] = (clseq_profile_row){.kernel = copy};
     *out = profile->row_count++;
     return true;

@@ -31,12 +31,6 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static char *copy_string(const char *text)
-{
-    char *copy = malloc(strlen(text) + 1);
-    return copy != NULL ? strcpy(copy, text) : NULL;
-}
-
 /* Gives up what a program was built into, so that it can be built again. */
 static void program_clear(clseq__program *program)
 {
@@ -84,7 +78,7 @@ clseq_status clseq__programs_create(const clseq_context *ctx, const clseq_contex
     if (programs == NULL)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the list of programs");
     if (kernel_dir != NULL && kernel_dir[0] != '\0') {
-        programs->kernel_dir = copy_string(kernel_dir);
+        programs->kernel_dir = clseq__text_copy(kernel_dir);
         if (programs->kernel_dir == NULL)
             CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for CLSEQ_KERNEL_DIR");
     }
@@ -313,8 +307,8 @@ static clseq_status program_create(clseq_context *ctx, const char *file, const c
     clseq_status status = CLSEQ_OK;
     double start = seconds_now();
     clseq__program *program = calloc(1, sizeof *program);
-    if (program == NULL || (program->file = copy_string(file)) == NULL ||
-        (program->options = copy_string(options)) == NULL)
+    if (program == NULL || (program->file = clseq__text_copy(file)) == NULL ||
+        (program->options = clseq__text_copy(options)) == NULL)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "%s: no memory for the program", file);
     CLSEQ__TRY(program_fill(ctx, program));
     program->next = ctx->programs->first;

@@ -46,3 +46,10 @@ clseq_status clseq__text_print(clseq__text *text, const char *format, ...)
     text->size += (size_t)size;
     return CLSEQ_OK;
 }
+
+char *clseq__text_copy(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+    return copy != NULL ? memcpy(copy, text, size) : NULL;
+}

@@ -1,4 +1,4 @@
-/* A string that grows. */
+/* Strings that grow, and copies of strings. */
 #ifndef CLSEQ_CORE_TEXT_H
 #define CLSEQ_CORE_TEXT_H
 
@@ -15,5 +15,8 @@ typedef struct clseq__text {
 
 clseq_status clseq__text_add(clseq__text *text, const char *part, size_t size);
 clseq_status clseq__text_print(clseq__text *text, const char *format, ...) CLSEQ__PRINTF(2, 3);
+
+/* A copy that the caller frees; NULL when there is no memory for it. */
+char *clseq__text_copy(const char *text);
 
 #endif
