@@ -46,12 +46,9 @@ static clseq_status recycle(clseq__half *half)
     clseq_status status = CLSEQ_OK;
     if (half->written)
         CLSEQ__TRY_CL(clWaitForEvents(1, &half->written));
-done:
-    if (half->written)
-        clReleaseEvent(half->written);
-    half->written = NULL;
     clseq__arena_reset(&half->vars);
     clseq__arena_reset(&half->staging);
+done:
     return status;
 }
 

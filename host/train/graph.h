@@ -81,7 +81,7 @@ struct clseq__node {
 typedef struct clseq__half {
     clseq__arena vars;
     clseq__arena staging;
-    cl_event written; /* the last copy out of staging; NULL: none */
+    cl_event written; /* the last copy out of staging; NULL: there was none yet */
 } clseq__half;
 
 struct clseq_graph {

@@ -12,6 +12,7 @@ static long calls;           /* since the scenario began */
 static long failing;         /* number of the call that fails, 0: none */
 static const char *failed;   /* the function whose call failed */
 static long objects, blocks; /* OpenCL objects and blocks of host memory that exist */
+static long allocations;     /* calls of the allocator since the program began */
 static int failures, survivals;
 static char message[1024];
 
@@ -104,7 +105,9 @@ CODE(clBuildProgram, CL_BUILD_PROGRAM_FAILURE,
      (program, n, devices, options, notify, data))
 CODE(clSetKernelArg, CL_OUT_OF_RESOURCES, (cl_kernel kernel, cl_uint index, size_t size, const void *value),
      (kernel, index, size, value))
+CODE(clFlush, CL_OUT_OF_RESOURCES, (cl_command_queue queue), (queue))
 CODE(clFinish, CL_OUT_OF_RESOURCES, (cl_command_queue queue), (queue))
+CODE(clWaitForEvents, CL_OUT_OF_RESOURCES, (cl_uint n, const cl_event *events), (n, events))
 
 COUNTED(clCreateKernelsInProgram, CL_OUT_OF_RESOURCES, kernels != NULL ? (long)n : 0,
         (cl_program program, cl_uint n, cl_kernel *kernels, cl_uint *count), (program, n, kernels, count))
@@ -174,6 +177,7 @@ void __wrap_free(void *);
 
 void *__wrap_malloc(size_t size)
 {
+    allocations++;
     void *block = is_due("malloc") ? NULL : __real_malloc(size);
     blocks += block != NULL;
     return block;
@@ -181,6 +185,7 @@ void *__wrap_malloc(size_t size)
 
 void *__wrap_calloc(size_t count, size_t size)
 {
+    allocations++;
     void *block = is_due("calloc") ? NULL : __real_calloc(count, size);
     blocks += block != NULL;
     return block;
@@ -188,6 +193,7 @@ void *__wrap_calloc(size_t count, size_t size)
 
 void *__wrap_realloc(void *old, size_t size)
 {
+    allocations++;
     if (is_due("realloc"))
         return NULL;
     void *block = __real_realloc(old, size);
@@ -245,6 +251,11 @@ bool faults_each(faults_scenario scenario, void *data)
 const char *faults_message(void)
 {
     return message;
+}
+
+long faults_allocations(void)
+{
+    return allocations;
 }
 
 int faults_count(void)

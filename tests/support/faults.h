@@ -31,6 +31,9 @@ bool faults_each(faults_scenario scenario, void *data);
 /* What the last faults_each found, or how many calls it made fail. */
 const char *faults_message(void);
 
+/* Calls of malloc, calloc and realloc by the library and the test so far. */
+long faults_allocations(void);
+
 /* How many calls the last faults_each made fail, and how many of those runs came through nevertheless. */
 int faults_count(void);
 int faults_survived(void);
