@@ -238,6 +238,16 @@ static void unpack(clseq_packed *packed)
         clReleaseMemObject(packed->buffer);
 }
 
+clseq_status clseq__clblast_override(clseq_context *ctx, const char *routine, size_t count,
+                                     const char **names, const size_t *values)
+{
+    pthread_mutex_lock(&lock);
+    CLBlastStatusCode code =
+        CLBlastOverrideParameters(ctx->device.device, routine, CLBlastPrecisionSingle, count, names, values);
+    pthread_mutex_unlock(&lock);
+    return check(code, "OverrideParameters");
+}
+
 /* CLBlast's cache belongs to the process: other contexts compile their kernels again afterwards. */
 static void leave(clseq_context *ctx)
 {

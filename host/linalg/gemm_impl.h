@@ -44,4 +44,11 @@ static inline const clseq_matrix *clseq__gemm_view(const clseq_matrix *matrix)
 /* Products [first, first + count) of a batch, as many of them as there are. Of a single product no offsets remain. */
 clseq_gemm_args clseq__gemm_part(const clseq_gemm_args *args, int64_t first, int64_t count);
 
+/*
+ * Replaces parameters of one of CLBlast's routines ("GemmRoutine") on the context's device, for the process, from its
+ * next call on. With XGEMM_MIN_INDIRECT_SIZE a test reaches both of its ways to multiply.
+ */
+clseq_status clseq__clblast_override(clseq_context *ctx, const char *routine, size_t count,
+                                     const char **names, const size_t *values);
+
 #endif

@@ -1,0 +1,227 @@
+#include "support/gemm_case.h"
+
+#include "linalg/gemm_impl.h"
+#include "reference/gemm.h"
+#include "support/bounds.h"
+#include "support/compare.h"
+#include "support/device.h"
+#include "support/numeric.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CANARY 4711.0f
+#define MARGIN 19 /* elements after the last matrix */
+#define GAP 5     /* elements between matrices with GEMM_GAPS */
+
+/* The matrices of one operand in host memory, the view of them, and where each begins. */
+typedef struct operand {
+    float *values;
+    size_t size;
+    int64_t rows, columns; /* as stored */
+    int64_t *offsets;      /* [batch] */
+    clseq_tensor tensor;
+    clseq_matrix matrix;
+    clseq_packed *packed;
+} operand;
+
+static void fail(const gemm_case *t, const char *what)
+{
+    fprintf(stderr,
+            "gemm case m %lld n %lld k %lld batch %lld alpha %g beta %g; offset, pad, spread, transposed, "
+            "packed: a %lld "
+            "%lld %d %d %d, b %lld %lld %d %d %d, c %lld %lld %d: %s\n",
+            (long long)t->m, (long long)t->n, (long long)t->k, (long long)t->batch, t->alpha, t->beta,
+            (long long)t->a.offset, (long long)t->a.pad, t->a.spread, t->a.transpose, t->a.packed,
+            (long long)t->b.offset, (long long)t->b.pad, t->b.spread, t->b.transpose, t->b.packed,
+            (long long)t->c.offset, (long long)t->c.pad, t->c.spread, what);
+    abort();
+}
+
+static void check(const gemm_case *t, clseq_status status)
+{
+    if (status != CLSEQ_OK)
+        fail(t, clseq_last_error());
+}
+
+/* Lays the matrices out; everything is `around`. */
+static void lay_out(operand *x, const gemm_operand_case *by, int64_t rows, int64_t columns, int64_t batch,
+                    float around)
+{
+    const int64_t ld = columns + by->pad, size = rows * ld;
+    const int64_t stride = by->spread == GEMM_SAME ? 0 : by->spread == GEMM_DENSE ? size : size + GAP;
+    x->rows = rows;
+    x->columns = columns;
+    x->offsets = calloc((size_t)batch, sizeof *x->offsets);
+    x->size = (size_t)(by->offset + stride * (batch - 1) + size + MARGIN);
+    x->values = test_floats(x->size);
+    for (size_t i = 0; i < x->size; i++)
+        x->values[i] = around;
+    for (int64_t i = 0; i < batch; i++)
+        x->offsets[i] = stride * (by->spread == GEMM_SCATTERED ? batch - 1 - i : i);
+    x->matrix = (clseq_matrix){.offset = by->offset, .ld = ld, .transpose = by->transpose, .stride = stride};
+    if (by->spread == GEMM_SCATTERED)
+        x->matrix.offsets = x->offsets;
+}
+
+static float *at(const operand *x, int64_t product)
+{
+    return x->values + x->matrix.offset + x->offsets[product];
+}
+
+static void fill(operand *x, int64_t batch, test_random *random)
+{
+    for (int64_t i = 0; i < batch; i++)
+        for (int64_t r = 0; r < x->rows; r++)
+            test_random_fill_float(random, at(x, i) + r * x->matrix.ld, (size_t)x->columns, -1, 1);
+}
+
+static void upload(clseq_context *ctx, const gemm_case *t, operand *x)
+{
+    check(t, clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){(int64_t)x->size}, &x->tensor));
+    check(t, clseq_tensor_write(ctx, &x->tensor, x->values));
+    x->matrix.buffer = x->tensor.buffer;
+}
+
+static void release(clseq_context *ctx, operand *x)
+{
+    clseq_packed_destroy(x->packed);
+    clseq_tensor_destroy(ctx, &x->tensor);
+    free(x->values);
+    free(x->offsets);
+}
+
+/* Packs the operand, at first from an empty matrix, so that taking the values anew is tested as well. */
+static void pack(clseq_context *ctx, const gemm_case *t, operand *x, clseq_operand which, int64_t rows,
+                 int64_t columns)
+{
+    operand empty = *x;
+    empty.values = test_floats(x->size);
+    upload(ctx, t, &empty);
+    check(t, clseq_gemm_pack(ctx, which, &empty.matrix, rows, columns, &x->packed));
+    check(t, clseq_gemm_repack(x->packed, &x->matrix));
+    clseq_tensor_destroy(ctx, &empty.tensor);
+    free(empty.values);
+    /* A packed operand is used instead of everything else, so that the rest may be anything. */
+    x->matrix = (clseq_matrix){.packed = x->packed, .ld = -1, .offset = -1};
+}
+
+/* What C must be after product i, and how far it may be from that. */
+static void reference(const gemm_case *t, const operand *a, const operand *b, const operand *c, int64_t i,
+                      double *want, double *bound)
+{
+    const int64_t a_ld = a->columns + t->a.pad, b_ld = b->columns + t->b.pad;
+    double *ad = test_doubles_of(a->values + t->a.offset + a->offsets[i], (size_t)(a->rows * a_ld));
+    double *bd = test_doubles_of(b->values + t->b.offset + b->offsets[i], (size_t)(b->rows * b_ld));
+    for (int64_t r = 0; r < t->m; r++)
+        for (int64_t j = 0; j < t->n; j++)
+            want[r * t->n + j] = at(c, i)[r * c->matrix.ld + j];
+    reference_gemm((size_t)t->m, (size_t)t->n, (size_t)t->k, t->alpha,
+                   (reference_matrix){ad, (size_t)a_ld, t->a.transpose},
+                   (reference_matrix){bd, (size_t)b_ld, t->b.transpose}, t->beta, want, (size_t)t->n, bound);
+    for (int64_t e = 0; e < t->m * t->n; e++)
+        bound[e] = test_gemm_bound((double)t->k, bound[e]);
+    free(ad);
+    free(bd);
+}
+
+/* Compares product i of `got`, and puts canaries in its place. */
+static void compare(const gemm_case *t, const operand *a, const operand *b, const operand *c, int64_t i,
+                    float *got)
+{
+    const size_t size = (size_t)(t->m * t->n);
+    double *want = test_doubles(size), *bound = test_doubles(size);
+    float *dense = test_floats(size), *from = got + t->c.offset + c->offsets[i];
+    reference(t, a, b, c, i, want, bound);
+    for (int64_t r = 0; r < t->m; r++)
+        for (int64_t j = 0; j < t->n; j++) {
+            dense[r * t->n + j] = from[r * c->matrix.ld + j];
+            from[r * c->matrix.ld + j] = CANARY;
+        }
+    if (!compare_floats_each("c", dense, want, size, bound))
+        fail(t, compare_message());
+    free(want);
+    free(bound);
+    free(dense);
+}
+
+static float *run(clseq_context *ctx, const gemm_case *t, const clseq_gemm_args *args, const operand *c)
+{
+    float *got = test_floats(c->size);
+    check(t, clseq_tensor_write(ctx, &c->tensor, c->values));
+    check(t, clseq_gemm(ctx, args));
+    check(t, clseq_tensor_read(ctx, &c->tensor, got));
+    return got;
+}
+
+void gemm_case_check(clseq_context *ctx, const gemm_case *t, test_random *random)
+{
+    operand a = {0}, b = {0}, c = {0};
+    gemm_operand_case by_c = t->c;
+    if (by_c.spread == GEMM_SAME)
+        by_c.spread = GEMM_DENSE;
+    lay_out(&a, &t->a, t->a.transpose ? t->k : t->m, t->a.transpose ? t->m : t->k, t->batch, NAN);
+    lay_out(&b, &t->b, t->b.transpose ? t->n : t->k, t->b.transpose ? t->k : t->n, t->batch, NAN);
+    lay_out(&c, &by_c, t->m, t->n, t->batch, CANARY);
+    fill(&a, t->batch, random);
+    fill(&b, t->batch, random);
+    fill(&c, t->batch, random);
+    for (int64_t i = 0; t->beta == 0 && i < t->batch; i++)
+        for (int64_t e = 0; e < t->m * t->n; e++)
+            at(&c, i)[e / t->n * c.matrix.ld + e % t->n] = NAN;
+    upload(ctx, t, &a);
+    upload(ctx, t, &b);
+    upload(ctx, t, &c);
+    if (t->a.packed)
+        pack(ctx, t, &a, CLSEQ_OPERAND_A, t->m, t->k);
+    if (t->b.packed)
+        pack(ctx, t, &b, CLSEQ_OPERAND_B, t->k, t->n);
+
+    const clseq_gemm_args args = {.m = t->m,
+                                  .n = t->n,
+                                  .k = t->k,
+                                  .batch = t->batch,
+                                  .alpha = t->alpha,
+                                  .beta = t->beta,
+                                  .a = a.matrix,
+                                  .b = b.matrix,
+                                  .c = c.matrix};
+    float *first = run(ctx, t, &args, &c), *second = run(ctx, t, &args, &c);
+    if (!compare_bits("second run", second, first, c.size))
+        fail(t, compare_message());
+    for (int64_t i = 0; i < t->batch; i++)
+        compare(t, &a, &b, &c, i, first);
+    for (size_t i = 0; i < c.size; i++) {
+        if (first[i] != CANARY)
+            fail(t, "an element around C was written");
+    }
+    free(first);
+    free(second);
+    release(ctx, &a);
+    release(ctx, &b);
+    release(ctx, &c);
+}
+
+clseq_context *gemm_case_context(const char *implementation, int width)
+{
+    static const char *names[] = {"XGEMM_MIN_INDIRECT_SIZE"};
+    static const size_t values[] = {1};
+    const bool indirect = strcmp(implementation, "clblast indirect") == 0;
+    char text[16];
+    snprintf(text, sizeof text, "%d", width);
+    setenv("CLSEQ_GEMM", indirect ? "clblast" : implementation, 1);
+    if (width > 0)
+        setenv("CLSEQ_VECTOR_WIDTH", text, 1);
+    clseq_context *ctx = test_context();
+    if (strcmp(implementation, "native") == 0 && clseq_context_device(ctx)->type != CL_DEVICE_TYPE_CPU) {
+        clseq_context_destroy(ctx);
+        return NULL;
+    }
+    if (indirect && clseq__clblast_override(ctx, "GemmRoutine", 1, names, values) != CLSEQ_OK) {
+        fprintf(stderr, "%s\n", clseq_last_error());
+        abort();
+    }
+    return ctx;
+}
