@@ -145,7 +145,7 @@ static void assign(const setting *s, char *text, struct argp_state *state)
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     const setting *settings = state->input;
-    if (key < FIRST_KEY)
+    if (key < FIRST_KEY || key >= FIRST_KEY + MAX_SETTINGS) /* argp has keys of its own */
         return ARGP_ERR_UNKNOWN;
     assign(&settings[key - FIRST_KEY], text, state);
     return 0;
@@ -437,7 +437,7 @@ static double bits(double loss)
 static double time_left(const run *r, int64_t steps, double seconds)
 {
     double by_clock = r->o->minutes * 60 - (now() - r->started), by_epochs = INFINITY;
-    if (r->o->epochs > 0 && steps > 0)
+    if (r->o->epochs >= 0 && steps > 0)
         by_epochs = (double)((r->o->epochs - r->epoch) * r->stream.windows - r->stream.position) * seconds /
                     (double)steps;
     return fmax(0, fmin(by_clock, by_epochs));
@@ -498,7 +498,7 @@ static void open_metrics(run *r)
 static bool is_over(const run *r)
 {
     return interrupted || now() - r->started >= r->o->minutes * 60 ||
-           (r->o->epochs > 0 ? r->epoch >= r->o->epochs : r->o->minutes == 0);
+           (r->o->epochs >= 0 && r->epoch >= r->o->epochs);
 }
 
 static void end_epoch(run *r, const corpus *c)

@@ -1,6 +1,7 @@
 #include <clseq/checkpoint.h>
 
 #include "core/tensor.h"
+#include "train/layers.h"
 #include "train/optimizer.h"
 #include "train/params.h"
 #include "train/safetensors.h"
@@ -96,13 +97,9 @@ static clseq_status add_states(items *list, const clseq_checkpoint *what)
     for (size_t i = 0; i < what->state_count; i++) {
         if (!what->states || !what->state_names || !what->states[i] || !what->state_names[i])
             return clseq__error(CLSEQ_INVALID_ARGUMENT, "checkpoint: state %zu or its name is NULL", i);
-        for (int k = 0; k < CLSEQ_RNN_MAX_STATES; k++) {
-            clseq_tensor state;
-            CLSEQ__RETURN_IF(clseq_state_tensor(what->states[i], k, &state));
-            if (state.buffer)
-                CLSEQ__RETURN_IF(
-                    items_add(list, state, STATE_PREFIX "%s.%s", what->state_names[i], letters[k]));
-        }
+        for (int k = 0; k < what->states[i]->count; k++)
+            CLSEQ__RETURN_IF(items_add(list, what->states[i]->tensors[k], STATE_PREFIX "%s.%s",
+                                       what->state_names[i], letters[k]));
     }
     return CLSEQ_OK;
 }
