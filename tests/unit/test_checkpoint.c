@@ -1,0 +1,348 @@
+/* Checkpoints: what comes back is what was saved, a resumed run is the run, and files that do not fit change nothing. */
+#include "support/compare.h"
+#include "support/device.h"
+#include "support/golden.h"
+#include "train/safetensors.h"
+#include <clseq/clseq.h>
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { T = 4, B = 3, V = 7, E = 5, H = 6, WINDOW = T * B };
+
+/* A small model with everything that a checkpoint can hold. */
+typedef struct {
+    clseq_context *ctx;
+    clseq_params *params;
+    clseq_optimizer *optimizer;
+    clseq_embedding *embed;
+    clseq_rnn *rnn;
+    clseq_linear *out;
+    clseq_state *carry;
+} model;
+
+static char folder[] = "/tmp/clseq-checkpoint-XXXXXX";
+static char path[64];
+
+static void setup(void)
+{
+    cr_assert(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    cr_assert_eq(rmdir(folder), 0, "something was left behind in %s", folder);
+}
+
+TestSuite(checkpoint, .init = setup, .fini = teardown);
+
+static void ok(clseq_status status)
+{
+    cr_assert_eq(status, CLSEQ_OK, "%s", clseq_last_error());
+}
+
+static model make(clseq_cell cell, clseq_optimizer_kind kind, uint64_t seed, int64_t hidden)
+{
+    model m = {.ctx = test_context()};
+    const clseq_optimizer_desc desc = {.kind = kind, .lr = 0.05f, .momentum = kind == CLSEQ_SGD ? 0.9f : 0};
+    ok(clseq_params_create(m.ctx, seed, &m.params));
+    ok(clseq_embedding_new(m.params, "embed", V, E, &m.embed));
+    ok(clseq_rnn_new(m.params, "rnn",
+                     &(clseq_rnn_desc){.cell = cell, .input = E, .hidden = hidden, .layers = 2}, NULL,
+                     &m.rnn));
+    ok(clseq_linear_new(m.params, "out", hidden, V, true, &m.out));
+    ok(clseq_optimizer_create(m.params, &desc, &m.optimizer));
+    ok(clseq_state_create(m.rnn, B, &m.carry));
+    return m;
+}
+
+static void drop(model *m)
+{
+    clseq_state_destroy(m->carry);
+    clseq_optimizer_destroy(m->optimizer);
+    clseq_params_destroy(m->params);
+    clseq_context_destroy(m->ctx);
+}
+
+/* One training step with dropout on tokens that depend on the step alone; returns its loss. */
+static float step(model *m)
+{
+    int32_t tokens[WINDOW], targets[WINDOW];
+    float loss = 0;
+    uint64_t n = (uint64_t)clseq_optimizer_steps(m->optimizer);
+    for (uint64_t i = 0; i < WINDOW; i++) {
+        tokens[i] = (int32_t)((n * 5 + i * i) % V);
+        targets[i] = (int32_t)((n * 5 + i * i + 3) % V);
+    }
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_TRAINING);
+    clseq_graph_seed(g, 9, n);
+    clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){T, B}));
+    clseq_var *y = clseq_recur(g, m->rnn, clseq_drop(g, x, 0.3f), &(clseq_recur_opts){.carry = m->carry});
+    clseq_var *l = clseq_cross_entropy(g, clseq_affine(g, m->out, y),
+                                       clseq_input_i32(g, targets, 2, (int64_t[]){T, B}), NULL);
+    clseq_backward(g, l);
+    clseq_read_float(g, l, &loss);
+    ok(clseq_graph_end(g));
+    ok(clseq_clip_global_norm(m->params, 1.0f, NULL));
+    ok(clseq_optimizer_step(m->optimizer));
+    return loss;
+}
+
+static clseq_checkpoint contents(model *m)
+{
+    static const char *const names[] = {"carry"};
+    return (clseq_checkpoint){.params = m->params,
+                              .optimizer = m->optimizer,
+                              .states = &m->carry,
+                              .state_names = names,
+                              .state_count = 1};
+}
+
+/* All values of two models are equal bit for bit, their states too. */
+static void expect_same(model *a, model *b)
+{
+    for (size_t i = 0; i < clseq_params_count(a->params); i++) {
+        clseq_param *p = clseq_params_at(a->params, i);
+        clseq_param *q = clseq_params_find(b->params, clseq_param_name(p));
+        clseq_tensor view;
+        ok(clseq_param_value(p, &view));
+        size_t n = (size_t)clseq_tensor_elements(&view);
+        float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+        ok(clseq_param_get(p, x));
+        ok(clseq_param_get(q, y));
+        cr_assert(compare_bits(clseq_param_name(p), x, y, n), "%s", compare_message());
+        free(x);
+        free(y);
+    }
+    for (int s = 0; s < clseq_cell_states(clseq_rnn_description(a->rnn)->cell); s++) {
+        float x[2 * B * H], y[2 * B * H];
+        clseq_tensor t, u;
+        ok(clseq_state_tensor(a->carry, s, &t));
+        ok(clseq_state_tensor(b->carry, s, &u));
+        ok(clseq_tensor_read(a->ctx, &t, x));
+        ok(clseq_tensor_read(b->ctx, &u, y));
+        cr_assert(compare_bits("state", x, y, 2 * B * H), "%s", compare_message());
+    }
+}
+
+Test(checkpoint, a_resumed_run_equals_the_run_bit_for_bit)
+{
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
+        for (int kind = 0; kind < CLSEQ_OPTIMIZER_COUNT; kind++) {
+            model whole = make((clseq_cell)cell, (clseq_optimizer_kind)kind, 1, H);
+            model before = make((clseq_cell)cell, (clseq_optimizer_kind)kind, 1, H);
+            model after = make((clseq_cell)cell, (clseq_optimizer_kind)kind, 2, H);
+            clseq_checkpoint saved = contents(&before), loaded = contents(&after);
+            for (int i = 0; i < 7; i++)
+                step(&whole);
+            for (int i = 0; i < 3; i++)
+                step(&before);
+            step(&after); /* makes packed weights that loading must put out of date */
+            ok(clseq_checkpoint_save(path, &saved));
+            ok(clseq_checkpoint_load(path, &loaded));
+            cr_assert_eq(clseq_optimizer_steps(after.optimizer), 3);
+            expect_same(&before, &after);
+            for (int i = 0; i < 4; i++)
+                step(&after);
+            expect_same(&whole, &after);
+            drop(&whole);
+            drop(&before);
+            drop(&after);
+        }
+}
+
+Test(checkpoint, holds_pytorch_names_and_the_callers_pairs)
+{
+    const char *const expected[] = {"embed.weight",
+                                    "rnn.weight_ih_l0",
+                                    "rnn.weight_hh_l0",
+                                    "rnn.bias_ih_l0",
+                                    "rnn.bias_hh_l0",
+                                    "rnn.weight_ih_l1",
+                                    "rnn.bias_hh_l1",
+                                    "out.weight",
+                                    "out.bias",
+                                    "state.carry.h",
+                                    "state.carry.c",
+                                    "optimizer.exp_avg.out.bias",
+                                    "optimizer.exp_avg_sq.rnn.weight_hh_l1"};
+    const clseq_meta meta[] = {{"epoch", "3"}, {"note", "\"quotes\" and \n lines"}};
+    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    clseq_checkpoint what = contents(&m);
+    clseq__st_reader *file = NULL;
+    char value[64];
+    what.meta = meta;
+    what.meta_count = 2;
+    step(&m);
+    ok(clseq_checkpoint_save(path, &what));
+    ok(clseq__st_open(path, &file));
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        cr_expect_not_null(clseq__st_find(file, expected[i]), "%s is missing", expected[i]);
+    cr_assert_eq(clseq__st_find(file, "rnn.weight_ih_l0")->dims[0], 4 * H);
+    clseq__st_close(file);
+    ok(clseq_checkpoint_meta(path, "note", value, sizeof value));
+    cr_assert_str_eq(value, "\"quotes\" and \n lines");
+    ok(clseq_checkpoint_meta(path, "clseq.step", value, sizeof value));
+    cr_assert_str_eq(value, "1");
+    cr_assert_eq(clseq_checkpoint_meta(path, "nothing", value, sizeof value), CLSEQ_NOT_FOUND);
+    cr_assert_eq(clseq_checkpoint_meta(path, "note", value, 5), CLSEQ_INVALID_ARGUMENT);
+    drop(&m);
+}
+
+Test(checkpoint, loads_a_state_dict_of_pytorch_into_the_same_numbers)
+{
+    golden *g = golden_open("lstm_state_dict.txt");
+    const golden_tensor *x = golden_get(g, "x"), *y = golden_get(g, "y");
+    const int64_t steps = (int64_t)x->dims[0], rows = (int64_t)x->dims[1], in = (int64_t)x->dims[2];
+    const int64_t hidden = (int64_t)y->dims[2];
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_rnn *rnn = NULL;
+    float *input = malloc(x->n * sizeof *input), *output = malloc(y->n * sizeof *output);
+    for (size_t i = 0; i < x->n; i++)
+        input[i] = (float)x->values[i];
+    ok(clseq_params_create(ctx, 1, &params));
+    ok(clseq_rnn_new(params, "lstm",
+                     &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = in, .hidden = hidden, .layers = 2}, NULL,
+                     &rnn));
+    ok(clseq_params_load(params, CLSEQ_TEST_GOLDEN "/lstm_state_dict.safetensors", "", "lstm."));
+    clseq_tensor weight;
+    float values[64];
+    ok(clseq_param_value(clseq_params_find(params, "lstm.weight_hh_l1"), &weight));
+    ok(clseq_tensor_read(ctx, &weight, values));
+    cr_assert(compare_floats("weight_hh_l1", values, golden_get(g, "weight_hh_l1")->values,
+                             golden_get(g, "weight_hh_l1")->n, 0),
+              "%s", compare_message());
+    clseq_graph *graph = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+    clseq_var *out =
+        clseq_recur(graph, rnn, clseq_input_f32(graph, input, 3, (int64_t[]){steps, rows, in}), NULL);
+    clseq_read(graph, out, output);
+    ok(clseq_graph_end(graph));
+    cr_assert(compare_floats("y", output, y->values, y->n, 2e-6), "%s", compare_message());
+    free(input);
+    free(output);
+    golden_close(g);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
+Test(checkpoint, a_file_that_does_not_fit_changes_nothing)
+{
+    model a = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), untouched = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    model wider = make(CLSEQ_LSTM, CLSEQ_ADAM, 3, H + 1), other = make(CLSEQ_GRU, CLSEQ_ADAM, 3, H);
+    model sgd = make(CLSEQ_LSTM, CLSEQ_SGD, 3, H);
+    clseq_checkpoint mine = contents(&a), file = contents(&wider);
+
+    ok(clseq_checkpoint_save(path, &file));
+    cr_assert_eq(clseq_checkpoint_load(path, &mine), CLSEQ_INVALID_SHAPE);
+    cr_assert(strstr(clseq_last_error(), "expected ["), "%s", clseq_last_error());
+    file = contents(&other);
+    ok(clseq_checkpoint_save(path, &file));
+    cr_assert_eq(clseq_checkpoint_load(path, &mine), CLSEQ_INVALID_SHAPE);
+    file = contents(&sgd);
+    ok(clseq_checkpoint_save(path, &file));
+    cr_assert_eq(clseq_checkpoint_load(path, &mine), CLSEQ_INVALID_ARGUMENT);
+    cr_assert(strstr(clseq_last_error(), "sgd"), "%s", clseq_last_error());
+    file.optimizer = NULL;
+    ok(clseq_checkpoint_save(path, &file));
+    cr_assert_eq(clseq_checkpoint_load(path, &mine), CLSEQ_NOT_FOUND);
+    file = contents(&sgd);
+    file.state_count = 0;
+    ok(clseq_checkpoint_save(path, &file));
+    mine.optimizer = NULL;
+    cr_assert_eq(clseq_checkpoint_load(path, &mine), CLSEQ_NOT_FOUND);
+    cr_assert(strstr(clseq_last_error(), "state.carry.h"), "%s", clseq_last_error());
+    cr_assert_eq(clseq_checkpoint_load("/tmp/clseq-no-such-file", &mine), CLSEQ_IO_ERROR);
+    expect_same(&a, &untouched);
+
+    mine.state_count = 0; /* what the file holds beyond the parameters may be left out */
+    ok(clseq_checkpoint_load(path, &mine));
+    drop(&a);
+    drop(&untouched);
+    drop(&wider);
+    drop(&other);
+    drop(&sgd);
+}
+
+Test(checkpoint, tensors_without_a_place_are_named)
+{
+    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    clseq_checkpoint what = contents(&m);
+    clseq_context *ctx = test_context();
+    clseq_params *fewer = NULL;
+    clseq_linear *out = NULL;
+    ok(clseq_checkpoint_save(path, &what));
+    ok(clseq_params_create(ctx, 1, &fewer));
+    ok(clseq_linear_new(fewer, "out", H, V, true, &out));
+    cr_assert_eq(clseq_checkpoint_load(path, &(clseq_checkpoint){.params = fewer}), CLSEQ_NOT_FOUND);
+    cr_assert(strstr(clseq_last_error(), "embed.weight"), "%s", clseq_last_error());
+    ok(clseq_params_load(fewer, path, "out.", "out."));
+    cr_assert_eq(clseq_params_load(fewer, path, "rnn.", "out."), CLSEQ_NOT_FOUND);
+    cr_assert_eq(clseq_params_load(fewer, path, "out.", "in."), CLSEQ_NOT_FOUND);
+    cr_assert(strstr(clseq_last_error(), "in."), "%s", clseq_last_error());
+    clseq_params_destroy(fewer);
+    clseq_context_destroy(ctx);
+    drop(&m);
+}
+
+Test(checkpoint, a_full_disk_keeps_the_last_good_file)
+{
+    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), back = make(CLSEQ_LSTM, CLSEQ_ADAM, 2, H);
+    clseq_checkpoint what = contents(&m), loaded = contents(&back);
+    struct rlimit limit;
+    step(&m);
+    ok(clseq_checkpoint_save(path, &what));
+    ok(clseq_checkpoint_load(path, &loaded));
+    step(&m);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = 8192;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    clseq_status status = clseq_checkpoint_save(path, &what);
+    limit.rlim_cur = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(status, CLSEQ_IO_ERROR);
+    cr_assert(strstr(clseq_last_error(), path), "%s", clseq_last_error());
+    model again = make(CLSEQ_LSTM, CLSEQ_ADAM, 5, H);
+    loaded = contents(&again);
+    ok(clseq_checkpoint_load(path, &loaded));
+    expect_same(&back, &again);
+    drop(&m);
+    drop(&back);
+    drop(&again);
+}
+
+Test(checkpoint, refuses_nonsense)
+{
+    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    clseq_checkpoint what = contents(&m);
+    const clseq_meta reserved = {"clseq.step", "7"}, twice[] = {{"a", "1"}, {"a", "2"}},
+                     nothing = {NULL, "1"};
+    const char *const no_name[] = {NULL};
+    char value[8];
+    cr_expect_eq(clseq_checkpoint_save(NULL, &what), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_checkpoint_save(path, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_checkpoint_load(path, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_params_load(NULL, path, "", ""), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_params_load(m.params, path, NULL, ""), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_checkpoint_meta(path, NULL, value, 8), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_checkpoint_meta(path, "a", value, 0), CLSEQ_INVALID_ARGUMENT);
+    what.meta_count = 1;
+    what.meta = &reserved;
+    cr_expect_eq(clseq_checkpoint_save(path, &what), CLSEQ_INVALID_ARGUMENT);
+    what.meta = &nothing;
+    cr_expect_eq(clseq_checkpoint_save(path, &what), CLSEQ_INVALID_ARGUMENT);
+    what.meta = twice;
+    what.meta_count = 2;
+    cr_expect_eq(clseq_checkpoint_save(path, &what), CLSEQ_INVALID_ARGUMENT);
+    what.meta_count = 0;
+    what.state_names = no_name;
+    cr_expect_eq(clseq_checkpoint_save(path, &what), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_neq(access(path, F_OK), 0);
+    drop(&m);
+}
