@@ -1,28 +1,23 @@
 /*
  * Inverted dropout: y = scale x where Philox number i of (seed, stream) is at least p, else 0; scale = 1/(1-p).
  *
- * One turn makes the four numbers of one Philox block, for elements 4b .. 4b+3. n elements, packed, from an offset in
- * floats on; y may be x.
+ * One turn makes the numbers of LANES Philox blocks, for elements 4b .. 4b + 4 LANES - 1. n elements, packed, from an
+ * offset in floats on; y may be x.
  */
-#include "core/grid.clh"
-#include "core/philox.clh"
+#include "core/philox_lanes.clh"
 
 kernel void nn_dropout(long n, global const float *x, long x_offset, float p, float scale, ulong seed,
                        ulong stream, global float *y, long y_offset)
 {
-    x += x_offset;
-    y += y_offset;
     const long blocks = (n + 3) / 4;
-    FOR_EACH(b, blocks)
+    FOR_EACH_VECTOR(b, blocks)
     {
-        const float4 random = random_uniform4(seed, stream, (ulong)b);
-        const long i = 4 * b;
-        if (i + 4 <= n) {
-            vstore4(random >= (float4)(p) ? scale * vload4(0, x + i) : (float4)(0.0f), 0, y + i);
-        } else {
-            const float number[4] = {random.s0, random.s1, random.s2, random.s3};
-            for (int k = 0; i + k < n; k++)
-                y[i + k] = number[k] >= p ? scale * x[i + k] : 0.0f;
+        V number[4];
+        random_uniform_lanes(seed, stream, (ulong)b, number);
+        for (int k = 0; k < 4; k++) {
+            const long i = 4 * b + k * LANES;
+            const V kept = scale * load(x + x_offset, i, n);
+            store(number[k] >= (V)(p) ? kept : (V)(0.0f), y + y_offset, i, n);
         }
     }
 }
