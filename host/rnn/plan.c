@@ -9,6 +9,7 @@
 
 /* In order of preference: without a choice of the caller's the first one that is applicable runs. */
 static const clseq__rnn_schedule *const schedules[] = {
+    &clseq__rnn_batch_split,
     &clseq__rnn_gemm_step,
 };
 enum { SCHEDULES = sizeof schedules / sizeof schedules[0] };

@@ -16,6 +16,7 @@ const char *rnn_run_message(void)
 }
 
 const rnn_schedule rnn_schedules[] = {
+    {CLSEQ_SCHEDULE_BATCH_SPLIT, "batch_split", true},
     {CLSEQ_SCHEDULE_GEMM_STEP, "gemm_step", false},
 };
 const int rnn_schedule_count = sizeof rnn_schedules / sizeof rnn_schedules[0];
