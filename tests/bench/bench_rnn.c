@@ -1,0 +1,485 @@
+/*
+ * bench_rnn - recurrent layers over the benchmark set, through the public plans: forward, and forward and backward
+ * with all gradients, packing of the weights included, beside the machine's best matrix product in the same
+ * interleaved run.
+ *
+ *     bench_rnn [--cell NAME] [--schedule NAME] [--seconds S] [--csv FILE] [ID ...]
+ *     bench_rnn --serve [--schedule NAME]
+ *
+ * --serve reads lines "ID CELL [PASSES]" from the standard input and answers each with one CSV line, the median of
+ * so many passes (1), or with a line "error: ...". So another program can take turns with it. The case of the
+ * last line is kept; a new one is warmed up before.
+ */
+#include "bench/bench.h"
+#include <clseq/gemm.h>
+#include <clseq/rnn.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef HAVE_CBLAS
+#include <cblas.h>
+#undef I /* complex.h has one */
+#endif
+
+#define MOST_LAYERS 3
+#define CSV_HEAD                                                                                        \
+    "id,cell,layers,I,H,B,T,forward_ms,backward_total_ms,gflops_fwd,gflops_fb,share_of_sgemm,launches," \
+    "bytes_held\n"
+
+static const struct problem {
+    const char *id;
+    long long L, I, H, B, T;
+} problems[] = {
+    {"S0", 2, 10, 128, 64, 10},    {"S1", 1, 256, 256, 64, 150},  {"S2", 1, 512, 512, 64, 25},
+    {"S3", 1, 512, 512, 64, 100},  {"S4", 2, 650, 650, 20, 35},   {"S5", 1, 1024, 1024, 32, 25},
+    {"S6-1", 1, 128, 128, 50, 50}, {"S6-2", 2, 128, 128, 50, 50}, {"S6-3", 3, 128, 128, 50, 50},
+    {"S7", 1, 256, 256, 1, 150},   {"o100", 1, 100, 100, 32, 50}, {"o200", 1, 200, 200, 32, 50},
+    {"o681", 1, 681, 681, 32, 50},
+};
+enum { PROBLEMS = sizeof problems / sizeof problems[0] };
+
+static const char *const default_cells[] = {"lstm", "gru", "rnn_tanh"};
+enum { DEFAULT_CELLS = sizeof default_cells / sizeof default_cells[0] };
+
+static const char *const schedules[] = {
+    [CLSEQ_SCHEDULE_AUTO] = "auto",
+    [CLSEQ_SCHEDULE_BATCH_SPLIT] = "batch_split",
+    [CLSEQ_SCHEDULE_GEMM_STEP] = "gemm_step",
+};
+enum { SCHEDULES = sizeof schedules / sizeof schedules[0] };
+
+static void check(clseq_status status)
+{
+    if (status == CLSEQ_OK)
+        return;
+    fprintf(stderr, "bench_rnn: %s\n", clseq_last_error());
+    exit(1);
+}
+
+static int cell_by_name(const char *name)
+{
+    for (int i = 0; i < CLSEQ_CELL_COUNT; i++)
+        if (strcmp(name, clseq_cell_name((clseq_cell)i)) == 0)
+            return i;
+    return -1;
+}
+
+static const struct problem *problem_by_id(const char *id)
+{
+    for (int i = 0; i < PROBLEMS; i++)
+        if (strcmp(id, problems[i].id) == 0)
+            return &problems[i];
+    return NULL;
+}
+
+/* A plan with everything that its passes take. */
+typedef struct job {
+    clseq_context *ctx;
+    const struct problem *p;
+    clseq_cell cell;
+    clseq_rnn_plan *plan;
+    clseq_rnn_shape shape;
+    clseq_rnn_sizes sizes;
+    clseq_rnn_weights weights[MOST_LAYERS], dweights[MOST_LAYERS];
+    clseq_rnn_forward_args forward;
+    clseq_rnn_backward_args backward;
+    unsigned long long launches; /* of forward and backward, packing included */
+    double first_seconds;        /* plan and first pass, compilation included */
+} job;
+
+/* A tensor of numbers that are even in [-scale, scale]. */
+static clseq_tensor tensor_of(clseq_context *ctx, int ndim, const int64_t *dims, double scale)
+{
+    static uint32_t state = 1;
+    clseq_tensor t = {0};
+    check(clseq_tensor_create(ctx, CLSEQ_F32, ndim, dims, &t));
+    const int64_t n = clseq_tensor_elements(&t);
+    float *values = malloc((size_t)n * sizeof *values);
+    if (!values) {
+        fprintf(stderr, "bench_rnn: no memory\n");
+        exit(1);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        values[i] = (float)(scale * ((double)(state >> 8) / (1 << 23) - 1.0));
+    }
+    check(clseq_tensor_write(ctx, &t, values));
+    free(values);
+    return t;
+}
+
+static clseq_rnn_weights weights_of(clseq_context *ctx, int64_t rows, int64_t in, int64_t H, double scale)
+{
+    return (clseq_rnn_weights){.w_ih = tensor_of(ctx, 2, (int64_t[]){rows, in}, scale),
+                               .w_hh = tensor_of(ctx, 2, (int64_t[]){rows, H}, scale),
+                               .b_ih = tensor_of(ctx, 1, &rows, scale),
+                               .b_hh = tensor_of(ctx, 1, &rows, scale)};
+}
+
+static void each_tensor(job *j, void (*f)(clseq_context *, clseq_tensor *))
+{
+    for (int l = 0; l < MOST_LAYERS; l++) {
+        clseq_rnn_weights *both[] = {&j->weights[l], &j->dweights[l]};
+        for (int i = 0; i < 2; i++) {
+            f(j->ctx, &both[i]->w_ih);
+            f(j->ctx, &both[i]->w_hh);
+            f(j->ctx, &both[i]->b_ih);
+            f(j->ctx, &both[i]->b_hh);
+        }
+    }
+    for (int s = 0; s < CLSEQ_RNN_MAX_STATES; s++) {
+        f(j->ctx, &j->forward.initial[s]);
+        f(j->ctx, &j->forward.final[s]);
+        f(j->ctx, &j->backward.dfinal[s]);
+        f(j->ctx, &j->backward.dinitial[s]);
+    }
+    f(j->ctx, &j->forward.packed);
+    f(j->ctx, &j->forward.x);
+    f(j->ctx, &j->forward.y);
+    f(j->ctx, &j->forward.reserve);
+    f(j->ctx, &j->forward.workspace);
+    f(j->ctx, &j->backward.dy);
+    f(j->ctx, &j->backward.dx);
+}
+
+static void run_forward(void *user)
+{
+    job *j = user;
+    check(clseq_rnn_pack(j->plan, &j->shape, j->weights, &j->forward.packed));
+    check(clseq_rnn_forward(j->plan, &j->shape, &j->forward));
+    check(clseq_context_finish(j->ctx));
+}
+
+static void run_both(void *user)
+{
+    job *j = user;
+    check(clseq_rnn_pack(j->plan, &j->shape, j->weights, &j->forward.packed));
+    check(clseq_rnn_forward(j->plan, &j->shape, &j->forward));
+    check(clseq_rnn_backward(j->plan, &j->shape, &j->backward));
+    check(clseq_context_finish(j->ctx));
+}
+
+/* A first pass, so that everything is compiled; its outputs must be numbers. */
+static void first_pass(job *j, double begin)
+{
+    clseq_context_stats before, after;
+    check(clseq_context_get_stats(j->ctx, &before));
+    run_both(j);
+    check(clseq_context_get_stats(j->ctx, &after));
+    j->launches = after.launches + after.clblast_calls - before.launches - before.clblast_calls;
+    j->first_seconds = bench_now() - begin;
+    const clseq_tensor *outputs[] = {&j->forward.y, &j->backward.dx, &j->dweights[0].w_hh};
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        const int64_t n = clseq_tensor_elements(outputs[i]);
+        double sum = 0;
+        float *values = malloc((size_t)n * sizeof *values);
+        if (!values)
+            exit(1);
+        check(clseq_tensor_read(j->ctx, outputs[i], values));
+        for (int64_t k = 0; k < n; k++)
+            sum += fabs((double)values[k]);
+        free(values);
+        if (!(sum > 0 && isfinite(sum))) {
+            fprintf(stderr, "bench_rnn: %s %s: an output's magnitudes add up to %g\n", j->p->id,
+                    clseq_cell_name(j->cell), sum);
+            exit(1);
+        }
+    }
+}
+
+static void job_create(job *j, clseq_context *ctx, const struct problem *p, clseq_cell cell,
+                       clseq_schedule schedule)
+{
+    const double begin = bench_now(), scale = 1 / sqrt((double)p->H);
+    const int64_t rows = clseq_cell_gates(cell) * p->H;
+    const int64_t x[] = {p->T, p->B, p->I}, y[] = {p->T, p->B, p->H}, state[] = {p->L, p->B, p->H};
+    *j = (job){.ctx = ctx, .p = p, .cell = cell, .shape = {.T = p->T, .B = p->B, .mode = CLSEQ_TRAINING}};
+    check(clseq_rnn_plan_create(
+        ctx,
+        &(clseq_rnn_desc){.cell = cell, .input = p->I, .hidden = p->H, .layers = p->L, .schedule = schedule},
+        &j->plan));
+    check(clseq_rnn_plan_sizes(j->plan, &j->shape, &j->sizes));
+    for (int l = 0; l < p->L; l++) {
+        j->weights[l] = weights_of(ctx, rows, l == 0 ? p->I : p->H, p->H, scale);
+        j->dweights[l] = weights_of(ctx, rows, l == 0 ? p->I : p->H, p->H, scale);
+    }
+    clseq_rnn_forward_args *f = &j->forward;
+    clseq_rnn_backward_args *b = &j->backward;
+    f->x = tensor_of(ctx, 3, x, 1);
+    f->y = tensor_of(ctx, 3, y, 1);
+    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, &j->sizes.packed, &f->packed));
+    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, &j->sizes.reserve, &f->reserve));
+    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, &j->sizes.workspace, &f->workspace));
+    for (int s = 0; s < clseq_cell_states(cell); s++) {
+        f->initial[s] = tensor_of(ctx, 3, state, 1);
+        f->final[s] = tensor_of(ctx, 3, state, 1);
+        b->dfinal[s] = tensor_of(ctx, 3, state, 1);
+        b->dinitial[s] = tensor_of(ctx, 3, state, 1);
+    }
+    b->packed = f->packed;
+    b->x = f->x;
+    b->dy = tensor_of(ctx, 3, y, 1);
+    b->dx = tensor_of(ctx, 3, x, 1);
+    b->dweights = j->dweights;
+    b->overwrite = true;
+    b->reserve = f->reserve;
+    b->workspace = f->workspace;
+    first_pass(j, begin);
+}
+
+static void job_destroy(job *j)
+{
+    if (!j->plan)
+        return;
+    check(clseq_context_finish(j->ctx));
+    each_tensor(j, clseq_tensor_destroy);
+    clseq_rnn_plan_destroy(j->plan);
+    j->plan = NULL;
+}
+
+/* The best matrix product: large, with both operands packed before. */
+typedef struct yardstick {
+    clseq_context *ctx;
+    clseq_tensor a, b, c;
+    clseq_packed *packed_a, *packed_b;
+    float *host[3];
+} yardstick;
+
+static const struct {
+    long long m, n, k;
+} gemm = {1536, 1024, 768};
+
+static void run_gemm(void *user)
+{
+    yardstick *y = user;
+    check(clseq_gemm(y->ctx, &(clseq_gemm_args){.m = gemm.m,
+                                                .n = gemm.n,
+                                                .k = gemm.k,
+                                                .alpha = 1.0f,
+                                                .a = {.packed = y->packed_a},
+                                                .b = {.packed = y->packed_b},
+                                                .c = {.buffer = y->c.buffer, .ld = gemm.n}}));
+    check(clseq_context_finish(y->ctx));
+}
+
+#ifdef HAVE_CBLAS
+static void run_openblas(void *user)
+{
+    yardstick *y = user;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)gemm.m, (int)gemm.n, (int)gemm.k, 1.0f,
+                y->host[0], (int)gemm.k, y->host[1], (int)gemm.n, 0.0f, y->host[2], (int)gemm.n);
+}
+#endif
+
+static void yardstick_create(yardstick *y, clseq_context *ctx)
+{
+    *y = (yardstick){.ctx = ctx};
+    y->a = tensor_of(ctx, 2, (int64_t[]){gemm.m, gemm.k}, 1);
+    y->b = tensor_of(ctx, 2, (int64_t[]){gemm.k, gemm.n}, 1);
+    y->c = tensor_of(ctx, 2, (int64_t[]){gemm.m, gemm.n}, 1);
+    check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &(clseq_matrix){.buffer = y->a.buffer, .ld = gemm.k}, gemm.m,
+                          gemm.k, &y->packed_a));
+    check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_B, &(clseq_matrix){.buffer = y->b.buffer, .ld = gemm.n}, gemm.k,
+                          gemm.n, &y->packed_b));
+    const clseq_tensor *from[] = {&y->a, &y->b, &y->c};
+    for (int i = 0; i < 3; i++) {
+        y->host[i] = malloc((size_t)clseq_tensor_elements(from[i]) * sizeof(float));
+        if (!y->host[i])
+            exit(1);
+        check(clseq_tensor_read(ctx, from[i], y->host[i]));
+    }
+}
+
+static void yardstick_destroy(yardstick *y)
+{
+    clseq_packed_destroy(y->packed_a);
+    clseq_packed_destroy(y->packed_b);
+    clseq_tensor_destroy(y->ctx, &y->a);
+    clseq_tensor_destroy(y->ctx, &y->b);
+    clseq_tensor_destroy(y->ctx, &y->c);
+    for (int i = 0; i < 3; i++)
+        free(y->host[i]);
+}
+
+/* Rates of a job in GFLOP/s from its medians; `sgemm` 0: not measured. */
+typedef struct result {
+    double forward, both; /* s */
+    double forward_rate, both_rate, sgemm;
+} result;
+
+static result result_of(const job *j, double forward, double both, double gemm_seconds)
+{
+    const double flop = j->sizes.flop_forward * 1e-9;
+    result r = {forward, both, flop / forward, 3 * flop / both, 0};
+    if (gemm_seconds > 0)
+        r.sgemm = 2e-9 * (double)gemm.m * (double)gemm.n * (double)gemm.k / gemm_seconds;
+    return r;
+}
+
+static void print_csv(FILE *to, const job *j, result r)
+{
+    const struct problem *p = j->p;
+    fprintf(to, "%s,%s,%lld,%lld,%lld,%lld,%lld,%.4f,%.4f,%.2f,%.2f,", p->id, clseq_cell_name(j->cell), p->L,
+            p->I, p->H, p->B, p->T, 1e3 * r.forward, 1e3 * r.both, r.forward_rate, r.both_rate);
+    if (r.sgemm > 0)
+        fprintf(to, "%.4f", r.both_rate / r.sgemm);
+    fprintf(to, ",%llu,%llu\n", j->launches, (unsigned long long)j->sizes.reserve * sizeof(float));
+    fflush(to);
+}
+
+static void bench_job(job *j, yardstick *y, double seconds, FILE *csv)
+{
+    enum { FORWARD, BOTH, GEMM, OPENBLAS, COUNT };
+    bench_candidate c[COUNT] = {{run_forward, j, 0}, {run_both, j, 0}, {run_gemm, y, 0}, {0}};
+#ifdef HAVE_CBLAS
+    c[OPENBLAS] = (bench_candidate){run_openblas, y, 0};
+#endif
+    bench_compare(c, COUNT, (bench_plan){.seconds = seconds});
+    const double native = c[GEMM].seconds, openblas = c[OPENBLAS].seconds;
+    const result r = result_of(j, c[FORWARD].seconds, c[BOTH].seconds,
+                               openblas > 0 && openblas < native ? openblas : native);
+    printf("%-5s %-9s %9.2f %9.2f %8.1f %8.1f %8.1f %6.1f%% %8llu %10.2f %7.2f\n", j->p->id,
+           clseq_cell_name(j->cell), 1e3 * r.forward, 1e3 * r.both, r.forward_rate, r.both_rate, r.sgemm,
+           100 * r.both_rate / r.sgemm, j->launches, (double)j->sizes.reserve * sizeof(float) / 1048576.0,
+           j->first_seconds);
+    fflush(stdout);
+    if (csv)
+        print_csv(csv, j, r);
+}
+
+/* One request of --serve. */
+static void answer(clseq_context *ctx, job *j, clseq_schedule schedule, const char *line)
+{
+    char id[32] = "", cell_name[32] = "";
+    int passes = 1;
+    const int fields = sscanf(line, "%31s %31s %d", id, cell_name, &passes);
+    const struct problem *p = problem_by_id(id);
+    const int cell = cell_by_name(cell_name);
+    if (fields < 2 || !p || cell < 0 || passes < 1 || passes > 1000) {
+        printf("error: expected ID CELL [PASSES], 1 to 1000 passes\n");
+        return;
+    }
+    if (!j->plan || j->p != p || (int)j->cell != cell) {
+        job_destroy(j);
+        job_create(j, ctx, p, (clseq_cell)cell, schedule);
+        run_both(j);
+    }
+    double *forward = malloc(2 * (size_t)passes * sizeof *forward), *both = forward + passes;
+    if (!forward)
+        exit(1);
+    for (int i = 0; i < passes; i++) {
+        double start = bench_now();
+        run_forward(j);
+        forward[i] = bench_now() - start;
+        start = bench_now();
+        run_both(j);
+        both[i] = bench_now() - start;
+    }
+    print_csv(stdout, j,
+              result_of(j, bench_median(forward, (size_t)passes), bench_median(both, (size_t)passes), 0));
+    free(forward);
+}
+
+static void serve(clseq_context *ctx, clseq_schedule schedule)
+{
+    char line[256];
+    job j = {0};
+    while (fgets(line, sizeof line, stdin)) {
+        answer(ctx, &j, schedule, line);
+        fflush(stdout);
+    }
+    job_destroy(&j);
+}
+
+typedef struct options {
+    int cell; /* -1: all of the set */
+    clseq_schedule schedule;
+    double seconds;
+    FILE *csv;
+    bool serve;
+    int first; /* argument that is an id */
+} options;
+
+static bool set_option(options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "--cell") == 0)
+        return (o->cell = cell_by_name(value)) >= 0;
+    if (strcmp(name, "--seconds") == 0)
+        return (o->seconds = atof(value)) > 0;
+    if (strcmp(name, "--csv") == 0)
+        return (o->csv = fopen(value, "w")) && fputs(CSV_HEAD, o->csv) >= 0;
+    for (int i = 0; strcmp(name, "--schedule") == 0 && i < SCHEDULES; i++)
+        if (strcmp(value, schedules[i]) == 0) {
+            o->schedule = (clseq_schedule)i;
+            return true;
+        }
+    return false;
+}
+
+static options read_options(int argc, char **argv)
+{
+    options o = {.cell = -1, .seconds = 0.5};
+    for (o.first = 1; o.first < argc && argv[o.first][0] == '-'; o.first++) {
+        if (strcmp(argv[o.first], "--serve") == 0)
+            o.serve = true;
+        else if (o.first + 1 < argc && set_option(&o, argv[o.first], argv[o.first + 1]))
+            o.first++;
+        else {
+            fprintf(stderr, "usage: bench_rnn [--cell NAME] [--schedule auto|batch_split|gemm_step] "
+                            "[--seconds S] [--csv FILE] [--serve] [ID ...]\n");
+            exit(2);
+        }
+    }
+    for (int i = o.first; i < argc; i++)
+        if (!problem_by_id(argv[i])) {
+            fprintf(stderr, "bench_rnn: there is no %s\n", argv[i]);
+            exit(2);
+        }
+    return o;
+}
+
+static bool wanted(const options *o, int argc, char **argv, const char *id)
+{
+    bool found = o->first >= argc;
+    for (int i = o->first; i < argc; i++)
+        found |= strcmp(argv[i], id) == 0;
+    return found;
+}
+
+int main(int argc, char **argv)
+{
+    options o = read_options(argc, argv);
+    clseq_context *ctx = NULL;
+    yardstick y;
+    check(clseq_context_create(NULL, &ctx));
+    if (o.serve) {
+        serve(ctx, o.schedule);
+        clseq_context_destroy(ctx);
+        return 0;
+    }
+    yardstick_create(&y, ctx);
+    printf("%s, schedule %s\n", clseq_context_device(ctx)->name, schedules[o.schedule]);
+    printf("id    cell       fwd, ms  fwd+bwd, ms  GFLOP/s  fwd+bwd    SGEMM  share launches reserve, MiB  "
+           "first, s\n");
+    for (int i = 0; i < DEFAULT_CELLS; i++) {
+        const int cell = o.cell >= 0 ? o.cell : cell_by_name(default_cells[i]);
+        for (int k = 0; k < PROBLEMS; k++) {
+            job j;
+            if (!wanted(&o, argc, argv, problems[k].id))
+                continue;
+            job_create(&j, ctx, &problems[k], (clseq_cell)cell, o.schedule);
+            bench_job(&j, &y, o.seconds, o.csv);
+            job_destroy(&j);
+        }
+        if (o.cell >= 0)
+            break;
+    }
+    yardstick_destroy(&y);
+    clseq_context_destroy(ctx);
+    if (o.csv && fclose(o.csv) != 0) {
+        fprintf(stderr, "bench_rnn: the CSV file is not complete\n");
+        return 1;
+    }
+    return 0;
+}
