@@ -1,0 +1,201 @@
+"""PyTorch's side of compare.py, which starts it with the Python of the virtual environment.
+
+    torch_side.py rnn THREADS            serves: "CELL LAYERS I H B T ONEDNN RUNS", or "sgemm"
+    torch_side.py char-lm THREADS TEXT   serves: "STEPS" ("-" for TEXT: random tokens)
+    torch_side.py epochs THREADS TEXT N  trains N epochs and prints the validation loss of each
+
+Each line on standard input is answered by one line of JSON. Between two lines nothing runs here.
+"""
+import json
+import sys
+import time
+
+import torch
+from torch import nn
+
+MODULES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
+T, B, EMBEDDING, HIDDEN, LAYERS = 50, 50, 128, 128, 2
+RANDOM_TOKENS, RANDOM_KINDS = 1 << 20, 64
+VALIDATION_PART = 0.05
+
+
+def milliseconds(work):
+    """How long work() takes. Its results are dropped after the clock has stopped."""
+    begin = time.perf_counter()
+    result = work()
+    end = time.perf_counter()
+    del result
+    return 1e3 * (end - begin)
+
+
+class Layer:
+    """Recurrent layers as in bench_rnn: x is [T,B,I], initial states are given, and gradients of output and final states."""
+
+    def __init__(self, cell, layers, I, H, B, T):
+        self.module = MODULES[cell](I, H, layers)
+        self.x = torch.randn(T, B, I, requires_grad=True)
+        states = [torch.zeros(layers, B, H, requires_grad=True) for _ in range(2 if cell == "lstm" else 1)]
+        self.state = tuple(states) if cell == "lstm" else states[0]
+        self.incoming = [torch.randn(T, B, H), *(torch.randn_like(state) for state in states)]
+        self.wanted = [self.x, *states, *self.module.parameters()]
+
+    def forward(self):
+        """As in training: everything that backward needs is kept."""
+        return self.module(self.x, self.state)
+
+    def total(self):
+        """Forward and backward with the gradients of input, states and parameters."""
+        y, state = self.forward()
+        final = state if isinstance(state, tuple) else (state,)
+        return torch.autograd.grad((y, *final), self.wanted, self.incoming)
+
+
+class Product:
+    """The matrix product of bench_rnn, with which the layers' rates are compared."""
+
+    def __init__(self, m=1536, n=1024, k=768):
+        self.a, self.b, self.c = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
+        self.gflop = 2e-9 * m * n * k
+
+    def rate(self):
+        return 1e3 * self.gflop / min(milliseconds(lambda: torch.mm(self.a, self.b, out=self.c)) for _ in range(3))
+
+
+def serve_rnn():
+    key, layer, product = None, None, Product()
+    for line in sys.stdin:
+        words = line.split()
+        if words[0] == "sgemm":
+            answer = product.rate()
+        else:
+            wanted = (words[0], *map(int, words[1:6]))
+            if wanted != key:
+                key, layer = wanted, Layer(*wanted)
+            torch.backends.mkldnn.set_flags(words[6] == "1")
+            runs = range(int(words[7]))
+            answer = {"forward": [milliseconds(layer.forward) for _ in runs],
+                      "total": [milliseconds(layer.total) for _ in runs]}
+        print(json.dumps(answer), flush=True)
+
+
+class Stream:
+    """A text as B streams of equal length, read T tokens at a time: clseq_stream of include/clseq/data.h."""
+
+    def __init__(self, tokens, steps, streams):
+        length = (len(tokens) - 1) // streams
+        self.windows, self.steps = length // steps, steps
+        self.inputs, self.targets = (
+            torch.stack([tokens[first + b * length:first + (b + 1) * length] for b in range(streams)], 1).contiguous()
+            for first in (0, 1))
+
+    def __iter__(self):
+        for window in range(self.windows):
+            part = slice(window * self.steps, (window + 1) * self.steps)
+            yield self.inputs[part], self.targets[part]
+
+
+class CharacterModel(nn.Module):
+    """The model of samples/char_lm.c with its default settings, initialised by PyTorch."""
+
+    def __init__(self, vocabulary):
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, EMBEDDING)
+        self.rnn = nn.LSTM(EMBEDDING, HIDDEN, LAYERS)
+        self.out = nn.Linear(HIDDEN, vocabulary)
+
+    def loss(self, inputs, targets, state):
+        """The mean loss of a window, and the states after it."""
+        y, state = self.rnn(self.embed(inputs), state)
+        return nn.functional.cross_entropy(self.out(y).flatten(0, 1), targets.flatten()), state
+
+
+class Training:
+    """Truncated back-propagation with carried states, Adam and clipping. The loss is not read while it runs."""
+
+    def __init__(self, vocabulary):
+        self.model = CharacterModel(vocabulary)
+        self.parameters = list(self.model.parameters())
+        self.adam = torch.optim.Adam(self.parameters, lr=2e-3, fused=True)
+        self.state = None
+        self.sum = torch.zeros(())
+
+    def step(self, inputs, targets):
+        loss, state = self.model.loss(inputs, targets, self.state)
+        self.state = tuple(s.detach() for s in state)
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 5.0)
+        self.adam.step()
+        self.sum += loss.detach()
+
+
+def read_tokens(path):
+    """The tokens of a text, one for each kind of byte in ascending order, and how many kinds there are."""
+    if path == "-":
+        return torch.randint(RANDOM_KINDS, (RANDOM_TOKENS,)), RANDOM_KINDS
+    with open(path, "rb") as file:
+        text = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+    kinds, tokens = torch.unique(text, sorted=True, return_inverse=True)
+    return tokens, len(kinds)
+
+
+def serve_char_lm(path):
+    tokens, vocabulary = read_tokens(path)
+    training, stream = Training(vocabulary), Stream(tokens, T, B)
+    windows = iter(stream)
+
+    def steps(count):
+        nonlocal windows
+        for _ in range(count):
+            window = next(windows, None)
+            if window is None:
+                windows = iter(stream)
+                window = next(windows)
+            training.step(*window)
+        return training.sum.item()
+
+    steps(20)
+    for line in sys.stdin:
+        count = int(line)
+        print(json.dumps({"rate": 1e3 * count * T * B / milliseconds(lambda: steps(count))}), flush=True)
+
+
+def validate(model, tokens):
+    """The mean over all windows of their mean loss, from zero states."""
+    streams = B
+    while streams > 1 and len(tokens) < streams * T + 1:
+        streams //= 2
+    state, losses = None, []
+    with torch.no_grad():
+        for inputs, targets in Stream(tokens, T, streams):
+            loss, state = model.loss(inputs, targets, state)
+            losses.append(loss)
+    return torch.stack(losses).mean().item()
+
+
+def train_epochs(path, count):
+    tokens, vocabulary = read_tokens(path)
+    train_size = len(tokens) - int(len(tokens) * VALIDATION_PART)
+    torch.manual_seed(1)
+    training, stream = Training(vocabulary), Stream(tokens[:train_size], T, B)
+    for epoch in range(1, count + 1):
+        training.state = None
+        training.sum.zero_()
+        for window in stream:
+            training.step(*window)
+        print(json.dumps({"epoch": epoch, "loss": training.sum.item() / stream.windows,
+                          "validation": validate(training.model, tokens[train_size:])}), flush=True)
+
+
+def main():
+    mode, threads, *rest = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    if mode == "rnn":
+        serve_rnn()
+    elif mode == "char-lm":
+        serve_char_lm(rest[0])
+    else:
+        train_epochs(rest[0], int(rest[1]))
+
+
+main()
