@@ -26,23 +26,9 @@ ROOT = HERE.parent.parent
 OLDEST_TORCH = "2.15"
 ROUNDS, SECONDS_PER_ROUND = 21, 0.1
 
-# id: layers, I, H, B, T
-LINES = {
-    "S0": (2, 10, 128, 64, 10),
-    "S1": (1, 256, 256, 64, 150),
-    "S2": (1, 512, 512, 64, 25),
-    "S3": (1, 512, 512, 64, 100),
-    "S4": (2, 650, 650, 20, 35),
-    "S5": (1, 1024, 1024, 32, 25),
-    "S6-1": (1, 128, 128, 50, 50),
-    "S6-2": (2, 128, 128, 50, 50),
-    "S6-3": (3, 128, 128, 50, 50),
-    "S7": (1, 256, 256, 1, 150),
-    "o100": (1, 100, 100, 32, 50),
-    "o200": (1, 200, 200, 32, 50),
-    "o681": (1, 681, 681, 32, 50),
-}
-GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1}
+# The sizes of these lines are in bench_rnn.c, which tells them in its answers.
+LINES = ["S0", "S1", "S2", "S3", "S4", "S5", "S6-1", "S6-2", "S6-3", "S7", "o100", "o200", "o681"]
+CELLS = ["lstm", "gru", "rnn_tanh"]
 
 
 class Side:
@@ -69,20 +55,23 @@ class Rounds:
     """Both sides in turn. A round that other programs of the machine disturbed is done again, while there is time."""
 
     def __init__(self, sides, options):
-        self.sides, self.allowed_load, self.seconds = sides, options.allowed_load, options.seconds
+        self.sides, self.order = sides, list(sides)
+        self.allowed_load, self.seconds = options.allowed_load, options.seconds
         self.idle_share, self.kept_load, self.repeated = 0.0, [], 0
 
     def turn(self, work):
-        """work(side) for each side, each while the others sleep."""
-        results, load = [], machine.Load([side.process.pid for side in self.sides])
-        for side in self.sides:
-            machine.wait_until_idle([other.process.pid for other in self.sides])
-            others = [other.process.pid for other in self.sides if other is not side]
-            begin, before = time.monotonic(), machine.cpu_seconds(others)
-            results.append(work(side))
-            used = machine.cpu_seconds(others) - before
+        """work(side) for each side, each while the other sleeps; every second time in the other order."""
+        results, pids = {}, [side.process.pid for side in self.sides]
+        load = machine.Load(pids)
+        self.order.reverse()
+        for side in self.order:
+            machine.wait_until_idle(pids)
+            waiting = [pid for pid in pids if pid != side.process.pid]
+            begin, before = time.monotonic(), machine.cpu_seconds(waiting)
+            results[side] = work(side)
+            used = machine.cpu_seconds(waiting) - before
             self.idle_share = max(self.idle_share, used / max(time.monotonic() - begin, 0.01))
-        return results, load.of_others()
+        return [results[side] for side in self.sides], load.of_others()
 
     def run(self, work, rounds=ROUNDS):
         """The results of at least `rounds` turns; of the least disturbed ones when time runs out."""
@@ -100,14 +89,10 @@ class Rounds:
 
     def report(self):
         above = sum(load > self.allowed_load for load in self.kept_load)
-        return (f"{len(self.kept_load)} rounds kept, {self.repeated} left out; other programs used "
-                f"{100 * statistics.mean(self.kept_load):.1f} % of the cores in the kept ones, {above} of which are DISTURBED "
-                f"(more than {100 * self.allowed_load:.0f} %); the waiting side used at most {100 * self.idle_share:.1f} % of one")
-
-
-def gflop(cell, layers, I, H, B, T):
-    """Of one forward pass; forward and backward are three times that."""
-    return sum(2e-9 * GATES[cell] * H * ((I if layer == 0 else H) + H) * T * B for layer in range(layers))
+        return (f"{len(self.kept_load)} rounds kept, {self.repeated} left out. Other programs used "
+                f"{100 * statistics.mean(self.kept_load):.1f} % of the cores in the kept ones, {above} of which are "
+                f"DISTURBED (more than {100 * self.allowed_load:.0f} %). The waiting side used at most "
+                f"{100 * self.idle_share:.1f} % of a core")
 
 
 # ---- recurrent layers ----
@@ -116,20 +101,22 @@ def gflop(cell, layers, I, H, B, T):
 class Ours:
     """bench_rnn --serve."""
 
-    FIELDS = ["id", "cell", "layers", "I", "H", "B", "T", "forward", "total", "gflops_forward", "gflops_total", "share",
-              "launches", "bytes"]
-
     def __init__(self, options, environment):
         self.side = Side([options.build / "tests/bench_rnn", "--serve"], environment)
-        self.latest = {}
 
-    def measure(self, line, cell, runs):
-        """Milliseconds of forward and of forward with backward."""
-        answer = self.side.ask(f"{line} {cell} {runs}")
+    def start(self, line, cell):
+        """What is to be computed: its shape (layers, I, H, B, T) and the floating-point operations of a forward pass."""
+        self.request = f"{line} {cell}"
+        answer = self.side.ask(self.request)
         if answer.startswith("error"):
-            raise SystemExit(f"compare.py: bench_rnn answers '{answer}' to '{line} {cell} {runs}'")
-        self.latest = dict(zip(self.FIELDS, answer.split(",")))
-        return float(self.latest["forward"]), float(self.latest["total"])
+            raise SystemExit(f"compare.py: bench_rnn answers '{answer}' to '{self.request}'")
+        _, _, *shape, forward, _, forward_rate, _, _, launches, held = answer.split(",")
+        return {"line": line, "cell": cell, "shape": list(map(int, shape)), "launches": int(launches), "bytes": int(held),
+                "gflop": 1e-3 * float(forward) * float(forward_rate)}
+
+    def measure(self, runs):
+        """Milliseconds of forward and of forward with backward."""
+        return tuple(map(float, self.side.ask(f"{self.request} {runs}").split(",")[7:9]))
 
     def sgemm(self):
         """GFLOP/s, both operands packed before."""
@@ -141,49 +128,43 @@ class Theirs:
 
     def __init__(self, options, environment):
         self.side = Side([options.python, HERE / "torch_side.py", "rnn", options.threads], environment)
-        self.onednn = 1
 
-    def measure(self, line, cell, runs):
-        shape = " ".join(map(str, LINES[line]))
-        times = json.loads(self.side.ask(f"{cell} {shape} {self.onednn} {runs}"))
-        return statistics.median(times["forward"]), statistics.median(times["total"])
-
-    def choose(self, line, cell):
+    def start(self, cell, shape):
         """oneDNN has an LSTM of its own; PyTorch computes the other cells by products of matrices either way."""
-        trials = {0: [], 1: []}
-        for choice in [0, 1] * 4:
-            self.onednn = choice
-            trials[choice].append(self.measure(line, cell, 1)[1])
-        self.onednn = min(trials, key=lambda choice: min(trials[choice]))
+        trials = {}
+        for onednn in [0, 1] * 4:
+            self.request = " ".join(map(str, [cell, *shape, onednn]))
+            trials.setdefault(self.request, []).append(self.measure(1)[1])
+        self.request = min(trials, key=lambda request: min(trials[request]))
+
+    def measure(self, runs):
+        times = json.loads(self.side.ask(f"{self.request} {runs}"))
+        return statistics.median(times["forward"]), statistics.median(times["total"])
 
     def sgemm(self):
         return json.loads(self.side.ask("sgemm"))
 
 
+def rate(result, what, who):
+    """GFLOP/s; forward and backward are three times the work of forward."""
+    return 1e3 * result["gflop"] * {"forward": 1, "total": 3}[what] / result[what][who + "_ms"]
+
+
 def measure_line(ours, theirs, rounds, line, cell):
     """Medians over the rounds: forward, forward with backward, and the best matrix product of the same rounds."""
-    for side in (ours, theirs):
-        side.measure(line, cell, 2)  # compiles, allocates
-    theirs.choose(line, cell)
-    longest = 1e-3 * max(sum(side.measure(line, cell, 1)) for side in (ours, theirs))
-    runs = max(1, math.ceil(SECONDS_PER_ROUND / longest))
+    result = ours.start(line, cell)
+    theirs.start(cell, result["shape"])
+    runs = math.ceil(SECONDS_PER_ROUND / (1e-3 * max(sum(side.measure(2)) for side in (ours, theirs))))
     of_side = {ours.side: ours, theirs.side: theirs}
-    turns = rounds.run(lambda side: (*of_side[side].measure(line, cell, runs), of_side[side].sgemm()))
-    sgemm = [statistics.median(turn[side][2] for turn in turns) for side in (0, 1)]
-    work = gflop(cell, *LINES[line])
-    result = {"line": line, "cell": cell, "shape": LINES[line], "rounds": len(turns), "runs_per_round": runs, "sgemm": sgemm,
-              "onednn": theirs.onednn, "launches": ours.latest["launches"], "bytes": ours.latest["bytes"]}
+    turns = rounds.run(lambda side: (*of_side[side].measure(runs), of_side[side].sgemm()))
+    result.update(rounds=len(turns), runs_per_round=runs, pytorch=theirs.request,
+                  sgemm=[statistics.median(turn[side][2] for turn in turns) for side in (0, 1)])
     for number, what in enumerate(("forward", "total")):
         times = [[turn[side][number] for turn in turns] for side in (0, 1)]
-        result[what] = {"ours_ms": statistics.median(times[0]), "torch_ms": statistics.median(times[1]),
-                        "ratio": statistics.median(times[1]) / statistics.median(times[0]),
-                        "gflop": work * (1 if what == "forward" else 3), "all_ms": times}
-    result["share"] = rate(result, "total", "ours") / max(sgemm)
+        medians = list(map(statistics.median, times))
+        result[what] = {"ours_ms": medians[0], "torch_ms": medians[1], "ratio": medians[1] / medians[0], "all_ms": times}
+    result["share"] = rate(result, "total", "ours") / max(result["sgemm"])
     return result
-
-
-def rate(result, what, who):
-    return result[what]["gflop"] / result[what][who + "_ms"] * 1e3
 
 
 def print_table(cell, results):
@@ -199,7 +180,7 @@ def print_table(cell, results):
             cells.append(f"{rate(result, what, 'ours'):.0f} / {rate(result, what, 'torch'):.0f}")
             cells.append(f"{result[what]['ratio']:.2f}")
         cells += [f"{100 * result['share']:.0f} %", result["launches"],
-                  f"{float(result['bytes']) / 1e6:.1f}"]
+                  f"{result['bytes'] / 1e6:.1f}"]
         print("| " + " | ".join(map(str, cells)) + " |")
 
 
@@ -238,6 +219,7 @@ def compare_rnn(options, environment):
             results.append(measure_line(ours, theirs, rounds, line, cell))
         print_table(cell, results)
         met &= check_limits(cell, results)
+        sys.stdout.flush()
     lines = [result for results in tables.values() for result in results]
     sgemm = [max(result["sgemm"][side] for result in lines) for side in (0, 1)]
     print(f"\nBest SGEMM: clseq {sgemm[0]:.0f}, PyTorch {sgemm[1]:.0f} GFLOP/s. {rounds.report()}.")
@@ -275,8 +257,12 @@ def compare_char_lm(options, environment):
 
 def torch_losses(options, environment):
     command = [options.python, HERE / "torch_side.py", "epochs", options.threads, options.text, options.char_lm_epochs]
-    output = subprocess.run(list(map(str, command)), env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [json.loads(line)["validation"] for line in output.splitlines()]
+    losses = []
+    with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(f"PyTorch: {line}", end="", file=sys.stderr)
+            losses.append(json.loads(line)["validation"])
+    return losses
 
 
 def sample_losses(options, environment):
@@ -308,8 +294,8 @@ def compare_losses(options, environment):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cell", nargs="+", choices=GATES, default=list(GATES))
-    parser.add_argument("--line", nargs="+", choices=LINES, default=list(LINES), metavar="ID")
+    parser.add_argument("--cell", nargs="+", choices=CELLS, default=CELLS)
+    parser.add_argument("--line", nargs="+", choices=LINES, default=LINES, metavar="ID")
     parser.add_argument("--char-lm", action="store_true")
     parser.add_argument("--steps", type=int, default=25, help="training steps of a round of --char-lm (25)")
     parser.add_argument("--char-lm-epochs", type=int, metavar="N")
