@@ -1,31 +1,37 @@
 /*
  * Matrix products on CPU devices:  C = alpha op(A) op(B) + beta C, row-major, for a batch of them.
  *
- * A is read in plain rows (a transposed A is turned into rows first, by gemm_pack_a). op(B) is read in column
- * panels, [panel][k][VW], the last one filled up with zeros: made before by gemm_pack_b, or by each work-group
- * for itself, a block at a time, right before it is used.
+ * A is read in plain rows, in place. op(B) is read in column panels (panels.clh): made before by gemm_pack_b, or by
+ * each work-group for itself, a block at a time, right before it is used. A transposed A is turned into plain rows in
+ * the same way.
  *
- *                 n0    NC columns at a time     n1
+ *                 n0    nc columns at a time     n1
  *               +----+----+----+----+----+----+----+
- *      op(B)    |    | a block of [KC, NC]    |    |      the block stays in the second-level cache,
+ *      op(B)    |    | a block of [kc, nc]    |    |      the block stays in the second-level cache,
  *               +----+----+----+----+----+----+----+      TILE_VECTORS panels of it at a time in a tile
  *        m0  +--+
  *            |A |   tiles of up to TILE_ROWS rows, which stay in the first-level cache for the whole block
  *        m1  +--+
  *
- * Index map: `shares` units of work, numbered product * (gm * gn) + row part * gn + column part, dealt to the
- * work-groups in equal runs. A unit is the part [m0,m1) x [n0,n1) of one product. Every element of C is
- * summed by one work-item in an order that depends on k alone.
+ * Index map: batch * gm * gn shares of work, numbered product * (gm * gn) + row part * gn + column part, dealt to the
+ * work-groups in equal runs. A share is the part [m0,m1) x [n0,n1) of one product. Every element of C is summed by one
+ * work-item, in an order that depends on k alone.
  *
- * Tunables, set by host/linalg/gemm_native.c: KC, NC (arguments kc, nc), the grid gm x gn.
+ * Set by host/linalg/gemm_native.c: the block (mc, kc, nc) and the grid gm x gn. Scratch of a work-group: kc * nc, and
+ * mc * (kc + VW) for a transposed A.
  */
 #include "linalg/panels.clh"
 #include "linalg/tile.clh"
 
-/* How op(B) is found. */
+/* How op(A) and op(B) are found. */
+#define A_ROWS 0       /* plain rows [m,k] */
+#define A_TRANSPOSED 1 /* stored as [k,m], to be turned */
 #define B_PACKED 0     /* panels */
 #define B_ROWS 1       /* plain rows [k,n], to be packed */
 #define B_TRANSPOSED 2 /* stored as [n,k], to be packed */
+
+/* Rows of A that are turned and then multiplied at once: a multiple of TILE_ROWS and of VW. */
+#define TURN_ROWS 48
 
 /* Panels of op(B): rows [k0, k0 + k) of columns [n0, n0 + columns). */
 static inline void pack_panels(int mode, In b, long b_row, long k0, long k, long n0, long columns, Out to)
@@ -48,15 +54,23 @@ static inline void finish(V s, Out c, int lanes, float alpha, float beta)
     store_part(v, c, lanes);
 }
 
-/* Defines product_R_NV: the tile, and C from it; the last of the NV vectors has `lanes` columns. */
+/*
+ * Defines product_R_NV: the tile, and C from it; the last of the NV vectors has `lanes` columns. `volatile` keeps the
+ * compiler from finding each row's address from that of the row before: that chain of additions takes as long as the
+ * multiplications.
+ */
 #define PRODUCT(R, NV)                                                                                     \
     TILE(R, NV)                                                                                            \
-    static inline void product_##R##_##NV(In a, long a_row, In w, long w_row, long w_panel, long k, Out c, \
-                                          long c_row, int lanes, float alpha, float beta)                  \
+    static inline void product_##R##_##NV(In a, long a_row, In w, long w_panel, long k, Out c, long c_row, \
+                                          int lanes, float alpha, float beta)                              \
     {                                                                                                      \
         V s[R][NV];                                                                                        \
+        In rows[R];                                                                                        \
+        volatile long step = a_row;                                                                        \
+        rows[0] = a;                                                                                       \
+        UNROLL for (int i = 1; i < R; i++) rows[i] = rows[i - 1] + step;                                   \
         UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);        \
-        tile_##R##_##NV(s, a, a_row, VW, w, w_row, w_panel, k);                                            \
+        tile_rows_##R##_##NV(s, rows, VW, w, VW, w_panel, k);                                              \
         UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                             \
             finish(s[i][j], c + i * c_row + j * VW, j == NV - 1 ? lanes : VW, alpha, beta);                \
     }
@@ -69,15 +83,15 @@ PRODUCTS(3)
 PRODUCTS(4)
 #endif
 
-#define CASE(R, NV)                                                                       \
-    case NV * 8 + R:                                                                      \
-        product_##R##_##NV(a, a_row, w, w_row, w_panel, k, c, c_row, lanes, alpha, beta); \
+#define CASE(R, NV)                                                                \
+    case NV * 8 + R:                                                               \
+        product_##R##_##NV(a, a_row, w, w_panel, k, c, c_row, lanes, alpha, beta); \
         break;
 #define CASES(NV) CASE(1, NV) CASE(2, NV) CASE(3, NV) CASE(4, NV) CASE(5, NV) CASE(6, NV)
 
 /* C[rows, columns] from rows of A and a block of op(B): tiles as equal as they can be. */
-static inline void multiply(long rows, long columns, long k, In a0, long a_row, In w0, long w_row,
-                            long w_panel, Out c0, long c_row, float alpha, float beta)
+static inline void multiply(long rows, long columns, long k, In a0, long a_row, In w0, long w_panel, Out c0,
+                            long c_row, float alpha, float beta)
 {
     const long panels = (columns + VW - 1) / VW;
     const long across = (panels + TILE_VECTORS - 1) / TILE_VECTORS, down = (rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -101,35 +115,89 @@ static inline void multiply(long rows, long columns, long k, In a0, long a_row, 
     }
 }
 
-CPU_KERNEL gemm_product(long m, long n, long k, long batch, float alpha, float beta, In a, long a_offset,
-                        long a_row, long a_stride, int mode, In b, long b_offset, long b_row, long b_stride,
-                        Out c, long c_offset, long c_row, long c_stride, Out scratch, long gm, long gn,
-                        long kc, long nc)
+/* op(A) [rows,k] into plain rows, from A stored as [k,rows]; filled up with zeros to a multiple of VW. */
+static inline void turn_rows(In a, long a_row, long rows, long k, Out to, long to_row)
+{
+    for (long e = 0; e < k; e += VW) {
+        for (long r = 0; r < rows; r += VW) {
+            In from = a + e * a_row + r;
+            Out out = to + r * to_row + e;
+            if (rows - r >= VW && k - e >= VW)
+                turn_block(from, a_row, VW, VW, out, to_row);
+            else
+                turn_block(from, a_row, (int)min(k - e, (long)VW), (int)min(rows - r, (long)VW), out, to_row);
+        }
+    }
+}
+
+/* One product of the batch, and where this work-group puts what it packs. */
+typedef struct product {
+    In a, b;
+    Out c, a_block, b_block;
+    long a_row, b_row, c_row, a_block_row, k;
+    int a_mode, b_mode;
+    float alpha, beta;
+} product;
+
+/* A block: rows from i, columns from j, the part of the sum from e on. */
+typedef struct block {
+    long i, rows, j, columns, e, depth;
+    bool turn; /* A has to be turned for this block, and is there for those that follow */
+} block;
+
+static inline void multiply_block(const product *x, block at)
+{
+    In w = x->b + at.j * x->k + at.e * VW;
+    long w_panel = x->k * VW;
+    if (x->b_mode != B_PACKED) {
+        pack_panels(x->b_mode, x->b, x->b_row, at.e, at.depth, at.j, at.columns, x->b_block);
+        w = x->b_block;
+        w_panel = at.depth * VW;
+    }
+    const bool turned = x->a_mode == A_TRANSPOSED;
+    const long a_row = turned ? x->a_block_row : x->a_row, step = turned ? TURN_ROWS : at.rows;
+    for (long r = 0; r < at.rows; r += step) {
+        const long rows = min(step, at.rows - r);
+        In a = turned ? x->a_block + r * a_row : x->a + (at.i + r) * a_row + at.e;
+        if (at.turn)
+            turn_rows(x->a + at.e * x->a_row + at.i + r, x->a_row, rows, at.depth, x->a_block + r * a_row,
+                      a_row);
+        multiply(rows, at.columns, at.depth, a, a_row, w, w_panel, x->c + (at.i + r) * x->c_row + at.j,
+                 x->c_row, x->alpha, at.e == 0 ? x->beta : 1.0f);
+    }
+}
+
+CPU_KERNEL gemm_product(long m, long n, long k, long batch, float alpha, float beta, int a_mode, In a,
+                        long a_offset, long a_row, long a_stride, int b_mode, In b, long b_offset, long b_row,
+                        long b_stride, Out c, long c_offset, long c_row, long c_stride, Out scratch, long gm,
+                        long gn, long mc, long kc, long nc)
 {
     const long group = get_group_id(0), groups = get_num_groups(0), parts = gm * gn, shares = batch * parts;
-    const long panels = (n + VW - 1) / VW;
-    scratch += group * kc * nc;
+    const long panels = (n + VW - 1) / VW, a_block_row = kc + VW;
+    Out b_block = scratch + group * (kc * nc + (a_mode == A_TRANSPOSED ? mc * a_block_row : 0));
     for (long share = shares * group / groups; share < shares * (group + 1) / groups; share++) {
-        const long product = share / parts, y = share % parts / gn, x = share % gn;
+        const long index = share / parts, y = share % parts / gn, x = share % gn;
         const long m0 = m * y / gm, m1 = m * (y + 1) / gm;
         const long n0 = panels * x / gn * VW, n1 = min(n, panels * (x + 1) / gn * VW);
-        In a1 = a + a_offset + product * a_stride + m0 * a_row, b1 = b + b_offset + product * b_stride;
-        Out c1 = c + c_offset + product * c_stride + m0 * c_row;
-        for (long j = n0; j < n1; j += nc) {
-            const long columns = min(nc, n1 - j);
-            for (long e = 0; e < k; e += kc) {
-                const long depth = min(kc, k - e);
-                const float beta1 = e == 0 ? beta : 1.0f;
-                if (mode == B_PACKED)
-                    multiply(m1 - m0, columns, depth, a1 + e, a_row, b1 + j * k + e * VW, VW, k * VW, c1 + j,
-                             c_row, alpha, beta1);
-                else {
-                    pack_panels(mode, b1, b_row, e, depth, j, columns, scratch);
-                    multiply(m1 - m0, columns, depth, a1 + e, a_row, scratch, VW, depth * VW, c1 + j, c_row,
-                             alpha, beta1);
-                }
-            }
-        }
+        const product by = {a + a_offset + index * a_stride,
+                            b + b_offset + index * b_stride,
+                            c + c_offset + index * c_stride,
+                            b_block + kc * nc,
+                            b_block,
+                            a_row,
+                            b_row,
+                            c_row,
+                            a_block_row,
+                            k,
+                            a_mode,
+                            b_mode,
+                            alpha,
+                            beta};
+        for (long i = m0; i < m1; i += mc)
+            for (long e = 0; e < k; e += kc)
+                for (long j = n0; j < n1; j += nc)
+                    multiply_block(&by, (block){i, min(mc, m1 - i), j, min(nc, n1 - j), e, min(kc, k - e),
+                                                a_mode == A_TRANSPOSED && j == n0});
     }
 }
 
@@ -148,43 +216,28 @@ CPU_KERNEL gemm_pack_b(long k, long n, int mode, In b, long b_offset, long b_row
     }
 }
 
-/* VW rows of op(A) [m,k], from plain rows. */
-static inline void copy_rows(In a, long a_row, int rows, long k, Out to, long to_row)
+/* The rows from plain rows. */
+static inline void copy_rows(In a, long a_row, long rows, long k, Out to, long to_row)
 {
-    for (int r = 0; r < rows; r++, a += a_row, to += to_row) {
+    for (long r = 0; r < rows; r++, a += a_row, to += to_row) {
         for (long e = 0; e < k; e += VW)
             STORE(load_part(a + e, (int)min(k - e, (long)VW)), to + e);
     }
 }
 
-/* The same from op(A) stored as [k,m]. */
-static inline void turn_rows(In a, long a_row, int rows, long k, Out to, long to_row)
-{
-    for (long e = 0; e < k; e += VW) {
-        if (rows == VW && k - e >= VW)
-            turn_block(a + e * a_row, a_row, VW, VW, to + e, to_row);
-        else
-            turn_block(a + e * a_row, a_row, (int)min(k - e, (long)VW), rows, to + e, to_row);
-    }
-}
-
 /*
- * op(A) [m,k] of each product into plain rows, `to_row` (a multiple of VW, at least k) apart and filled up with
- * zeros to a multiple of VW. Units: product * strips + strip of VW rows.
+ * op(A) [m,k] into plain rows, `to_row` (a multiple of VW, at least k) apart and filled up with zeros to a multiple of
+ * VW. Units: strips of TURN_ROWS rows.
  */
-CPU_KERNEL gemm_pack_a(long m, long k, long batch, int transposed, In a, long a_offset, long a_row,
-                       long a_stride, Out to, long to_row)
+CPU_KERNEL gemm_pack_a(long m, long k, int mode, In a, long a_offset, long a_row, Out to, long to_row)
 {
-    const long strips = (m + VW - 1) / VW, units = batch * strips;
+    const long strips = (m + TURN_ROWS - 1) / TURN_ROWS;
     const long group = get_group_id(0), groups = get_num_groups(0);
-    for (long unit = units * group / groups; unit < units * (group + 1) / groups; unit++) {
-        const long product = unit / strips, r0 = unit % strips * VW;
-        const int rows = (int)min(m - r0, (long)VW);
-        In from = a + a_offset + product * a_stride;
-        Out out = to + (product * m + r0) * to_row;
-        if (transposed)
-            turn_rows(from + r0, a_row, rows, k, out, to_row);
+    for (long strip = strips * group / groups; strip < strips * (group + 1) / groups; strip++) {
+        const long r = strip * TURN_ROWS, rows = min(m - r, (long)TURN_ROWS);
+        if (mode == A_TRANSPOSED)
+            turn_rows(a + a_offset + r, a_row, rows, k, to + r * to_row, to_row);
         else
-            copy_rows(from + r0 * a_row, a_row, rows, k, out, to_row);
+            copy_rows(a + a_offset + r * a_row, a_row, rows, k, to + r * to_row, to_row);
     }
 }

@@ -8,18 +8,24 @@
 #include "linalg/gemm_impl.h"
 #include <stdio.h>
 
-/* Depth of a block of op(B), in rows: a tile adds to C once for so many. */
-#define BLOCK_DEPTH 512
-/* Floats of a block of op(B): it stays in the second-level cache while all rows of A pass by. */
+/* Depth of a block of op(B), in rows: a tile adds to C once for so many. Results depend on it. */
+#define BLOCK_DEPTH 256
+/* Floats of a block of op(B), which stays in the second-level cache while all rows of A pass by. */
 #define BLOCK_FLOATS (64 * 1024)
-/* What packing op(B) costs, counted in rows of A that could be multiplied with it meanwhile. */
+/* With so few rows the block is one tile wide instead and stays in the first-level cache. */
+#define FEW_ROWS 128
+/* Most rows of a transposed A that are turned before they are used for all columns. */
+#define TURNED_ROWS 1024
+/* What packing costs: of op(B), counted in rows of A that could be multiplied with it meanwhile; of A, in panels. */
 #define PACK_ROWS 16
-/* Floats of packed A at a time, of a batch whose A is transposed. */
-#define PACKED_A_FLOATS (16 * 1024 * 1024)
+#define TURN_PANELS 2
 /* Rows of a panel that are packed as one unit of work; a multiple of every vector width. */
 #define PACK_PIECE 256
+/* Rows of A that are packed as one unit of work, as TURN_ROWS in the kernels. */
+#define PACK_STRIP 48
 
 /* As cl/linalg/gemm.cl numbers them. */
+enum { A_ROWS, A_TRANSPOSED };
 enum { B_PACKED, B_ROWS, B_TRANSPOSED };
 
 #define FILE_NAME "linalg/gemm.cl"
@@ -60,17 +66,16 @@ static clseq_status get_floats(clseq_context *ctx, int64_t count, cl_mem *out)
     return clseq__pool_get(ctx, (size_t)count * sizeof(float), "gemm: scratch", out);
 }
 
-/* op(A) [m,k] of each product to plain rows in `to`, packed_ld apart. */
-static clseq_status pack_a(clseq_context *ctx, const clseq_matrix *a, int64_t m, int64_t k, int64_t batch,
-                           cl_mem to)
+/* op(A) [m,k] to plain rows in `to`, packed_ld apart. */
+static clseq_status pack_a(clseq_context *ctx, const clseq_matrix *a, int64_t m, int64_t k, cl_mem to)
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_a", &kernel));
-    int64_t units = batch * ((m + ctx->vector_width - 1) / ctx->vector_width);
-    return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(units, ctx->groups), 1),
-                         CLSEQ__ARGS(CLSEQ__L(m), CLSEQ__L(k), CLSEQ__L(batch), CLSEQ__I(a->transpose),
-                                     CLSEQ__M(a->buffer), CLSEQ__L(a->offset), CLSEQ__L(a->ld),
-                                     CLSEQ__L(a->stride), CLSEQ__M(to), CLSEQ__L(packed_ld(ctx, k))));
+    int64_t strips = (m + PACK_STRIP - 1) / PACK_STRIP;
+    return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(strips, ctx->groups), 1),
+                         CLSEQ__ARGS(CLSEQ__L(m), CLSEQ__L(k), CLSEQ__I(a->transpose ? A_TRANSPOSED : A_ROWS),
+                                     CLSEQ__M(a->buffer), CLSEQ__L(a->offset), CLSEQ__L(a->ld), CLSEQ__M(to),
+                                     CLSEQ__L(packed_ld(ctx, k))));
 }
 
 /* op(B) [k,n] to panels in `to`. */
@@ -86,90 +91,80 @@ static clseq_status pack_b(clseq_context *ctx, const clseq_matrix *b, int64_t k,
                                      CLSEQ__L(PACK_PIECE)));
 }
 
-/* How the work of a product is cut: parts of rows by parts of columns, and blocks of op(B) inside a part. */
+/* How the work of a product is cut: parts of rows by parts of columns, and blocks inside a part. */
 typedef struct cut {
-    int64_t gm, gn, kc, nc;
+    int64_t gm, gn;     /* parts */
+    int64_t mc, kc, nc; /* of a block */
 } cut;
+
+/* Of all grids with as many parts as there are work-groups to a product, the one whose largest part costs least. */
+static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *best)
+{
+    const int64_t panels = round_up(x->n, ctx->vector_width) / ctx->vector_width;
+    const int64_t parts = (ctx->groups + x->batch - 1) / x->batch;
+    double least = 0;
+    for (int64_t gm = 1; gm <= at_most(parts, x->m); gm++) {
+        const int64_t gn = at_most(parts / gm, panels);
+        const double rows = (double)((x->m + gm - 1) / gm), columns = (double)((panels + gn - 1) / gn);
+        const double cost = rows * columns + (x->b.packed ? 0 : PACK_ROWS * columns) +
+                            (x->a.transpose ? TURN_PANELS * rows : 0);
+        if (gm == 1 || cost < least) {
+            least = cost;
+            best->gm = gm;
+            best->gn = gn;
+        }
+    }
+}
 
 static cut cut_of(const clseq_context *ctx, const clseq_gemm_args *x)
 {
-    const int64_t width = ctx->vector_width, panels = (x->n + width - 1) / width;
-    const int64_t tile = width * (ctx->vector_registers >= 32 ? 4 : 2);
-    const int64_t parts = (ctx->groups + x->batch - 1) / x->batch;
-    cut best = {1, 1, 0, 0};
-    int64_t least = INT64_MAX;
-    for (int64_t gm = 1; gm <= at_most(parts, x->m); gm++) {
-        int64_t gn = at_most(parts / gm, panels);
-        int64_t rows = (x->m + gm - 1) / gm + (x->b.packed ? 0 : PACK_ROWS), columns = (panels + gn - 1) / gn;
-        if (rows <= least / columns && rows * columns < least) {
-            least = rows * columns;
-            best.gm = gm;
-            best.gn = gn;
-        }
-    }
-    int64_t depths = (x->k + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
-    best.kc = round_up((x->k + depths - 1) / depths, width);
-    best.nc = BLOCK_FLOATS / best.kc / tile * tile;
-    if (best.nc > round_up(x->n, tile))
-        best.nc = round_up(x->n, tile);
-    return best;
+    const int64_t width = ctx->vector_width, tile = width * (ctx->vector_registers >= 32 ? 4 : 2);
+    const int64_t depths = (x->k + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
+    cut by = {0};
+    cut_parts(ctx, x, &by);
+    const int64_t rows = (x->m + by.gm - 1) / by.gm, columns = round_up(x->n, tile);
+    by.mc = x->a.transpose ? at_most(rows, TURNED_ROWS) : rows;
+    by.kc = round_up((x->k + depths - 1) / depths, width);
+    by.nc = rows > FEW_ROWS && BLOCK_FLOATS / by.kc > tile ? BLOCK_FLOATS / by.kc / tile * tile : tile;
+    by.nc = at_most(by.nc, columns);
+    return by;
 }
 
-/* One launch for products whose A is in plain rows. */
+/* Products whose matrices lie at regular strides, in one launch. */
 static clseq_status multiply(clseq_context *ctx, const clseq_gemm_args *x)
 {
     clseq_status status = CLSEQ_OK;
     clseq__kernel *kernel = NULL;
     cl_mem scratch = NULL;
     const clseq_matrix *a = &x->a, *b = clseq__gemm_view(&x->b), *c = &x->c;
-    const int mode = x->b.packed ? B_PACKED : b->transpose ? B_TRANSPOSED : B_ROWS;
+    const int a_mode = a->transpose ? A_TRANSPOSED : A_ROWS;
+    const int b_mode = x->b.packed ? B_PACKED : b->transpose ? B_TRANSPOSED : B_ROWS;
     const cut by = cut_of(ctx, x);
     const int64_t groups = at_most(x->batch * by.gm * by.gn, ctx->groups);
+    const int64_t turned = a->transpose ? by.mc * (by.kc + ctx->vector_width) : 0;
     CLSEQ__TRY(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_product", &kernel));
-    if (mode != B_PACKED)
-        CLSEQ__TRY(get_floats(ctx, groups * by.kc * by.nc, &scratch));
+    CLSEQ__TRY(get_floats(ctx, groups * (by.kc * by.nc + turned), &scratch));
     CLSEQ__TRY(clseq__launch(
         ctx, kernel, CLSEQ__GRID1((size_t)groups, 1),
         CLSEQ__ARGS(CLSEQ__L(x->m), CLSEQ__L(x->n), CLSEQ__L(x->k), CLSEQ__L(x->batch), CLSEQ__F(x->alpha),
-                    CLSEQ__F(x->beta), CLSEQ__M(a->buffer), CLSEQ__L(a->offset), CLSEQ__L(a->ld),
-                    CLSEQ__L(a->stride), CLSEQ__I(mode), CLSEQ__M(b->buffer), CLSEQ__L(b->offset),
-                    CLSEQ__L(b->ld), CLSEQ__L(b->stride), CLSEQ__M(c->buffer), CLSEQ__L(c->offset),
-                    CLSEQ__L(c->ld), CLSEQ__L(c->stride), CLSEQ__M(scratch ? scratch : b->buffer),
-                    CLSEQ__L(by.gm), CLSEQ__L(by.gn), CLSEQ__L(by.kc), CLSEQ__L(by.nc))));
+                    CLSEQ__F(x->beta), CLSEQ__I(a_mode), CLSEQ__M(a->buffer), CLSEQ__L(a->offset),
+                    CLSEQ__L(a->ld), CLSEQ__L(a->stride), CLSEQ__I(b_mode), CLSEQ__M(b->buffer),
+                    CLSEQ__L(b->offset), CLSEQ__L(b->ld), CLSEQ__L(b->stride), CLSEQ__M(c->buffer),
+                    CLSEQ__L(c->offset), CLSEQ__L(c->ld), CLSEQ__L(c->stride), CLSEQ__M(scratch),
+                    CLSEQ__L(by.gm), CLSEQ__L(by.gn), CLSEQ__L(by.mc), CLSEQ__L(by.kc), CLSEQ__L(by.nc))));
 done:
     clseq__pool_put(ctx, scratch);
     return status;
 }
 
-/* Products whose matrices lie at regular strides. */
-static clseq_status run_strided(clseq_context *ctx, const clseq_gemm_args *x)
-{
-    clseq_status status = CLSEQ_OK;
-    clseq_gemm_args product = *x;
-    cl_mem rows = NULL;
-    product.a = *clseq__gemm_view(&x->a);
-    if (product.a.transpose) {
-        const int64_t ld = packed_ld(ctx, x->k);
-        CLSEQ__TRY(get_floats(ctx, x->batch * x->m * ld, &rows));
-        CLSEQ__TRY(pack_a(ctx, &product.a, x->m, x->k, x->batch, rows));
-        product.a = (clseq_matrix){.buffer = rows, .ld = ld, .stride = x->m * ld};
-    }
-    CLSEQ__TRY(multiply(ctx, &product));
-done:
-    clseq__pool_put(ctx, rows);
-    return status;
-}
-
 static clseq_status run(clseq_context *ctx, const clseq_gemm_args *x)
 {
-    int64_t count = x->batch;
-    if (x->a.transpose && !x->a.packed)
-        count = PACKED_A_FLOATS / x->m / packed_ld(ctx, x->k);
-    if (count < 1 || x->a.offsets || x->b.offsets || x->c.offsets)
-        count = 1;
+    const bool scattered = x->a.offsets || x->b.offsets || x->c.offsets;
+    const int64_t count = scattered ? 1 : x->batch;
     for (int64_t first = 0; first < x->batch; first += count) {
         clseq_gemm_args part = clseq__gemm_part(x, first, count);
-        CLSEQ__RETURN_IF(run_strided(ctx, &part));
+        part.a = *clseq__gemm_view(&part.a);
+        CLSEQ__RETURN_IF(multiply(ctx, &part));
     }
     return CLSEQ_OK;
 }
@@ -190,7 +185,7 @@ static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
         CLSEQ__RETURN_IF(get_floats(ctx, rows * ld, &packed->buffer));
         packed->view = (clseq_matrix){.buffer = packed->buffer, .ld = ld};
     }
-    return is_a ? pack_a(ctx, &x, packed->rows, packed->columns, 1, packed->buffer)
+    return is_a ? pack_a(ctx, &x, packed->rows, packed->columns, packed->buffer)
                 : pack_b(ctx, &x, packed->rows, packed->columns, packed->buffer);
 }
 
