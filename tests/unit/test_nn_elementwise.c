@@ -1,6 +1,7 @@
 /* clseq_add, clseq_multiply and clseq_scale against their references. */
 #include "reference/nn.h"
 #include "support/bounds.h"
+#include "support/device.h"
 #include "support/numeric.h"
 #include "support/operand.h"
 
@@ -11,7 +12,12 @@
 #include <string.h>
 
 static const int64_t sizes[] = {1, 3, 17, 100, 1023, 20011};
-enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+/* How many of them to take: the small ones on slow devices. */
+static int count_of_sizes(void)
+{
+    return test_small() ? 3 : (int)(sizeof sizes / sizeof sizes[0]);
+}
 
 /* y = alpha a + beta b, into y, in place of a, or in place of b; twice, for the same bits. */
 static void check_add(clseq_context *ctx, int64_t n, float alpha, float beta, bool with_b, int place)
@@ -47,7 +53,7 @@ Test(nn_elementwise, add)
 {
     clseq_context *ctx;
     for (int shape = 0; (ctx = test_context_shape(shape)) != NULL; shape++) {
-        for (int s = 0; s < SIZES; s++)
+        for (int s = 0; s < count_of_sizes(); s++)
             for (int place = 0; place < 3; place++) {
                 check_add(ctx, sizes[s], 1, 1, true, place);
                 check_add(ctx, sizes[s], -0.7f, 2.3f, true, place);
@@ -84,7 +90,7 @@ Test(nn_elementwise, multiply)
 {
     clseq_context *ctx;
     for (int shape = 0; (ctx = test_context_shape(shape)) != NULL; shape++) {
-        for (int s = 0; s < SIZES; s++)
+        for (int s = 0; s < count_of_sizes(); s++)
             for (int place = 0; place < 3; place++)
                 for (int accumulate = 0; accumulate < 2; accumulate++)
                     check_multiply(ctx, sizes[s], accumulate, place);
@@ -126,7 +132,7 @@ Test(nn_elementwise, scale)
 {
     clseq_context *ctx;
     for (int shape = 0; (ctx = test_context_shape(shape)) != NULL; shape++) {
-        for (int s = 0; s < SIZES; s++)
+        for (int s = 0; s < count_of_sizes(); s++)
             for (int place = 0; place < 2; place++) {
                 test_random random = test_random_seed(9);
                 operand x = operand_random(ctx, &random, 1, &sizes[s], -3, 3);
