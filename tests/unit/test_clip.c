@@ -217,6 +217,26 @@ Test(clip, not_finite_stays_visible)
     }
 }
 
+/* Where squares overflow the norm is not finite: nothing is scaled to zero behind the program's back. */
+Test(clip, overflow_leaves_everything)
+{
+    clseq_context *ctx;
+    for (int shape = 0; (ctx = test_context_shape(shape)) != NULL; shape++) {
+        clseq_params *params = four(ctx);
+        double *want = random_gradients(6), *exact = test_doubles(TOTAL);
+        float norm = 0;
+        want[10] = 0x1p100;
+        load(params, want);
+        MUST(clseq_clip_global_norm(params, 0.5f, &norm));
+        cr_assert(!isfinite(norm), "the norm is %g", (double)norm);
+        check(params, "gradients", want, exact);
+        free(want);
+        free(exact);
+        clseq_params_destroy(params);
+        clseq_context_destroy(ctx);
+    }
+}
+
 /* Gradients of zero have norm 0, and 0/0 does not occur. */
 Test(clip, zeros)
 {

@@ -145,6 +145,8 @@ Test(nn_cross_entropy, reference)
             check(ctx, s);
             s.shift = 3000;
             check(ctx, s);
+            s.shift = -3000;
+            check(ctx, s);
         }
         clseq_context_destroy(ctx);
     }
