@@ -1,4 +1,7 @@
-/* y = x W^T + b: products through clseq_gemm, bias gradients through the reductions. The kernel is in cl/nn/affine.cl. */
+/*
+ * y = x W^T + b: products through clseq_gemm, bias gradients through the reductions. The kernel is in
+ * cl/nn/affine.cl.
+ */
 #include <clseq/nn.h>
 
 #include <clseq/gemm.h>

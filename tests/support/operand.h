@@ -1,7 +1,8 @@
 /*
  * operand.h - arguments of an operation under test: a guarded tensor on the device beside its values on the host.
  *
- *     operand x = operand_random(ctx, &random, 2, (int64_t[]){N, F}, -2, 2), y = operand_output(ctx, 2, x.g.tensor.dims);
+ *     operand x = operand_random(ctx, &random, 2, (int64_t[]){N, F}, -2, 2);
+ *     operand y = operand_output(ctx, 2, x.g.tensor.dims);
  *     MUST(clseq_...(ctx, &x.g.tensor, &y.g.tensor));
  *     operand_check("y", &y, want, bounds);
  *
@@ -38,8 +39,8 @@ void operand_reset(operand *x);
 void operand_destroy(operand *x);
 
 /*
- * The tensor's elements are `want` within a bound for each, twice as many bits are not touched around it, and a failure
- * aborts the test with a message. operand_check_bits asks for the same bits.
+ * The tensor's elements are `want` within a bound for each, and nothing around it was touched; otherwise the test aborts
+ * with a message. operand_check_bits asks for the same bits.
  */
 void operand_check(const char *name, const operand *x, const double *want, const double *bounds);
 void operand_check_bits(const char *name, const operand *x, const float *want);
