@@ -13,7 +13,16 @@
 
 static const char text[] = "the quick brown fox jumps over the lazy dog and runs away from all of them; ";
 
-enum { E = 16, H = 32, T = 12, B = 3, STEPS = 120, STEPS_SMALL = 12 };
+enum { T = 12, B = 3 };
+
+/* Sizes, and those for slow devices, which only show that the loss falls and that a second run agrees. */
+typedef struct sizes {
+    int64_t features, hidden, T;
+    int steps;
+    double fall; /* the last loss as a part of the first, at most */
+} sizes;
+
+static const sizes full = {16, 32, T, 120, 0.1}, small = {4, 6, 3, 18, 0.97};
 
 typedef struct result {
     double first, last; /* mean loss of the first and the last few steps */
@@ -24,7 +33,9 @@ typedef struct result {
 /* Trains with dropout, carried states and a meter, as samples do. */
 static result train(int cell, int64_t layers)
 {
-    const int steps = test_small() ? STEPS_SMALL : STEPS, window = 6;
+    const sizes *z = test_small() ? &small : &full;
+    const int window = 6;
+    const int64_t dims[] = {z->T, B};
     clseq_context *ctx = test_context();
     clseq_params *params = NULL;
     clseq_embedding *embed = NULL;
@@ -39,26 +50,28 @@ static result train(int cell, int64_t layers)
     int32_t tokens[sizeof text], inputs[T * B], targets[T * B];
     EXPECT_OK(clseq_vocabulary_from_bytes(&vocabulary, text, sizeof text - 1));
     EXPECT_OK(clseq_vocabulary_encode(&vocabulary, text, sizeof text - 1, tokens));
-    EXPECT_OK(clseq_stream_init(&stream, tokens, sizeof text - 1, T, B));
+    EXPECT_OK(clseq_stream_init(&stream, tokens, sizeof text - 1, z->T, B));
     EXPECT_OK(clseq_params_create(ctx, 4, &params));
-    EXPECT_OK(clseq_embedding_new(params, "embed", vocabulary.size, E, &embed));
+    EXPECT_OK(clseq_embedding_new(params, "embed", vocabulary.size, z->features, &embed));
     EXPECT_OK(clseq_rnn_new(
-        params, "rnn", &(clseq_rnn_desc){.cell = (clseq_cell)cell, .input = E, .hidden = H, .layers = layers},
+        params, "rnn",
+        &(clseq_rnn_desc){
+            .cell = (clseq_cell)cell, .input = z->features, .hidden = z->hidden, .layers = layers},
         NULL, &rnn));
-    EXPECT_OK(clseq_linear_new(params, "out", H, vocabulary.size, true, &out));
+    EXPECT_OK(clseq_linear_new(params, "out", z->hidden, vocabulary.size, true, &out));
     EXPECT_OK(
         clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 1e-2f}, &adam));
     EXPECT_OK(clseq_state_create(rnn, B, &carry));
     EXPECT_OK(clseq_meter_create(ctx, &meter));
-    for (int step = 0; step < steps; step++) {
+    for (int step = 0; step < z->steps; step++) {
         while (!clseq_stream_next(&stream, inputs, targets))
             EXPECT_OK(clseq_state_reset(carry));
         clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
         clseq_graph_seed(g, 8, (uint64_t)step);
-        clseq_var *x = clseq_embed(g, embed, clseq_input_i32(g, inputs, 2, (int64_t[]){T, B}));
+        clseq_var *x = clseq_embed(g, embed, clseq_input_i32(g, inputs, 2, dims));
         clseq_var *y = clseq_recur(g, rnn, clseq_drop(g, x, 0.05f), &(clseq_recur_opts){.carry = carry});
-        clseq_var *loss = clseq_cross_entropy(g, clseq_affine(g, out, y),
-                                              clseq_input_i32(g, targets, 2, (int64_t[]){T, B}), NULL);
+        clseq_var *loss =
+            clseq_cross_entropy(g, clseq_affine(g, out, y), clseq_input_i32(g, targets, 2, dims), NULL);
         clseq_meter_add(g, meter, loss, 1);
         EXPECT_OK(clseq_backward(g, loss));
         EXPECT_OK(clseq_clip_global_norm(params, 5, NULL));
@@ -91,8 +104,8 @@ static void check(int cell, int64_t layers)
     result a = train(cell, layers), b = train(cell, layers);
     const char *name = clseq_cell_name((clseq_cell)cell);
     cr_assert(a.first < 3.6, "%s: the first steps have a loss of %g", name, a.first);
-    cr_assert(a.last < (test_small() ? 0.98 : 0.1) * a.first, "%s: the loss fell from %g to %g only", name,
-              a.first, a.last);
+    cr_assert(a.last < (test_small() ? small.fall : full.fall) * a.first,
+              "%s: the loss fell from %g to %g only", name, a.first, a.last);
     cr_assert(a.first == b.first && a.last == b.last, "%s: a second run gives %.17g instead of %.17g", name,
               b.last, a.last);
     cr_assert(compare_bits(name, b.values, a.values, a.n), "%s", compare_message());
@@ -102,7 +115,7 @@ static void check(int cell, int64_t layers)
 
 Test(graph_training, every_cell)
 {
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
+    for (int cell = 0; cell < (test_small() ? 1 : CLSEQ_CELL_COUNT); cell++)
         check(cell, 1);
 }
 
@@ -117,7 +130,8 @@ Test(graph_training, as_on_gpus)
     setenv("CLSEQ_GEMM", "clblast", 1);
     setenv("CLSEQ_SCHEDULE", "gemm_step", 1);
     check(CLSEQ_LSTM, 2);
-    check(CLSEQ_GRU, 1);
+    if (!test_small())
+        check(CLSEQ_GRU, 1);
 }
 
 Test(graph_training, gemm_step)
