@@ -130,30 +130,34 @@ static void expect_same(model *a, model *b)
     }
 }
 
+static void resume_equals_run(clseq_cell cell, clseq_optimizer_kind kind)
+{
+    model whole = make(cell, kind, 1, H), before = make(cell, kind, 1, H), after = make(cell, kind, 2, H);
+    clseq_checkpoint saved = contents(&before), loaded = contents(&after);
+    for (int i = 0; i < 5; i++)
+        step(&whole);
+    for (int i = 0; i < 3; i++)
+        step(&before);
+    step(&after); /* makes packed weights that loading must put out of date */
+    ok(clseq_checkpoint_save(path, &saved));
+    ok(clseq_checkpoint_load(path, &loaded));
+    cr_assert_eq(clseq_optimizer_steps(after.optimizer), 3);
+    expect_same(&before, &after);
+    for (int i = 0; i < 2; i++)
+        step(&after);
+    expect_same(&whole, &after);
+    drop(&whole);
+    drop(&before);
+    drop(&after);
+}
+
 Test(checkpoint, a_resumed_run_equals_the_run_bit_for_bit)
 {
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
-        for (int kind = 0; kind < CLSEQ_OPTIMIZER_COUNT; kind++) {
-            model whole = make((clseq_cell)cell, (clseq_optimizer_kind)kind, 1, H);
-            model before = make((clseq_cell)cell, (clseq_optimizer_kind)kind, 1, H);
-            model after = make((clseq_cell)cell, (clseq_optimizer_kind)kind, 2, H);
-            clseq_checkpoint saved = contents(&before), loaded = contents(&after);
-            for (int i = 0; i < 7; i++)
-                step(&whole);
-            for (int i = 0; i < 3; i++)
-                step(&before);
-            step(&after); /* makes packed weights that loading must put out of date */
-            ok(clseq_checkpoint_save(path, &saved));
-            ok(clseq_checkpoint_load(path, &loaded));
-            cr_assert_eq(clseq_optimizer_steps(after.optimizer), 3);
-            expect_same(&before, &after);
-            for (int i = 0; i < 4; i++)
-                step(&after);
-            expect_same(&whole, &after);
-            drop(&whole);
-            drop(&before);
-            drop(&after);
-        }
+    const int cells = test_small() ? 1 : CLSEQ_CELL_COUNT;
+    for (int cell = 0; cell < cells; cell++)
+        resume_equals_run((clseq_cell)cell, CLSEQ_ADAM);
+    for (int kind = 0; kind < CLSEQ_OPTIMIZER_COUNT; kind++)
+        resume_equals_run(CLSEQ_RNN_TANH, (clseq_optimizer_kind)kind);
 }
 
 Test(checkpoint, holds_pytorch_names_and_the_callers_pairs)
