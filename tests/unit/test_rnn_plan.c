@@ -128,7 +128,7 @@ enum { T = 5, B = 3, I = 7, H = 4, L = 2 };
 
 static const int lengths[] = {5, 0, 2};
 
-static good good_create(const char *cell, const rnn_schedule *schedule)
+static good good_create(const char *cell)
 {
     good g = {.ctx = test_context(), .shape = {.T = T, .B = B}};
     g.c = rnn_case_create(&(reference_rnn){.cell = reference_cell_find(cell),
@@ -140,7 +140,7 @@ static good good_create(const char *cell, const rnn_schedule *schedule)
                                            .bias = REFERENCE_BIAS_SINGLE,
                                            .lengths = lengths},
                           1, 0);
-    g.run = rnn_run_create(g.ctx, g.c, &(rnn_run_options){.schedule = schedule->id});
+    g.run = rnn_run_create(g.ctx, g.c, &(rnn_run_options){.schedule = CLSEQ_SCHEDULE_AUTO});
     cr_assert_not_null(g.run, "%s", clseq_last_error());
     const rnn_run *run = g.run;
     g.plan = run->plan;
@@ -227,7 +227,7 @@ static void refuse_backward(const good *g, size_t offset, const char *name)
 
 Test(rnn_plan, refuses_wrong_tensors)
 {
-    good g = good_create("gru", &rnn_schedules[0]);
+    good g = good_create("gru");
     refuse_forward(&g, F(packed), "rnn forward: packed");
     refuse_forward(&g, F(x), "rnn forward: x");
     refuse_forward(&g, F(lengths), "rnn forward: lengths");
@@ -267,7 +267,7 @@ Test(rnn_plan, refuses_missing_and_needless_tensors)
 {
     static const size_t needed[] = {F(packed), F(x), F(y), F(reserve), F(workspace)};
     static const size_t needed_back[] = {K(packed), K(x), K(reserve), K(workspace)};
-    good g = good_create("gru", &rnn_schedules[0]);
+    good g = good_create("gru");
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         clseq_rnn_forward_args args = g.forward;
         memset((char *)&args + needed[i], 0, sizeof(clseq_tensor));
@@ -300,7 +300,7 @@ Test(rnn_plan, refuses_missing_and_needless_tensors)
 
 Test(rnn_plan, refuses_wrong_shapes_and_memory)
 {
-    good g = good_create("lstm", &rnn_schedules[0]);
+    good g = good_create("lstm");
     clseq_rnn_sizes sizes;
     char text[64];
     static const clseq_rnn_shape bad[] = {{.T = 0, .B = B},
@@ -343,7 +343,7 @@ Test(rnn_plan, refuses_wrong_shapes_and_memory)
 /* After all refusals the same objects still work. */
 Test(rnn_plan, works_after_a_refusal)
 {
-    good g = good_create("lstm", &rnn_schedules[0]);
+    good g = good_create("lstm");
     refused(clseq_rnn_forward(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "NULL");
     MUST(clseq_rnn_forward(g.plan, &g.shape, &g.forward));
     MUST(clseq_rnn_backward(g.plan, &g.shape, &g.backward));
