@@ -276,6 +276,14 @@ done:
     free(binary);
 }
 
+/* Whether fma() is an instruction of the device. */
+static bool has_fma(const clseq_context *ctx)
+{
+    cl_device_fp_config config = 0;
+    int code = clGetDeviceInfo(ctx->device.device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
+    return code == CL_SUCCESS && config & CL_FP_FMA;
+}
+
 /* Fills a program's kernels from the cache or from source. */
 static clseq_status program_fill(clseq_context *ctx, clseq__program *program)
 {
@@ -283,8 +291,8 @@ static clseq_status program_fill(clseq_context *ctx, clseq__program *program)
     clseq__text source = {0}, options = {0}, key = {0};
     bool known = false;
     CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, program->file, program->options, &source));
-    CLSEQ__TRY(clseq__text_print(&options, "-cl-std=CL1.2 -DVW=%d -DCPU=%d -DREGISTERS=%d%s%s",
-                                 ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers,
+    CLSEQ__TRY(clseq__text_print(&options, "-cl-std=CL1.2 -DVW=%d -DCPU=%d -DREGISTERS=%d -DFMA=%d%s%s",
+                                 ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers, has_fma(ctx),
                                  program->options[0] != '\0' ? " " : "", program->options));
     CLSEQ__TRY(make_key(ctx, options.data, &source, &key));
     if (load_cached(ctx, program, options.data, &key, &known))

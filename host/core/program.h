@@ -9,7 +9,7 @@
  * `#include "rnn/cells/$CELL.clh"` reads rnn/cells/lstm.clh.
  *
  * Every program is built with -cl-std=CL1.2 and, for the context's device, -DVW=floats a vector,
- * -DCPU=0 or 1 (CPU-shaped kernels) and -DREGISTERS=vector registers.
+ * -DCPU=0 or 1 (CPU-shaped kernels), -DREGISTERS=vector registers and -DFMA=0 or 1 (fma() is an instruction).
  */
 #ifndef CLSEQ_CORE_PROGRAM_H
 #define CLSEQ_CORE_PROGRAM_H

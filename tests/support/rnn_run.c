@@ -1,6 +1,7 @@
 #include "rnn_run.h"
 
 #include "compare.h"
+#include "core/context.h"
 #include "numeric.h"
 
 #include <math.h>
@@ -23,7 +24,7 @@ const int rnn_schedule_count = sizeof rnn_schedules / sizeof rnn_schedules[0];
 
 bool rnn_schedule_expected(const clseq_context *ctx, const rnn_schedule *schedule)
 {
-    return !schedule->cpu_only || clseq_context_device(ctx)->type & CL_DEVICE_TYPE_CPU;
+    return !schedule->cpu_only || ctx->is_cpu;
 }
 
 static bool has(const rnn_run *run, unsigned what)

@@ -54,7 +54,7 @@ typedef struct rnn_run {
 typedef struct rnn_schedule {
     clseq_schedule id;
     const char *name;
-    bool cpu_only; /* must be refused with CLSEQ_UNSUPPORTED on other devices, and only there */
+    bool cpu_only; /* CPU-shaped kernels: refused with CLSEQ_UNSUPPORTED on other devices, and only there */
 } rnn_schedule;
 
 extern const rnn_schedule rnn_schedules[];

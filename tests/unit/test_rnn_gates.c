@@ -2,7 +2,7 @@
  * Accuracy of the gate functions of cl/rnn/gates.clh, over a dense grid and for every vector width, against
  * double precision.
  */
-#include "core/program.h"
+#include "core/source.h"
 #include "support/device.h"
 #include "support/guarded.h"
 
@@ -31,40 +31,46 @@ static const char kernels[] = "kernel void gates(global const float *x, global f
                               "}\n";
 enum { TANH, SIGMOID, DTANH, DSIGMOID, FUNCTIONS };
 
-static const char *source_of(const char *name)
-{
-    for (size_t i = 0; i < clseq__source_count; i++)
-        if (strcmp(clseq__sources[i].name, name) == 0)
-            return clseq__sources[i].text;
-    cr_assert_fail("the library has no kernel source %s", name);
-    return NULL;
-}
-
-static cl_kernel build(const clseq_context *ctx, int width, cl_program *program)
+static cl_kernel build(const clseq_context *ctx, int width, bool fma, cl_program *program)
 {
     cl_int code = 0;
     cl_device_id device = clseq_context_device(ctx)->device;
+    clseq__text gates = {0};
     char head[160];
+    MUST(clseq__source_resolve(NULL, "rnn/gates.clh", "", &gates));
     if (width == 1)
         snprintf(head, sizeof head,
                  "#define V float\n#define LOAD(i, p) (p)[i]\n#define STORE(v, i, p) (p)[i] = (v)\n");
     else
         snprintf(head, sizeof head, "#define V float%d\n#define LOAD vload%d\n#define STORE vstore%d\n",
                  width, width, width);
-    const char *texts[] = {head, source_of("rnn/gates.clh"), kernels};
+    const char *texts[] = {head, gates.data, kernels};
     *program = clCreateProgramWithSource(clseq_context_cl_context(ctx), 3, texts, NULL, &code);
     cr_assert_eq(code, CL_SUCCESS);
-    cr_assert_eq(clBuildProgram(*program, 1, &device, "-cl-std=CL1.2", NULL, NULL), CL_SUCCESS);
+    cr_assert_eq(clBuildProgram(*program, 1, &device, fma ? "-cl-std=CL1.2 -DFMA=1" : "-cl-std=CL1.2 -DFMA=0",
+                                NULL, NULL),
+                 CL_SUCCESS);
     cl_kernel kernel = clCreateKernel(*program, "gates", &code);
     cr_assert_eq(code, CL_SUCCESS);
+    free(gates.data);
     return kernel;
 }
 
+/* Kernels multiply and add on devices that have no instruction for both (cl/core/fma.clh). */
+static bool has_fma(const clseq_context *ctx)
+{
+    cl_device_fp_config config = 0;
+    cr_assert_eq(clGetDeviceInfo(clseq_context_device(ctx)->device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config,
+                                 &config, NULL),
+                 CL_SUCCESS);
+    return config & CL_FP_FMA;
+}
+
 /* All functions of n values, n a multiple of 16, in a new array [FUNCTIONS][n]. */
-static float *evaluate(clseq_context *ctx, int width, const float *x, int n)
+static float *evaluate(clseq_context *ctx, int width, bool fma, const float *x, int n)
 {
     cl_program program = NULL;
-    cl_kernel kernel = build(ctx, width, &program);
+    cl_kernel kernel = build(ctx, width, fma, &program);
     const int64_t in = n, out = (int64_t)FUNCTIONS * n;
     const size_t items = (size_t)(n / width);
     clseq_tensor dx, dy;
@@ -108,9 +114,9 @@ static void check_value(const char *name, float x, float got, double want, doubl
               (double)got, want, bound);
 }
 
-static void check_accuracy(clseq_context *ctx, int width, const float *x, int n)
+static void check_accuracy(clseq_context *ctx, int width, bool fma, const float *x, int n)
 {
-    float *y = evaluate(ctx, width, x, n);
+    float *y = evaluate(ctx, width, fma, x, n);
     for (int i = 0; i < n; i++) {
         const double t = tanh(x[i]), s = 1 / (1 + exp(-(double)x[i]));
         check_value("tanh", x[i], y[TANH * n + i], t, TANH_ERROR * fabs(t) + TINY);
@@ -132,7 +138,8 @@ Test(rnn_gates, are_accurate_for_every_vector_width)
     int n = 0;
     float *x = grid(test_small() ? 400009 : 601, &n);
     for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
-        check_accuracy(ctx, widths[w], x, n);
+        for (int fma = 0; fma <= has_fma(ctx); fma++)
+            check_accuracy(ctx, widths[w], fma, x, n);
     free(x);
     clseq_context_destroy(ctx);
 }
@@ -144,7 +151,7 @@ Test(rnn_gates, keep_nan_and_signs)
                                3e38f, -3e38f, 7.9f,     -7.9f,     8,    -8,    NAN,    1};
     clseq_context *ctx = test_context();
     for (int width = 1; width <= 16; width *= 4) {
-        float *y = evaluate(ctx, width, special, 16);
+        float *y = evaluate(ctx, width, has_fma(ctx), special, 16);
         for (int i = 0; i < FUNCTIONS * 16; i++)
             cr_assert_eq(isnan(y[i]) != 0, isnan(special[i % 16]) != 0, "width %d: function %d of %g is %g",
                          width, i / 16, (double)special[i % 16], (double)y[i]);
