@@ -45,8 +45,8 @@ static inline void pack_panels(int mode, In b, long b_row, long k0, long k, long
     }
 }
 
-/* c = alpha s + beta c, where beta 0 does not read c. */
-static inline void finish(V s, Out c, int lanes, float alpha, float beta)
+/* c = alpha s + beta c, where beta 0 does not read c; for the first `lanes` columns. */
+static NOINLINE void finish_part(V s, Out c, int lanes, float alpha, float beta)
 {
     V v = alpha * s;
     if (beta != 0.0f)
@@ -54,25 +54,37 @@ static inline void finish(V s, Out c, int lanes, float alpha, float beta)
     store_part(v, c, lanes);
 }
 
+static inline void finish(V s, Out c, int lanes, float alpha, float beta)
+{
+    if (lanes < VW) {
+        finish_part(s, c, lanes, alpha, beta);
+        return;
+    }
+    V v = alpha * s;
+    if (beta != 0.0f)
+        v = fma((V)(beta), LOAD(c), v);
+    STORE(v, c);
+}
+
 /*
  * Defines product_R_NV: the tile, and C from it; the last of the NV vectors has `lanes` columns. `volatile` keeps the
  * compiler from finding each row's address from that of the row before: that chain of additions takes as long as the
  * multiplications.
  */
-#define PRODUCT(R, NV)                                                                                     \
-    TILE(R, NV)                                                                                            \
-    static inline void product_##R##_##NV(In a, long a_row, In w, long w_panel, long k, Out c, long c_row, \
-                                          int lanes, float alpha, float beta)                              \
-    {                                                                                                      \
-        V s[R][NV];                                                                                        \
-        In rows[R];                                                                                        \
-        volatile long step = a_row;                                                                        \
-        rows[0] = a;                                                                                       \
-        UNROLL for (int i = 1; i < R; i++) rows[i] = rows[i - 1] + step;                                   \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);        \
-        tile_rows_##R##_##NV(s, rows, VW, w, VW, w_panel, k);                                              \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                             \
-            finish(s[i][j], c + i * c_row + j * VW, j == NV - 1 ? lanes : VW, alpha, beta);                \
+#define PRODUCT(R, NV)                                                                                       \
+    TILE(R, NV)                                                                                              \
+    static NOINLINE void product_##R##_##NV(In a, long a_row, In w, long w_panel, long k, Out c, long c_row, \
+                                            int lanes, float alpha, float beta)                              \
+    {                                                                                                        \
+        V s[R][NV];                                                                                          \
+        In rows[R];                                                                                          \
+        volatile long step = a_row;                                                                          \
+        rows[0] = a;                                                                                         \
+        UNROLL for (int i = 1; i < R; i++) rows[i] = rows[i - 1] + step;                                     \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);          \
+        tile_rows_##R##_##NV(s, rows, VW, w, VW, w_panel, k);                                                \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                               \
+            finish(s[i][j], c + i * c_row + j * VW, j == NV - 1 ? lanes : VW, alpha, beta);                  \
     }
 
 #define PRODUCTS(NV) PRODUCT(1, NV) PRODUCT(2, NV) PRODUCT(3, NV) PRODUCT(4, NV) PRODUCT(5, NV) PRODUCT(6, NV)

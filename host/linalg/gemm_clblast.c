@@ -21,8 +21,8 @@
 /* Products in one batched call: the third dimension of a launch holds no more than this on many devices. */
 #define BATCH_LIMIT 32768
 
-/* The most that CLBlast rounds a side of a matrix up to, for its temporary copies. */
-#define PADDING 512
+/* CLBlast's temporary copies have sides that are multiples of its tiles, which are powers of two up to this. */
+#define PADDING 128
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -83,7 +83,7 @@ static int64_t reach(const clseq_matrix *x, int64_t rows, int64_t columns, int64
 
 static int64_t padded(int64_t rows, int64_t columns)
 {
-    return (rows + PADDING) * (columns + PADDING);
+    return (rows + PADDING - 1) / PADDING * PADDING * ((columns + PADDING - 1) / PADDING * PADDING);
 }
 
 /* Everything that CLBlast's kernels count must fit into 31 bits, the offsets in its temporary buffer too. */

@@ -11,7 +11,7 @@
 /* Depth of a block of op(B), in rows: a tile adds to C once for so many. Results depend on it. */
 #define BLOCK_DEPTH 256
 /* Floats of a block of op(B), which stays in the second-level cache while all rows of A pass by. */
-#define BLOCK_FLOATS (64 * 1024)
+#define BLOCK_FLOATS (96 * 1024)
 /* With so few rows the block is one tile wide instead and stays in the first-level cache. */
 #define FEW_ROWS 128
 /* Most rows of a transposed A that are turned before they are used for all columns. */
