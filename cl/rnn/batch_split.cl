@@ -14,6 +14,19 @@
  * Offsets (NAME_at) and strides count floats. NAME_chunk is how far apart the chunks of NAME lie: 0 where a pass
  * keeps nothing and each chunk takes the place of the one before.
  */
+/* The gates of a unit are the vectors of one product: three of them, or four, or two and two. */
+#if GATES == 3
+#define NO_TILES_1
+#define NO_TILES_2
+#define NO_TILES_4
+#elif GATES == 4
+#define NO_TILES_1
+#define NO_TILES_3
+#if REGISTERS >= 32
+#define NO_TILES_2
+#endif
+#endif
+
 #include "linalg/panels.clh"
 #include "rnn/batch_split.clh"
 
