@@ -63,8 +63,7 @@ typedef struct Tile {
 GRADIENTS(UNITS)
 
 /* Rows of tiles [m0,m1), summed over chunks [chunk, end). */
-static __attribute__((noinline)) void tiles(const Layer *l, const Gradient *g, int m0, int m1, int chunk,
-                                            int end, bool add)
+static NOINLINE void tiles(const Layer *l, const Gradient *g, int m0, int m1, int chunk, int end, bool add)
 {
     const int a_gate = (l->H + UNITS - 1) / UNITS, panels = PANELS(g->columns);
     const int across = (panels + 2) / 3;
