@@ -3,7 +3,9 @@
 
 #include "support/device.h"
 #include "support/graph.h"
+#include "support/numeric.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const float six[6] = {1, 2, 3, 4, 5, 6};
@@ -425,4 +427,36 @@ Test(graph, ranges_of_slices)
     expect_failed(&f, CLSEQ_INVALID_ARGUMENT, "embed: token 9 at [2,0,0] is outside of the vocabulary 0..4");
     EXPECT_OK(clseq_graph_end(f.g));
     end(&f);
+}
+
+/*
+ * Inputs are copied at once: the program's memory changes right after each call, and graphs follow each other without
+ * a wait. Graph i adds the mean of elements that are all i.
+ */
+Test(graph, inputs_are_copied_at_once)
+{
+    const int64_t n = test_small() ? 1000 : 300000;
+    const int graphs = 16;
+    clseq_context *ctx = test_context();
+    clseq_meter *meter = NULL;
+    float *values = test_floats((size_t)n);
+    double mean = 0;
+    EXPECT_OK(clseq_meter_create(ctx, &meter));
+    for (int i = 0; i < graphs; i++) {
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+        for (int k = 0; k < 2; k++) {
+            for (int64_t e = 0; e < n; e++)
+                values[e] = (float)i;
+            clseq_var *x = clseq_input_f32(g, values, 1, &n);
+            for (int64_t e = 0; e < n; e++)
+                values[e] = NAN;
+            clseq_meter_add(g, meter, clseq_mean(g, x), 1);
+        }
+        EXPECT_OK(clseq_graph_end(g));
+    }
+    EXPECT_OK(clseq_meter_read(meter, &mean));
+    cr_assert_float_eq(mean, (graphs - 1) / 2.0, 1e-5);
+    free(values);
+    clseq_meter_destroy(meter);
+    clseq_context_destroy(ctx);
 }
