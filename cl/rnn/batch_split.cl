@@ -14,7 +14,7 @@
  * Offsets (NAME_at) and strides count floats. NAME_chunk is how far apart the chunks of NAME lie: 0 where a pass
  * keeps nothing and each chunk takes the place of the one before.
  */
-/* The gates of a unit are the vectors of one product: three of them, or four, or two and two. */
+/* The gates of a unit are the vectors of one product: three of them, or four, or two and two; of a single gate, panels. */
 #if GATES == 3
 #define NO_TILES_1
 #define NO_TILES_2
@@ -25,6 +25,8 @@
 #if REGISTERS >= 32
 #define NO_TILES_2
 #endif
+#else
+#define NO_TILES_3
 #endif
 
 #include "linalg/panels.clh"

@@ -12,6 +12,7 @@
  *
  * Steps past a row's end have dgates 0; there the gradients of its final states have not come in yet.
  */
+#define NO_TILES_3
 #include "rnn/batch_split.clh"
 
 /* A sequence of rows of some columns, row-major or in panels. NULL: none. */
