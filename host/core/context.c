@@ -14,15 +14,19 @@ bool clseq__env_is_on(const char *variable)
     return text != NULL && strcmp(text, "1") == 0;
 }
 
-/* The shape of CPU kernels: floats a vector, registers, groups. */
+/*
+ * The shape of kernels: floats a vector, registers, groups. CPU-shaped kernels are for CPUs whose compiler wants
+ * vectors; one that says its own width is 1 puts work-items side by side itself, as GPUs do.
+ */
 static clseq_status choose_shape(clseq_context *ctx)
 {
-    uint32_t native = ctx->device.native_float_width;
-    ctx->is_cpu = (ctx->device.type & CL_DEVICE_TYPE_CPU) != 0;
+    const uint32_t native = ctx->device.native_float_width;
+    const char *wish = getenv("CLSEQ_VECTOR_WIDTH");
+    const bool wished = wish != NULL && wish[0] != '\0';
+    ctx->is_cpu = (ctx->device.type & CL_DEVICE_TYPE_CPU) != 0 && (native > 1 || wished);
     ctx->groups = ctx->device.compute_units > 0 ? (int)ctx->device.compute_units : 1;
     ctx->vector_width = native >= 16 ? 16 : native >= 8 ? 8 : 4;
-    const char *wish = getenv("CLSEQ_VECTOR_WIDTH");
-    if (wish != NULL && wish[0] != '\0') {
+    if (wished) {
         static const char *const allowed[] = {"4", "8", "16"};
         int width = 0;
         for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)

@@ -26,7 +26,8 @@
  *     CLSEQ_CACHE_MB      bound of that folder in MB, default 256; the entries unused for longest go first
  *     CLSEQ_KERNEL_DIR    reads kernels from this folder (a copy of the source tree's cl/), not the library
  *     CLSEQ_PROFILE       "1" measures every kernel (see clseq_context_profile)
- *     CLSEQ_VECTOR_WIDTH  4, 8 or 16: floats a vector in CPU kernels, instead of the device's own width
+ *     CLSEQ_VECTOR_WIDTH  4, 8 or 16: floats a vector in CPU kernels, instead of the device's own width; a CPU
+ *                         device whose own width is 1 takes the kernels of GPUs unless this is set
  *     CLSEQ_GEMM          native or clblast (see gemm.h)
  *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h); read when
  *                         a plan is made
