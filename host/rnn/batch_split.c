@@ -7,8 +7,9 @@
 
 /* Rows of a chunk, about: what a product works on at once, in cache, and the depth of the weight gradients. */
 #define CHUNK_ROWS 160
-/* Rows that the weight gradients sum up before they add to the result. */
-#define BLOCK_ROWS 640
+/* Rows that the weight gradients sum up before they add to the result, for each float of a vector: a tile's
+ * columns of so many rows stay in the second-level cache. */
+#define BLOCK_ROWS 20
 
 static bool applicable(const clseq_context *ctx, const clseq_rnn_desc *desc, const char **why)
 {
@@ -167,10 +168,11 @@ clseq__batch_split_scratch clseq__batch_split_scratch_of(const clseq_rnn_plan *p
     return at;
 }
 
-int64_t clseq__batch_split_block(const clseq_rnn_shape *shape, int64_t tc)
+int64_t clseq__batch_split_block(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
 {
-    const int64_t rows = tc * shape->B;
-    return rows < BLOCK_ROWS ? BLOCK_ROWS / rows : 1;
+    const int64_t rows = clseq__batch_split_shape_of(plan, shape).tc * shape->B;
+    const int64_t most = BLOCK_ROWS * plan->ctx->vector_width;
+    return rows < most ? most / rows : 1;
 }
 
 static void sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out)
@@ -210,14 +212,13 @@ static void describe(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, c
 {
     const clseq_context *ctx = plan->ctx;
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
-    snprintf(
-        text, size,
-        "a layer: one launch forward, two backward (the steps; the weights' gradients); %d work-groups, at "
-        "most %" PRId64 " batch rows each\n"
-        "time in %" PRId64 " chunks of %" PRId64 " steps, %" PRId64 " rows; vectors of %d floats, tiles of "
-        "at most %d rows by %d vectors\n",
-        s.groups, (shape->B + s.groups - 1) / s.groups, s.chunks, s.tc, s.tc * shape->B, ctx->vector_width, 6,
-        ctx->vector_registers >= 32 ? 4 : 2);
+    snprintf(text, size,
+             "a layer: one launch forward; backward one for all steps and one for the parameters' gradients\n"
+             "%d work-groups, each with at most %" PRId64 " batch rows\n"
+             "%" PRId64 " chunks of %" PRId64 " steps, %" PRId64
+             " rows; vectors of %d floats in %d registers\n",
+             s.groups, (shape->B + s.groups - 1) / s.groups, s.chunks, s.tc, s.tc * shape->B,
+             ctx->vector_width, ctx->vector_registers);
 }
 
 const clseq__rnn_schedule clseq__rnn_batch_split = {.name = "batch_split",

@@ -62,7 +62,7 @@ clseq__batch_split_scratch clseq__batch_split_scratch_of(const clseq_rnn_plan *p
                                                          const clseq_rnn_shape *shape);
 
 /* Chunks that the weight gradients sum up before they add to the result. */
-int64_t clseq__batch_split_block(const clseq_rnn_shape *shape, int64_t tc);
+int64_t clseq__batch_split_block(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape);
 
 clseq_status clseq__batch_split_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                         const clseq_rnn_forward_args *args);

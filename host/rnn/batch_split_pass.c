@@ -120,7 +120,7 @@ static clseq_status backward_weights(clseq_rnn_plan *plan, const clseq_rnn_shape
         plan->ctx, data->weights, CLSEQ__GRID1((size_t)plan->ctx->groups, 1),
         CLSEQ__ARGS(
             CLSEQ__I(shape->T), CLSEQ__I(shape->B), CLSEQ__I(clseq__rnn_input(plan, l)),
-            CLSEQ__I(plan->desc.hidden), CLSEQ__I(s.tc), CLSEQ__I(clseq__batch_split_block(shape, s.tc)),
+            CLSEQ__I(plan->desc.hidden), CLSEQ__I(s.tc), CLSEQ__I(clseq__batch_split_block(plan, shape)),
             CLSEQ__I(!args->overwrite), CLSEQ__M(args->reserve.buffer), CLSEQ__L(o + at.gates.at),
             CLSEQ__L(o + at.x.at), CLSEQ__L(at.x_panel), CLSEQ__L(at.x.chunk), CLSEQ__L(o + at.state[0].at),
             CLSEQ__M(args->workspace.buffer), CLSEQ__L(args->workspace.offset + room.db), CLSEQ__I(s.groups),

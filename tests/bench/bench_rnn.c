@@ -5,6 +5,7 @@
  *
  *     bench_rnn [--cell NAME] [--schedule NAME] [--seconds S] [--csv FILE] [ID ...]
  *     bench_rnn --serve [--schedule NAME]
+ *     CLSEQ_PROFILE=1 bench_rnn ...              prints the time of each kernel, too
  *
  * --serve reads lines "ID CELL [PASSES]" from the standard input and answers each with one CSV line, the median of
  * so many passes (1), or with a line "error: ...". So another program can take turns with it. The case of the
@@ -467,6 +468,14 @@ static bool wanted(const options *o, int argc, char **argv, const char *id)
     return found;
 }
 
+/* With CLSEQ_PROFILE=1, where the time went; measuring it costs some. */
+static void print_profile(clseq_context *ctx)
+{
+    char text[4096];
+    if (clseq_context_profile_text(ctx, text, sizeof text) == CLSEQ_OK)
+        printf("\n%s", text);
+}
+
 int main(int argc, char **argv)
 {
     options o = read_options(argc, argv);
@@ -497,6 +506,7 @@ int main(int argc, char **argv)
             break;
     }
     yardstick_destroy(&y);
+    print_profile(ctx);
     clseq_context_destroy(ctx);
     if (o.csv && fclose(o.csv) != 0) {
         fprintf(stderr, "bench_rnn: the CSV file is not complete\n");
