@@ -157,25 +157,25 @@ typedef struct block {
     bool turn; /* A has to be turned for this block, and is there for those that follow */
 } block;
 
-static inline void multiply_block(const product *x, block at)
+static inline void multiply_block(const product *x, const block *at)
 {
-    In w = x->b + at.j * x->k + at.e * VW;
+    In w = x->b + at->j * x->k + at->e * VW;
     long w_panel = x->k * VW;
     if (x->b_mode != B_PACKED) {
-        pack_panels(x->b_mode, x->b, x->b_row, at.e, at.depth, at.j, at.columns, x->b_block);
+        pack_panels(x->b_mode, x->b, x->b_row, at->e, at->depth, at->j, at->columns, x->b_block);
         w = x->b_block;
-        w_panel = at.depth * VW;
+        w_panel = at->depth * VW;
     }
     const bool turned = x->a_mode == A_TRANSPOSED;
-    const long a_row = turned ? x->a_block_row : x->a_row, step = turned ? TURN_ROWS : at.rows;
-    for (long r = 0; r < at.rows; r += step) {
-        const long rows = min(step, at.rows - r);
-        In a = turned ? x->a_block + r * a_row : x->a + (at.i + r) * a_row + at.e;
-        if (at.turn)
-            turn_rows(x->a + at.e * x->a_row + at.i + r, x->a_row, rows, at.depth, x->a_block + r * a_row,
+    const long a_row = turned ? x->a_block_row : x->a_row, step = turned ? TURN_ROWS : at->rows;
+    for (long r = 0; r < at->rows; r += step) {
+        const long rows = min(step, at->rows - r);
+        In a = turned ? x->a_block + r * a_row : x->a + (at->i + r) * a_row + at->e;
+        if (at->turn)
+            turn_rows(x->a + at->e * x->a_row + at->i + r, x->a_row, rows, at->depth, x->a_block + r * a_row,
                       a_row);
-        multiply(rows, at.columns, at.depth, a, a_row, w, w_panel, x->c + (at.i + r) * x->c_row + at.j,
-                 x->c_row, x->alpha, at.e == 0 ? x->beta : 1.0f);
+        multiply(rows, at->columns, at->depth, a, a_row, w, w_panel, x->c + (at->i + r) * x->c_row + at->j,
+                 x->c_row, x->alpha, at->e == 0 ? x->beta : 1.0f);
     }
 }
 
@@ -205,11 +205,20 @@ CPU_KERNEL gemm_product(long m, long n, long k, long batch, float alpha, float b
                             b_mode,
                             alpha,
                             beta};
-        for (long i = m0; i < m1; i += mc)
-            for (long e = 0; e < k; e += kc)
-                for (long j = n0; j < n1; j += nc)
-                    multiply_block(&by, (block){i, min(mc, m1 - i), j, min(nc, n1 - j), e, min(kc, k - e),
-                                                a_mode == A_TRANSPOSED && j == n0});
+        for (long i = m0; i < m1; i += mc) {
+            for (long e = 0; e < k; e += kc) {
+                for (long j = n0; j < n1; j += nc) {
+                    const block at = {i,
+                                      min(mc, m1 - i),
+                                      j,
+                                      min(nc, n1 - j),
+                                      e,
+                                      min(kc, k - e),
+                                      a_mode == A_TRANSPOSED && j == n0};
+                    multiply_block(&by, &at);
+                }
+            }
+        }
     }
 }
 
