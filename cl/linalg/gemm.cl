@@ -33,16 +33,33 @@
 /* Rows of A that are turned and then multiplied at once: a multiple of TILE_ROWS and of VW. */
 #define TURN_ROWS 48
 
-/* Panels of op(B): rows [k0, k0 + k) of columns [n0, n0 + columns). */
-static inline void pack_panels(int mode, In b, long b_row, long k0, long k, long n0, long columns, Out to)
+/* What of op(B) is packed before as one unit of work: the depth is a multiple of VW. */
+#define PACK_DEPTH 256
+#define PACK_PANELS 8
+
+/* k rows of panels from plain rows, each row in one go, as caches like to read them. */
+static inline void pack_plain(In b, long b_row, long k, long columns, Out to, long to_panel)
 {
-    for (long j = 0; j < columns; j += VW, to += k * VW) {
-        int lanes = (int)min(columns - j, (long)VW);
-        if (mode == B_TRANSPOSED)
-            pack_turned(b + (n0 + j) * b_row + k0, b_row, k, lanes, to);
-        else
-            pack_rows(b + k0 * b_row + n0 + j, b_row, k, lanes, to);
+    const long whole = columns / VW * VW;
+    for (long e = 0; e < k; e++, b += b_row, to += VW) {
+        Out out = to;
+        for (long j = 0; j < whole; j += VW, out += to_panel)
+            STORE(LOAD(b + j), out);
+        if (whole < columns)
+            STORE(load_part(b + whole, (int)(columns - whole)), out);
     }
+}
+
+/* Panels of op(B), to_panel apart: rows [k0, k0 + k) of columns [n0, n0 + columns). */
+static inline void pack_panels(int mode, In b, long b_row, long k0, long k, long n0, long columns, Out to,
+                               long to_panel)
+{
+    if (mode == B_ROWS) {
+        pack_plain(b + k0 * b_row + n0, b_row, k, columns, to, to_panel);
+        return;
+    }
+    for (long j = 0; j < columns; j += VW, to += to_panel)
+        pack_turned(b + (n0 + j) * b_row + k0, b_row, k, (int)min(columns - j, (long)VW), to);
 }
 
 /* c = alpha s + beta c, where beta 0 does not read c; for the first `lanes` columns. */
@@ -162,7 +179,8 @@ static inline void multiply_block(const product *x, const block *at)
     In w = x->b + at->j * x->k + at->e * VW;
     long w_panel = x->k * VW;
     if (x->b_mode != B_PACKED) {
-        pack_panels(x->b_mode, x->b, x->b_row, at->e, at->depth, at->j, at->columns, x->b_block);
+        pack_panels(x->b_mode, x->b, x->b_row, at->e, at->depth, at->j, at->columns, x->b_block,
+                    at->depth * VW);
         w = x->b_block;
         w_panel = at->depth * VW;
     }
@@ -222,18 +240,16 @@ CPU_KERNEL gemm_product(long m, long n, long k, long batch, float alpha, float b
     }
 }
 
-/*
- * op(B) [k,n] into panels [panel][k][VW]. Units: panel * pieces + piece of the panel's rows, `piece` (a multiple
- * of VW) rows each.
- */
-CPU_KERNEL gemm_pack_b(long k, long n, int mode, In b, long b_offset, long b_row, Out to, long piece)
+/* op(B) [k,n] into panels [panel][k][VW]. Units of PACK_DEPTH rows by PACK_PANELS panels. */
+CPU_KERNEL gemm_pack_b(long k, long n, int mode, In b, long b_offset, long b_row, Out to)
 {
-    const long pieces = (k + piece - 1) / piece, units = (n + VW - 1) / VW * pieces;
-    const long group = get_group_id(0), groups = get_num_groups(0);
+    const long width = PACK_PANELS * VW, across = (n + width - 1) / width,
+               down = (k + PACK_DEPTH - 1) / PACK_DEPTH;
+    const long group = get_group_id(0), groups = get_num_groups(0), units = across * down;
     for (long unit = units * group / groups; unit < units * (group + 1) / groups; unit++) {
-        const long n0 = unit / pieces * VW, k0 = unit % pieces * piece;
-        pack_panels(mode, b + b_offset, b_row, k0, min(piece, k - k0), n0, min(n - n0, (long)VW),
-                    to + n0 * k + k0 * VW);
+        const long n0 = unit / down * width, k0 = unit % down * PACK_DEPTH;
+        pack_panels(mode, b + b_offset, b_row, k0, min(k - k0, (long)PACK_DEPTH), n0, min(n - n0, width),
+                    to + n0 * k + k0 * VW, k * VW);
     }
 }
 

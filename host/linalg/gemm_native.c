@@ -19,8 +19,9 @@
 /* What packing costs: of op(B), counted in rows of A that could be multiplied with it meanwhile; of A, in panels. */
 #define PACK_ROWS 16
 #define TURN_PANELS 2
-/* Rows of a panel that are packed as one unit of work; a multiple of every vector width. */
-#define PACK_PIECE 256
+/* Units of work in packing op(B), as in the kernels. */
+#define PACK_DEPTH 256
+#define PACK_PANELS 8
 /* Rows of A that are packed as one unit of work, as TURN_ROWS in the kernels. */
 #define PACK_STRIP 48
 
@@ -83,12 +84,12 @@ static clseq_status pack_b(clseq_context *ctx, const clseq_matrix *b, int64_t k,
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_b", &kernel));
-    int64_t panels = (n + ctx->vector_width - 1) / ctx->vector_width;
-    int64_t units = panels * ((k + PACK_PIECE - 1) / PACK_PIECE);
+    const int64_t width = PACK_PANELS * ctx->vector_width;
+    const int64_t units = (n + width - 1) / width * ((k + PACK_DEPTH - 1) / PACK_DEPTH);
     return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(units, ctx->groups), 1),
                          CLSEQ__ARGS(CLSEQ__L(k), CLSEQ__L(n), CLSEQ__I(b->transpose ? B_TRANSPOSED : B_ROWS),
-                                     CLSEQ__M(b->buffer), CLSEQ__L(b->offset), CLSEQ__L(b->ld), CLSEQ__M(to),
-                                     CLSEQ__L(PACK_PIECE)));
+                                     CLSEQ__M(b->buffer), CLSEQ__L(b->offset), CLSEQ__L(b->ld),
+                                     CLSEQ__M(to)));
 }
 
 /* How the work of a product is cut: parts of rows by parts of columns, and blocks inside a part. */
