@@ -14,7 +14,8 @@
  *
  * One of two things runs behind this function: `native` kernels, which the library brings for CPU devices, or
  * `clblast`, for everything else and for what the native kernels do not do. The choice is by the device's
- * features, stands in the log, and can be forced by the environment variable CLSEQ_GEMM=native|clblast. The
+ * features, stands in the log, and can be forced by the environment variable CLSEQ_GEMM=native|clblast, which is read at
+ * the context's first product. The
  * result of each is the same, bit for bit, every time it runs on the same device with the same sizes.
  */
 #ifndef CLSEQ_GEMM_H
@@ -51,7 +52,10 @@ typedef struct clseq_gemm_args {
 /*
  * Enqueues the product(s). C must not overlap A or B, and the matrices of a batch of C must not overlap each
  * other. Errors: CLSEQ_INVALID_ARGUMENT (sizes, leading dimensions), CLSEQ_OUT_OF_BOUNDS (a matrix reaches
- * beyond its buffer). The native kernels take scratch from the context's pool.
+ * beyond its buffer), CLSEQ_UNSUPPORTED (more than CLBlast can count). Scratch comes from the context's pool.
+ *
+ * Enqueues only, but for batches through CLBlast whose matrices are given by `offsets`, or lie without gaps between
+ * their rows but not one after another from the start of the buffer on: CLBlast then waits for the queue.
  */
 CLSEQ_API clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args);
 
