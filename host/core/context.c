@@ -5,6 +5,7 @@
 #include "core/profile.h"
 #include "core/program.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,8 @@ static clseq_status choose_shape(clseq_context *ctx)
 /* What both ways of making a context share, once its OpenCL handles are there. */
 static clseq_status create_parts(clseq_context *ctx, const clseq_context_desc *desc, bool profile)
 {
+    const char *gemm = getenv("CLSEQ_GEMM");
+    snprintf(ctx->gemm_wish, sizeof ctx->gemm_wish, "%s", gemm != NULL ? gemm : "");
     CLSEQ__RETURN_IF(choose_shape(ctx));
     CLSEQ__RETURN_IF(clseq__pool_create(&ctx->pool));
     CLSEQ__RETURN_IF(clseq__programs_create(ctx, desc, &ctx->programs));

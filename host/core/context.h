@@ -27,6 +27,7 @@ struct clseq_context {
     /* Slots for linalg: the implementation of matrix products that was chosen, and what is called before the
      * OpenCL context is released (CLBlast forgets what it keeps for it). */
     const struct clseq__gemm_implementation *gemm;
+    char gemm_wish[32]; /* CLSEQ_GEMM when the context was made */
     void (*release_gemm)(clseq_context *ctx);
 };
 

@@ -38,11 +38,10 @@ static clseq_status choose(clseq_context *ctx)
 {
     if (ctx->gemm)
         return CLSEQ_OK;
-    const char *forced = getenv("CLSEQ_GEMM");
+    const char *forced = ctx->gemm_wish;
     const clseq__gemm_implementation *chosen = NULL;
     for (size_t i = 0; i < IMPLEMENTATIONS && !chosen; i++) {
-        if (forced && forced[0] ? strcmp(forced, implementations[i]->name) == 0
-                                : implementations[i]->applicable(ctx))
+        if (forced[0] ? strcmp(forced, implementations[i]->name) == 0 : implementations[i]->applicable(ctx))
             chosen = implementations[i];
     }
     if (!chosen)
@@ -53,7 +52,7 @@ static clseq_status choose(clseq_context *ctx)
                             forced, ctx->device.name);
     char how[160];
     chosen->describe(ctx, how, sizeof how);
-    clseq__log(CLSEQ_LOG_INFO, "gemm: %s%s", how, forced && forced[0] ? " (forced by CLSEQ_GEMM)" : "");
+    clseq__log(CLSEQ_LOG_INFO, "gemm: %s%s", how, forced[0] ? " (forced by CLSEQ_GEMM)" : "");
     ctx->gemm = chosen;
     ctx->release_gemm = leave;
     return CLSEQ_OK;

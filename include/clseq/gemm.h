@@ -14,8 +14,7 @@
  *
  * One of two things runs behind this function: `native` kernels, which the library brings for CPU devices, or
  * `clblast`, for everything else and for what the native kernels do not do. The choice is by the device's
- * features, stands in the log, and can be forced by the environment variable CLSEQ_GEMM=native|clblast, which is read at
- * the context's first product. The
+ * features, stands in the log, and can be forced by the environment variable CLSEQ_GEMM=native|clblast. The
  * result of each is the same, bit for bit, every time it runs on the same device with the same sizes.
  */
 #ifndef CLSEQ_GEMM_H
