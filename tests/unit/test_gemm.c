@@ -115,7 +115,8 @@ Test(gemm, clblast_operands)
 Test(gemm, native_blocks)
 {
     static const int64_t sizes[][3] = {{1, 1, 5000},    {3, 2, 2049},    {5, 3000, 3},     {3001, 5, 7},
-                                       {13, 700, 1500}, {200, 300, 530}, {61, 1030, 1030}, {500, 33, 1025}};
+                                       {13, 700, 1500}, {200, 300, 530}, {61, 1030, 1030}, {1100, 300, 70},
+                                       {70, 270, 1024}, {500, 33, 1025}};
     test_random random = test_random_seed(11);
     for (int width = 4; width <= 16 && !test_small(); width *= 2) {
         clseq_context *ctx = gemm_case_context("native", width);
