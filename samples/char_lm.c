@@ -443,9 +443,15 @@ static double time_left(const run *r, int64_t steps, double seconds)
     return fmax(0, fmin(by_clock, by_epochs));
 }
 
+/* Windows of the epoch that are done; the stream is back at its start when the last one is. */
+static int64_t windows_done(const run *r)
+{
+    return r->stream.position > 0 ? r->stream.position : r->stream.windows;
+}
+
 static void draw_progress(const run *r, double rate, double left)
 {
-    const int width = 24, filled = (int)(width * r->stream.position / r->stream.windows);
+    const int width = 24, filled = (int)(width * windows_done(r) / r->stream.windows);
     if (isatty(STDOUT_FILENO)) {
         printf("\repoch %lld [", (long long)r->epoch + 1);
         for (int i = 0; i < width; i++)
@@ -454,7 +460,7 @@ static void draw_progress(const run *r, double rate, double left)
                (int)left / 60, (int)left % 60);
     } else {
         printf("epoch %lld window %lld/%lld loss %.4f bits/char %.3f chars/s %.0f left %.0fs\n",
-               (long long)r->epoch + 1, (long long)r->stream.position, (long long)r->stream.windows, r->loss,
+               (long long)r->epoch + 1, (long long)windows_done(r), (long long)r->stream.windows, r->loss,
                bits(r->loss), rate, left);
     }
     fflush(stdout);
