@@ -1,6 +1,7 @@
 /* Checkpoints: what comes back is what was saved, a resumed run is the run, and files that do not fit change nothing. */
 #include "support/compare.h"
 #include "support/device.h"
+#include "support/folder.h"
 #include "support/golden.h"
 #include "train/safetensors.h"
 #include <clseq/clseq.h>
@@ -24,19 +25,20 @@ typedef struct {
     clseq_state *carry;
 } model;
 
-static char folder[] = "/tmp/clseq-checkpoint-XXXXXX";
-static char path[64];
+static char folder[FOLDER_PATH], path[FOLDER_PATH + 8];
 
 static void setup(void)
 {
-    cr_assert(mkdtemp(folder));
+    folder_create(folder);
     snprintf(path, sizeof path, "%s/file", folder);
 }
 
 static void teardown(void)
 {
     unlink(path);
-    cr_assert_eq(rmdir(folder), 0, "something was left behind in %s", folder);
+    char left[FOLDER_PATH] = "";
+    cr_assert_eq(folder_count(folder, "", left), 0, "%s was left behind in %s", left, folder);
+    folder_remove(folder);
 }
 
 TestSuite(checkpoint, .init = setup, .fini = teardown);

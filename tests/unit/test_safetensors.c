@@ -1,4 +1,5 @@
 /* The safetensors reader and writer: round trips, and files that lie in every field. Host code without a device. */
+#include "support/folder.h"
 #include "train/safetensors.h"
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -8,19 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/clseq-st-XXXXXX";
-static char path[64];
+static char folder[FOLDER_PATH], path[FOLDER_PATH + 8];
 
 static void setup(void)
 {
-    cr_assert(mkdtemp(folder));
+    folder_create(folder);
     snprintf(path, sizeof path, "%s/file", folder);
 }
 
 static void teardown(void)
 {
     unlink(path);
-    cr_assert_eq(rmdir(folder), 0, "something was left behind in %s", folder);
+    char left[FOLDER_PATH] = "";
+    cr_assert_eq(folder_count(folder, "", left), 0, "%s was left behind in %s", left, folder);
+    folder_remove(folder);
 }
 
 TestSuite(safetensors, .init = setup, .fini = teardown);
@@ -256,7 +258,7 @@ Test(safetensors, a_disk_that_is_full_leaves_the_old_file)
 
 Test(safetensors, a_folder_that_is_not_there_is_an_error)
 {
-    char elsewhere[96];
+    char elsewhere[FOLDER_PATH + 16];
     clseq__st_writer *w = NULL;
     snprintf(elsewhere, sizeof elsewhere, "%s/no/such/file", folder);
     cr_assert_eq(clseq__st_writer_create(elsewhere, &w), CLSEQ_OK);
