@@ -40,27 +40,43 @@ typedef struct Tile {
     int units, lanes; /* lanes: of the last vector */
 } Tile;
 
-/* Defines gradient_NV: a tile, summed over chunks [chunk, end). */
-#define GRADIENT(R, NV)                                                                               \
-    TILE_TURNED(R, NV)                                                                                \
-    static inline void gradient_##NV(const Layer *l, const Gradient *g, Tile t, int chunk, int end,   \
-                                     bool add)                                                        \
-    {                                                                                                 \
-        V s[R][NV];                                                                                   \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);   \
-        for (; chunk < end; chunk++)                                                                  \
-            tile_turned_##R##_##NV(s, t.a + chunk * (SLOTS * l->gate_slot), t.x + chunk * g->x_chunk, \
-                                   g->x_panel, (long)min(l->tc, l->T - chunk * l->tc) * l->B);        \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                        \
-        {                                                                                             \
-            Out to = t.dw + (long)i * g->columns + j * VW;                                            \
-            const int n = j == NV - 1 ? t.lanes : VW;                                                 \
-            if (i < t.units)                                                                          \
-                store_part(add ? load_part(to, n) + s[i][j] : s[i][j], to, n);                        \
-        }                                                                                             \
+/*
+ * Defines gradient_NV, a tile summed over chunks [chunk, end), and store_tile_NV, which puts the sums into the result or
+ * adds them. Two functions with memory between them: in one the compiler spills the sums, a fifth slower.
+ */
+#define GRADIENT(R, NV)                                                                                      \
+    TILE_TURNED(R, NV)                                                                                       \
+    static NOINLINE void gradient_##NV(const Layer *l, const Gradient *g, const Tile *t, int chunk, int end, \
+                                       V *sums)                                                              \
+    {                                                                                                        \
+        V s[R][NV];                                                                                          \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);          \
+        for (; chunk < end; chunk++)                                                                         \
+            tile_turned_##R##_##NV(s, t->a + chunk * (SLOTS * l->gate_slot), t->x + chunk * g->x_chunk,      \
+                                   g->x_panel, (long)min(l->tc, l->T - chunk * l->tc) * l->B);               \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) sums[i * NV + j] = s[i][j];   \
+    }                                                                                                        \
+                                                                                                             \
+    static NOINLINE void store_tile_##NV(const Tile *t, const V *sums, long row, int add)                    \
+    {                                                                                                        \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                               \
+        {                                                                                                    \
+            Out to = t->dw + i * row + j * VW;                                                               \
+            const int n = j == NV - 1 ? t->lanes : VW;                                                       \
+            const V sum = sums[i * NV + j];                                                                  \
+            if (i < t->units)                                                                                \
+                store_part(add ? load_part(to, n) + sum : sum, to, n);                                       \
+        }                                                                                                    \
     }
 #define GRADIENTS(R) GRADIENT(R, 1) GRADIENT(R, 2) GRADIENT(R, 3)
 GRADIENTS(UNITS)
+
+/* One tile of so many vectors, from its sums to its place. */
+#define TILE_OF(NV)                                 \
+    do {                                            \
+        gradient_##NV(l, g, &t, chunk, end, sums);  \
+        store_tile_##NV(&t, sums, g->columns, add); \
+    } while (0)
 
 /* Rows of tiles [m0,m1), summed over chunks [chunk, end). */
 static NOINLINE void tiles(const Layer *l, const Gradient *g, int m0, int m1, int chunk, int end, bool add)
@@ -73,17 +89,18 @@ static NOINLINE void tiles(const Layer *l, const Gradient *g, int m0, int m1, in
             const int slot = m / a_gate, u = m % a_gate * UNITS;
             const int gate = g->gates >> (4 * slot) & 15;
             Tile t;
+            V sums[UNITS * 3];
             t.a = g->a + slot * l->gate_slot + u / VW * l->gate_panel + u % VW;
             t.x = g->x + q * g->x_panel;
             t.dw = g->dw + ((long)gate * l->H + u) * g->columns + q * VW;
             t.units = min(UNITS, l->H - u);
             t.lanes = min(VW, g->columns - (q + vectors - 1) * VW);
             if (vectors == 3)
-                gradient_3(l, g, t, chunk, end, add);
+                TILE_OF(3);
             else if (vectors == 2)
-                gradient_2(l, g, t, chunk, end, add);
+                TILE_OF(2);
             else
-                gradient_1(l, g, t, chunk, end, add);
+                TILE_OF(1);
         }
     }
 }

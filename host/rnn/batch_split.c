@@ -9,7 +9,7 @@
 #define CHUNK_ROWS 160
 /* Rows that the weight gradients sum up before they add to the result, for each float of a vector: a tile's
  * columns of so many rows stay in the second-level cache. */
-#define BLOCK_ROWS 20
+#define BLOCK_ROWS 80
 
 static bool applicable(const clseq_context *ctx, const clseq_rnn_desc *desc, const char **why)
 {
