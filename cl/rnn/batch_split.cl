@@ -34,7 +34,8 @@
 
 /*
  * The weights of one layer in the order of the products. Units: one panel of one gate of one of the four copies
- * (two without `backward`) each, dealt to the groups in equal runs; the first group adds up the biases.
+ * (two without `backward`, the last only where want_dx) each, dealt to the groups in equal runs; the first group
+ * adds up the biases.
  */
 static inline void pack_unit(long unit, int gates, int K, int H, In w, Out to)
 {
@@ -50,13 +51,13 @@ static inline void pack_unit_backward(long unit, int gates, int K, int H, In w, 
     pack_rows(w + (long)gate * H * K + column, K, H, min(VW, K - column), to + unit * H * VW);
 }
 
-CPU_KERNEL batch_split_pack(int I, int H, int backward, In w_ih, long w_ih_at, In w_hh, long w_hh_at, In b_ih,
-                            long b_ih_at, In b_hh, long b_hh_at, Out packed, long x_at, long h_at, long dx_at,
-                            long dh_at, long bias_at)
+CPU_KERNEL batch_split_pack(int I, int H, int want_dx, int backward, In w_ih, long w_ih_at, In w_hh,
+                            long w_hh_at, In b_ih, long b_ih_at, In b_hh, long b_hh_at, Out packed, long x_at,
+                            long h_at, long dx_at, long dh_at, long bias_at)
 {
     const long group = get_group_id(0), groups = get_num_groups(0);
     const long of_units = PANELS(H) * GATES, of_x = PANELS(I) * GATES;
-    const long all = 2 * of_units + (backward ? of_x + of_units : 0);
+    const long all = 2 * of_units + (want_dx ? of_x : 0) + (backward ? of_units : 0);
     w_ih += w_ih_at;
     w_hh += w_hh_at;
     for (long i = all * group / groups; i < all * (group + 1) / groups; i++) {
@@ -65,10 +66,10 @@ CPU_KERNEL batch_split_pack(int I, int H, int backward, In w_ih, long w_ih_at, I
             pack_unit(unit, X_GATES, I, H, w_ih, packed + x_at);
         else if ((unit -= of_units) < of_units)
             pack_unit(unit, H_GATES, H, H, w_hh, packed + h_at);
-        else if ((unit -= of_units) < of_x)
-            pack_unit_backward(unit, X_GATES, I, H, w_ih, packed + dx_at);
+        else if ((unit -= of_units) < of_units)
+            pack_unit_backward(unit, H_GATES, H, H, w_hh, packed + dh_at);
         else
-            pack_unit_backward(unit - of_x, H_GATES, H, H, w_hh, packed + dh_at);
+            pack_unit_backward(unit - of_units, X_GATES, I, H, w_ih, packed + dx_at);
     }
     if (group > 0)
         return;
@@ -177,6 +178,30 @@ static inline void project(const Layer *l, int steps, In x, long x_panel, In wei
     }
 }
 
+/*
+ * The same for x of one feature a row that is 1, by its number: columns of W_ih in the place of products. Other
+ * numbers, and steps past a row's end, name none.
+ */
+static inline void look_up(const Layer *l, int t0, int steps, const __global int *lengths,
+                           const __global int *numbers, long x_t, long x_b, In weights, In bias, Out gates)
+{
+    for (int i = 0; i < l->panels * GATES; i++) {
+        const int p = i / GATES, slot = X_SLOT + i % GATES;
+        const V first = LOAD(bias + ((long)slot * l->panels + p) * VW);
+        In columns = weights + (long)i * l->I * VW;
+        Out to = gates + slot * l->gate_slot + p * l->gate_panel;
+        for (int s = 0; s < steps; s++) {
+            for (int b = l->r0; b < l->r1; b++) {
+                const int end = row_end(lengths, b, l->T);
+                const int number = t0 + s < end ? numbers[(t0 + s) * x_t + b * x_b] : -1;
+                const bool known = number >= 0 && number < l->I;
+                STORE(known ? first + LOAD(columns + (long)number * VW) : first,
+                      to + ((long)s * l->B + b) * VW);
+            }
+        }
+    }
+}
+
 /* Slots that take only the recurrent product start from their bias. */
 static inline void start_slots(const Layer *l, int p, In bias, Out gates)
 {
@@ -235,16 +260,17 @@ static inline void step_forward(const Layer *l, int t, const __global int *lengt
 }
 
 /*
- * A layer forward. x: row-major, to be turned into panels first, where it is not NULL; otherwise the panels are
- * those of the layer below. y, final and initial states may be NULL.
+ * A layer forward. x: row-major, to be turned into panels first, or numbers of features; where both are NULL the
+ * panels are those of the layer below. y, final and initial states may be NULL.
  */
 CPU_KERNEL batch_split_forward(int T, int B, int I, int H, int tc, const __global int *lengths,
                                long lengths_at, In packed, long w_x_at, long w_h_at, long bias_at, In x,
-                               long x_at, long x_t, long x_b, Out kept, long panels_at, long panels_chunk,
-                               long panels_panel, long gates_at, long gates_chunk, long h_at, long h_chunk,
-                               long c_at, long c_chunk, In initial_h, long initial_h_at, In initial_c,
-                               long initial_c_at, Out final_h, long final_h_at, Out final_c, long final_c_at,
-                               Out y, long y_at, long y_t, long y_b)
+                               long x_at, const __global int *numbers, long numbers_at, long x_t, long x_b,
+                               Out kept, long panels_at, long panels_chunk, long panels_panel, long gates_at,
+                               long gates_chunk, long h_at, long h_chunk, long c_at, long c_chunk,
+                               In initial_h, long initial_h_at, In initial_c, long initial_c_at, Out final_h,
+                               long final_h_at, Out final_c, long final_c_at, Out y, long y_at, long y_t,
+                               long y_b)
 {
     const Layer l = layer_of(T, B, I, H, tc);
     const long step = (long)B * VW;
@@ -260,7 +286,11 @@ CPU_KERNEL batch_split_forward(int T, int B, int I, int H, int tc, const __globa
         Out panels = kept + panels_at + chunk * panels_chunk, gates = kept + gates_at + chunk * gates_chunk;
         if (x)
             load_x(&l, t0, steps, lengths, x + x_at, x_t, x_b, panels);
-        project(&l, steps, panels, panels_panel, packed + w_x_at, packed + bias_at, gates);
+        if (numbers)
+            look_up(&l, t0, steps, lengths, numbers + numbers_at, x_t, x_b, packed + w_x_at, packed + bias_at,
+                    gates);
+        else
+            project(&l, steps, panels, panels_panel, packed + w_x_at, packed + bias_at, gates);
         for (int s = 0; s < steps; s++) {
             Out prev[STATES], next[STATES];
             for (int k = 0; k < STATES; k++) {

@@ -115,6 +115,36 @@ static inline void gradient(const Layer *l, const Gradient *g, int m0, int m1, i
     }
 }
 
+/*
+ * dW_ih where x is the number of a feature: that feature's column gets the sum of dgates over the rows that name it.
+ * Units: one panel of one gate each, dealt to the groups in equal runs. sums: [I][VW], the group's own.
+ */
+static inline void gradient_by_number(const Layer *l, In gates, const __global int *numbers, long x_t,
+                                      long x_b, Out sums, bool add, Out dw)
+{
+    const long group = get_group_id(0), groups = get_num_groups(0), n = (long)GATES * l->panels;
+    for (long i = n * group / groups; i < n * (group + 1) / groups; i++) {
+        const int p = (int)(i / GATES), k = (int)(i % GATES), units = min(VW, l->H - p * VW);
+        for (int v = 0; v < l->I; v++)
+            STORE((V)(0.0f), sums + v * VW);
+        for (int t = 0; t < l->T; t++) {
+            In row = gates + t / l->tc * (SLOTS * l->gate_slot) + k * l->gate_slot + p * l->gate_panel +
+                     (long)(t % l->tc) * l->B * VW;
+            for (int b = 0; b < l->B; b++) {
+                const int number = numbers[t * x_t + b * x_b];
+                Out sum = sums + (long)number * VW;
+                if (number >= 0 && number < l->I)
+                    STORE(LOAD(sum) + LOAD(row + b * VW), sum);
+            }
+        }
+        Out to = dw + ((long)(X_GATES >> (4 * k) & 15) * l->H + p * VW) * l->I;
+        for (int u = 0; u < units; u++, to += l->I) {
+            for (int v = 0; v < l->I; v++)
+                to[v] = add ? to[v] + sums[v * VW + u] : sums[v * VW + u];
+        }
+    }
+}
+
 /* db of the group's units, for the gates of x or h, whose first slot is `slot`. */
 static inline void bias_gradient(const Layer *l, In sums, int parts, int slot, int gates, bool add, Out db)
 {
@@ -133,12 +163,13 @@ static inline void bias_gradient(const Layer *l, In sums, int parts, int slot, i
 
 /*
  * Results that are NULL are not computed. `parts` groups made the partial sums of db. x is at x_at of `kept`, in
- * panels x_panel apart and chunks x_chunk apart.
+ * panels x_panel apart and chunks x_chunk apart, or, where `numbers` is not NULL, given by numbers of features.
  */
 CPU_KERNEL batch_split_weights(int T, int B, int I, int H, int tc, int block, int add, In kept, long gates_at,
-                               long x_at, long x_panel, long x_chunk, long h_at, In scratch, long db_at,
-                               int parts, Out dw_ih, long dw_ih_at, Out dw_hh, long dw_hh_at, Out db_ih,
-                               long db_ih_at, Out db_hh, long db_hh_at)
+                               long x_at, long x_panel, long x_chunk, const __global int *numbers,
+                               long numbers_at, long x_t, long x_b, long h_at, Out scratch, long db_at,
+                               int parts, long by_number_at, Out dw_ih, long dw_ih_at, Out dw_hh,
+                               long dw_hh_at, Out db_ih, long db_ih_at, Out db_hh, long db_hh_at)
 {
     const Layer l = layer_of(T, B, I, H, tc);
     const long group = get_group_id(0), groups = get_num_groups(0);
@@ -155,9 +186,13 @@ CPU_KERNEL batch_split_weights(int T, int B, int I, int H, int tc, int block, in
                          add != 0};
     /* Work is counted in tiles of one vector: m rows of tiles of dW_ih come first. */
     const long m = (long)GATES * ((H + UNITS - 1) / UNITS);
-    const long of_ih = dw_ih ? l.x_panels : 0, of_hh = dw_hh ? l.panels : 0, all = m * (of_ih + of_hh);
+    const long of_ih = dw_ih && !numbers ? l.x_panels : 0, of_hh = dw_hh ? l.panels : 0,
+               all = m * (of_ih + of_hh);
     const long w0 = all * group / groups, w1 = all * (group + 1) / groups;
-    if (dw_ih)
+    if (dw_ih && numbers)
+        gradient_by_number(&l, ih.a, numbers + numbers_at, x_t, x_b, scratch + by_number_at + group * I * VW,
+                           ih.add, ih.dw);
+    else if (dw_ih)
         gradient(&l, &ih, (int)min(m, w0 / of_ih), (int)min(m, w1 / of_ih), block);
     if (dw_hh)
         gradient(&l, &hh, (int)(max(0L, w0 - m * of_ih) / of_hh), (int)(max(0L, w1 - m * of_ih) / of_hh),

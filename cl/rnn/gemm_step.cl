@@ -39,6 +39,48 @@ kernel void rnn_fill_rows(long rows, int width, const global float *restrict bia
     out[out_offset + i] = bias[bias_offset + i % width];
 }
 
+/*
+ * Adds to the gates the columns of the packed W_ih [GATES*H][I] that x names by number; other numbers, and steps past
+ * a row's end, name none. `gates` is at the first of the input's slots.
+ */
+kernel void rnn_add_columns(long rows, int B, int H, int I, const global int *restrict lengths,
+                            long lengths_offset, const global int *restrict numbers, long numbers_offset,
+                            long x_t, long x_b, const global float *restrict w, long w_offset,
+                            global float *restrict gates, long gates_offset)
+{
+    const long width = (long)GATES * H;
+    FOR_EACH(i, rows * width)
+    {
+        const long row = i / width, j = i % width, t = row / B, b = row % B;
+        const int number = numbers[numbers_offset + t * x_t + b * x_b];
+        const bool real = !lengths || t < lengths[lengths_offset + b];
+        if (real && number >= 0 && number < I)
+            gates[gates_offset + row * SLOTS * H + j] += w[w_offset + j * I + number];
+    }
+}
+
+/*
+ * dW_ih [GATES*H][I], written or added to: a feature's column gets the sum of the gates' gradients over the rows that
+ * name it. One row of dW_ih a work-item and turn, so that each element is summed in the order of the rows.
+ */
+kernel void rnn_sum_columns(long T, int B, int H, int I, const global int *restrict numbers,
+                            long numbers_offset, long x_t, long x_b, const global float *restrict gates,
+                            long gates_offset, int add, global float *restrict dw, long dw_offset)
+{
+    FOR_EACH(j, (long)GATES * H)
+    {
+        const int k = (int)(j / H), u = (int)(j % H);
+        global float *to = dw + dw_offset + ((long)X_GATE(X_SLOT + k) * H + u) * I;
+        for (int v = 0; !add && v < I; v++)
+            to[v] = 0.0f;
+        for (long row = 0; row < T * B; row++) {
+            const int number = numbers[numbers_offset + row / B * x_t + row % B * x_b];
+            if (number >= 0 && number < I)
+                to[number] += gates[gates_offset + row * SLOTS * H + j];
+        }
+    }
+}
+
 /* Copies a [T,B,F] sequence between layouts; steps past a row's end become 0 whatever they held, NaN too. */
 kernel void rnn_copy_sequence(long T, int B, int F, const global int *restrict lengths, long lengths_offset,
                               const global float *restrict from, long from_offset, long from_t, long from_b,

@@ -64,7 +64,7 @@ clseq__batch_split_packed clseq__batch_split_packed_of(const clseq_rnn_plan *pla
         at.dx = at.bias + plan->cell->slots * panels * VW;
         at.dh = at.end = at.dx;
         if (mode == CLSEQ_TRAINING) {
-            at.dh = at.dx + panels_of(plan, in) * G * H * VW;
+            at.dh = at.dx + (clseq__rnn_reads_numbers(plan, l) ? 0 : panels_of(plan, in) * G * H * VW);
             at.end = at.dh + panels * G * H * VW;
         }
     }
@@ -79,7 +79,7 @@ clseq__batch_split_shape clseq__batch_split_shape_of(const clseq_rnn_plan *plan,
     s.tc = s.tc < 1 ? 1 : s.tc > T ? T : s.tc;
     s.chunks = (T + s.tc - 1) / s.tc;
     s.panels = panels_of(plan, plan->desc.hidden);
-    s.x_panels = panels_of(plan, plan->desc.input);
+    s.x_panels = plan->desc.one_hot ? 0 : panels_of(plan, plan->desc.input);
     s.gate_panel = s.tc * B * VW;
     s.state_panel = (s.tc + 1) * B * VW;
     s.gates = plan->cell->slots * s.panels * s.gate_panel;
@@ -163,7 +163,8 @@ clseq__batch_split_scratch clseq__batch_split_scratch_of(const clseq_rnn_plan *p
         at.dstate[k] = k * dstate;
     at.db = plan->cell->states * dstate;
     at.dx = at.db + s.groups * plan->cell->slots * s.panels * VW;
-    at.dsequence = at.dx + s.x;
+    at.by_number = at.dx + s.x;
+    at.dsequence = at.by_number + (plan->desc.one_hot ? plan->ctx->groups * plan->desc.input * VW : 0);
     at.end = at.dsequence + (plan->desc.layers > 1 ? s.chunks * s.panels * s.gate_panel : 0);
     return at;
 }
@@ -192,17 +193,18 @@ static clseq_status pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape, con
 {
     const clseq__batch_split *data = plan->data;
     const int64_t o = packed->offset;
+    const bool training = shape->mode == CLSEQ_TRAINING;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq_rnn_weights *w = &weights[l];
         const clseq__batch_split_packed at = clseq__batch_split_packed_of(plan, shape->mode, l);
         CLSEQ__RETURN_IF(clseq__launch(
             plan->ctx, data->pack, CLSEQ__GRID1((size_t)plan->ctx->groups, 1),
             CLSEQ__ARGS(CLSEQ__I(clseq__rnn_input(plan, l)), CLSEQ__I(plan->desc.hidden),
-                        CLSEQ__I(shape->mode == CLSEQ_TRAINING), CLSEQ__M(w->w_ih.buffer),
-                        CLSEQ__L(w->w_ih.offset), CLSEQ__M(w->w_hh.buffer), CLSEQ__L(w->w_hh.offset),
-                        CLSEQ__M(w->b_ih.buffer), CLSEQ__L(w->b_ih.offset), CLSEQ__M(w->b_hh.buffer),
-                        CLSEQ__L(w->b_hh.offset), CLSEQ__M(packed->buffer), CLSEQ__L(o + at.x),
-                        CLSEQ__L(o + at.h), CLSEQ__L(o + at.dx), CLSEQ__L(o + at.dh),
+                        CLSEQ__I(training && !clseq__rnn_reads_numbers(plan, l)), CLSEQ__I(training),
+                        CLSEQ__M(w->w_ih.buffer), CLSEQ__L(w->w_ih.offset), CLSEQ__M(w->w_hh.buffer),
+                        CLSEQ__L(w->w_hh.offset), CLSEQ__M(w->b_ih.buffer), CLSEQ__L(w->b_ih.offset),
+                        CLSEQ__M(w->b_hh.buffer), CLSEQ__L(w->b_hh.offset), CLSEQ__M(packed->buffer),
+                        CLSEQ__L(o + at.x), CLSEQ__L(o + at.h), CLSEQ__L(o + at.dx), CLSEQ__L(o + at.dh),
                         CLSEQ__L(o + at.bias))));
     }
     return CLSEQ_OK;

@@ -13,7 +13,7 @@ typedef struct clseq__batch_split {
     clseq__kernel *pack, *forward, *backward, *weights;
 } clseq__batch_split;
 
-/* Where a layer's things lie in `packed`; those of the backward pass only in training. */
+/* Where a layer's things lie in `packed`; those of the backward pass only in training, dx where x is no number. */
 typedef struct clseq__batch_split_packed {
     int64_t x, h, bias, dx, dh, end;
 } clseq__batch_split_packed;
@@ -31,8 +31,8 @@ typedef struct clseq__batch_split_shape {
     int64_t tc, chunks;              /* steps a chunk, chunks */
     int64_t panels, x_panels;        /* vectors of H and of I columns */
     int64_t gate_panel, state_panel; /* one panel of a chunk: of gates, x and dx; of states */
-    int64_t gates, state, x;         /* a chunk's gates, one state, and x of the first layer */
-    int groups;                      /* of the kernels that own batch rows */
+    int64_t gates, state, x; /* a chunk's gates, one state, and x of the first layer (one_hot: none) */
+    int groups;              /* of the kernels that own batch rows */
     int64_t launches_forward, launches_backward;
 } clseq__batch_split_shape;
 
@@ -54,6 +54,7 @@ typedef struct clseq__batch_split_scratch {
     int64_t dstate[CLSEQ_RNN_MAX_STATES]; /* [panel][B][VW] */
     int64_t db;                           /* [group][slot][panel][VW] */
     int64_t dx;                           /* one chunk of the first layer's dx */
+    int64_t by_number;                    /* one_hot: [group of the weights' kernel][I][VW] */
     int64_t dsequence;                    /* all chunks of what goes from a layer to the one below */
     int64_t end;
 } clseq__batch_split_scratch;

@@ -16,6 +16,7 @@ static clseq_status forward_layer(clseq_rnn_plan *plan, const clseq_rnn_shape *s
     const layer_place at = clseq__batch_split_layer_of(plan, shape, l);
     const clseq_tensor *kept = shape->mode == CLSEQ_TRAINING ? &args->reserve : &args->workspace;
     const clseq_tensor none = {0}, *x = l == 0 ? &args->x : &none;
+    const clseq_tensor *numbers = clseq__rnn_reads_numbers(plan, l) ? x : &none;
     const clseq_tensor *y = l == plan->desc.layers - 1 ? &args->y : &none;
     clseq_tensor initial[CLSEQ_RNN_MAX_STATES], final[CLSEQ_RNN_MAX_STATES];
     for (int k = 0; k < CLSEQ_RNN_MAX_STATES; k++) {
@@ -28,11 +29,12 @@ static clseq_status forward_layer(clseq_rnn_plan *plan, const clseq_rnn_shape *s
         CLSEQ__ARGS(CLSEQ__I(shape->T), CLSEQ__I(shape->B), CLSEQ__I(clseq__rnn_input(plan, l)),
                     CLSEQ__I(plan->desc.hidden), CLSEQ__I(s.tc), TENSOR(args->lengths),
                     CLSEQ__M(args->packed.buffer), CLSEQ__L(p + w.x), CLSEQ__L(p + w.h), CLSEQ__L(p + w.bias),
-                    TENSOR(*x), CLSEQ__L(x->strides[0]), CLSEQ__L(x->strides[1]), CLSEQ__M(kept->buffer),
-                    CLSEQ__L(o + at.x.at), CLSEQ__L(at.x.chunk), CLSEQ__L(at.x_panel),
-                    CLSEQ__L(o + at.gates.at), CLSEQ__L(at.gates.chunk), CLSEQ__L(o + at.state[0].at),
-                    CLSEQ__L(at.state[0].chunk), CLSEQ__L(o + at.state[1].at), CLSEQ__L(at.state[1].chunk),
-                    TENSOR(initial[0]), TENSOR(initial[1]), TENSOR(final[0]), TENSOR(final[1]), TENSOR(*y),
+                    TENSOR(*(numbers->buffer ? &none : x)), TENSOR(*numbers), CLSEQ__L(x->strides[0]),
+                    CLSEQ__L(x->strides[1]), CLSEQ__M(kept->buffer), CLSEQ__L(o + at.x.at),
+                    CLSEQ__L(at.x.chunk), CLSEQ__L(at.x_panel), CLSEQ__L(o + at.gates.at),
+                    CLSEQ__L(at.gates.chunk), CLSEQ__L(o + at.state[0].at), CLSEQ__L(at.state[0].chunk),
+                    CLSEQ__L(o + at.state[1].at), CLSEQ__L(at.state[1].chunk), TENSOR(initial[0]),
+                    TENSOR(initial[1]), TENSOR(final[0]), TENSOR(final[1]), TENSOR(*y),
                     CLSEQ__L(y->strides[0]), CLSEQ__L(y->strides[1])));
 }
 
@@ -113,6 +115,7 @@ static clseq_status backward_weights(clseq_rnn_plan *plan, const clseq_rnn_shape
     const clseq__batch_split_scratch room = clseq__batch_split_scratch_of(plan, shape);
     const layer_place at = clseq__batch_split_layer_of(plan, shape, l);
     const clseq_rnn_weights *dw = args->dweights ? &args->dweights[l] : NULL;
+    const clseq_tensor none = {0}, *numbers = clseq__rnn_reads_numbers(plan, l) ? &args->x : &none;
     const int64_t o = args->reserve.offset;
     if (!dw || !(dw->w_ih.buffer || dw->w_hh.buffer || dw->b_ih.buffer || dw->b_hh.buffer))
         return CLSEQ_OK;
@@ -122,9 +125,11 @@ static clseq_status backward_weights(clseq_rnn_plan *plan, const clseq_rnn_shape
             CLSEQ__I(shape->T), CLSEQ__I(shape->B), CLSEQ__I(clseq__rnn_input(plan, l)),
             CLSEQ__I(plan->desc.hidden), CLSEQ__I(s.tc), CLSEQ__I(clseq__batch_split_block(plan, shape)),
             CLSEQ__I(!args->overwrite), CLSEQ__M(args->reserve.buffer), CLSEQ__L(o + at.gates.at),
-            CLSEQ__L(o + at.x.at), CLSEQ__L(at.x_panel), CLSEQ__L(at.x.chunk), CLSEQ__L(o + at.state[0].at),
+            CLSEQ__L(o + at.x.at), CLSEQ__L(at.x_panel), CLSEQ__L(at.x.chunk), TENSOR(*numbers),
+            CLSEQ__L(numbers->strides[0]), CLSEQ__L(numbers->strides[1]), CLSEQ__L(o + at.state[0].at),
             CLSEQ__M(args->workspace.buffer), CLSEQ__L(args->workspace.offset + room.db), CLSEQ__I(s.groups),
-            TENSOR(dw->w_ih), TENSOR(dw->w_hh), TENSOR(dw->b_ih), TENSOR(dw->b_hh)));
+            CLSEQ__L(args->workspace.offset + room.by_number), TENSOR(dw->w_ih), TENSOR(dw->w_hh),
+            TENSOR(dw->b_ih), TENSOR(dw->b_hh)));
 }
 
 clseq_status clseq__batch_split_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,

@@ -121,7 +121,17 @@ static clseq_status check_sequence(const char *what, const clseq_tensor *tensor,
     return clseq__tensor_check(what, tensor, CLSEQ_F32, 3, dims, true);
 }
 
-/* As above, for one that is written: no two elements may be the same place. */
+/* What the first layer reads. */
+static clseq_status check_x(const char *what, const clseq_rnn_plan *plan, const clseq_tensor *x,
+                            const clseq_rnn_shape *shape)
+{
+    const int64_t numbers[] = {shape->T, shape->B};
+    if (plan->desc.one_hot)
+        return clseq__tensor_check(what, x, CLSEQ_I32, 2, numbers, false);
+    return check_sequence(what, x, shape, plan->desc.input);
+}
+
+/* As above, for a sequence that is written: no two elements may be the same place. */
 static clseq_status check_written(const char *what, const clseq_tensor *tensor, const clseq_rnn_shape *shape,
                                   int64_t features)
 {
@@ -175,7 +185,7 @@ clseq_status clseq__rnn_check_forward(const clseq_rnn_plan *plan, const clseq_rn
     if (!args)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn forward: the arguments are NULL");
     CLSEQ__RETURN_IF(clseq__rnn_check_room("rnn forward: packed", &args->packed, sizes->packed));
-    CLSEQ__RETURN_IF(check_sequence("rnn forward: x", &args->x, shape, plan->desc.input));
+    CLSEQ__RETURN_IF(check_x("rnn forward: x", plan, &args->x, shape));
     CLSEQ__RETURN_IF(check_lengths("rnn forward: lengths", &args->lengths, shape));
     CLSEQ__RETURN_IF(check_states("rnn forward: initial", plan, shape, args->initial));
     CLSEQ__RETURN_IF(check_written("rnn forward: y", &args->y, shape, plan->desc.hidden));
@@ -195,11 +205,14 @@ clseq_status clseq__rnn_check_backward(const clseq_rnn_plan *plan, const clseq_r
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "rnn backward: mode is CLSEQ_INFERENCE, which keeps nothing for a backward pass");
     CLSEQ__RETURN_IF(clseq__rnn_check_room("rnn backward: packed", &args->packed, sizes->packed));
-    CLSEQ__RETURN_IF(check_sequence("rnn backward: x", &args->x, shape, plan->desc.input));
+    CLSEQ__RETURN_IF(check_x("rnn backward: x", plan, &args->x, shape));
     CLSEQ__RETURN_IF(check_lengths("rnn backward: lengths", &args->lengths, shape));
     if (args->dy.buffer)
         CLSEQ__RETURN_IF(check_sequence("rnn backward: dy", &args->dy, shape, plan->desc.hidden));
     CLSEQ__RETURN_IF(check_states("rnn backward: dfinal", plan, shape, args->dfinal));
+    if (args->dx.buffer && plan->desc.one_hot)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn backward: dx is given, but x is one_hot and has no gradient");
     if (args->dx.buffer)
         CLSEQ__RETURN_IF(check_written("rnn backward: dx", &args->dx, shape, plan->desc.input));
     CLSEQ__RETURN_IF(check_states("rnn backward: dinitial", plan, shape, args->dinitial));

@@ -44,7 +44,7 @@ static void destroy(clseq_rnn_plan *plan)
 
 static void sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out)
 {
-    const int64_t T = shape->T, rows = T * shape->B, H = plan->desc.hidden, I = plan->desc.input;
+    const int64_t T = shape->T, rows = T * shape->B, H = plan->desc.hidden, I = clseq__gemm_step_x_row(plan);
     const int64_t L = plan->desc.layers, gates = plan->cell->gates, states = plan->cell->states;
     const bool training = shape->mode == CLSEQ_TRAINING;
     const int64_t kept = clseq__gemm_step_layer_size(plan, shape);
@@ -116,6 +116,17 @@ static clseq_status project(const pass *p)
         p->ctx, p->kernels[CLSEQ__GEMM_STEP_FILL_ROWS], clseq__grid_for(p->ctx, rows * p->width),
         CLSEQ__ARGS(CLSEQ__L(rows), CLSEQ__I(p->width), CLSEQ__M(p->packed), CLSEQ__L(p->weights.bias),
                     CLSEQ__M(p->kept), CLSEQ__L(p->gates))));
+    if (clseq__rnn_reads_numbers(p->plan, p->layer)) {
+        const clseq_matrix gates = clseq__gemm_step_gates(p, p->plan->cell->x_slot, 0);
+        return clseq__launch(
+            p->ctx, p->kernels[CLSEQ__GEMM_STEP_ADD_COLUMNS],
+            clseq__grid_for(p->ctx, rows * p->plan->cell->gates * p->H),
+            CLSEQ__ARGS(CLSEQ__L(rows), CLSEQ__I(p->B), CLSEQ__I(p->H), CLSEQ__I(p->plan->desc.input),
+                        CLSEQ__M(p->lengths->buffer), CLSEQ__L(p->lengths->offset),
+                        CLSEQ__M(p->numbers.buffer), CLSEQ__L(p->numbers.offset),
+                        CLSEQ__L(p->numbers.strides[0]), CLSEQ__L(p->numbers.strides[1]), CLSEQ__M(p->packed),
+                        CLSEQ__L(p->weights.w_ih), CLSEQ__M(gates.buffer), CLSEQ__L(gates.offset)));
+    }
     return add_product(p, rows, p->x, clseq__rnn_input(p->plan, p->layer), p->weights.w_ih,
                        clseq__gemm_step_gates(p, p->plan->cell->x_slot, 0));
 }
@@ -166,7 +177,7 @@ static clseq_status forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
     const bool training = shape->mode == CLSEQ_TRAINING;
     const clseq_tensor *room = &args->workspace, *kept = training ? &args->reserve : room;
     /* In inference the layers follow x in the workspace, each in the place of the one below. */
-    const int64_t first = training ? 0 : p.T * p.B * plan->desc.input;
+    const int64_t first = training ? 0 : p.T * p.B * clseq__gemm_step_x_row(plan);
     const int64_t next = training ? clseq__gemm_step_layer_size(plan, shape) : 0;
     CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, &args->x, room->buffer, room->offset));
     for (int64_t l = 0; l < plan->desc.layers; l++) {

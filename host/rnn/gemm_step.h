@@ -22,6 +22,8 @@
 #define CLSEQ__GEMM_STEP_KERNELS(X)       \
     X(PACK_BIAS, "rnn_pack_bias")         \
     X(FILL_ROWS, "rnn_fill_rows")         \
+    X(ADD_COLUMNS, "rnn_add_columns")     \
+    X(SUM_COLUMNS, "rnn_sum_columns")     \
     X(COPY_SEQUENCE, "rnn_copy_sequence") \
     X(STEP_FORWARD, "rnn_step_forward")   \
     X(STEP_BACKWARD, "rnn_step_backward") \
@@ -63,7 +65,8 @@ typedef struct clseq__gemm_step_pass {
     clseq__gemm_step_packed weights; /* of the layer, packed_offset included */
     cl_mem kept;                     /* buffer of gates and states */
     int64_t gates, states;           /* where they begin in it */
-    clseq_matrix x;                  /* what the layer reads, [T*B, in] */
+    clseq_matrix x;                  /* what the layer reads, [T*B, in]; none for numbers */
+    clseq_tensor numbers;            /* [T,B], what a layer reads that reads numbers */
 } clseq__gemm_step_pass;
 
 clseq__gemm_step_pass clseq__gemm_step_begin(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
@@ -81,9 +84,12 @@ clseq_matrix clseq__gemm_step_outputs(const clseq__gemm_step_pass *p);
 /* The gates from slot `slot` on, of step t and all after it, as a matrix. */
 clseq_matrix clseq__gemm_step_gates(const clseq__gemm_step_pass *p, int slot, int64_t t);
 
+/* Floats of a row of x and dx in the workspace: none where x is numbers. */
+int64_t clseq__gemm_step_x_row(const clseq_rnn_plan *plan);
+
 /*
  * x of the first layer as a matrix, into p->x: where it lies, or, when its rows lie unevenly or end early, a
- * copy in `room` with zeros past the ends.
+ * copy in `room` with zeros past the ends. Numbers go into p->numbers.
  */
 clseq_status clseq__gemm_step_load_x(clseq__gemm_step_pass *p, const clseq_tensor *x, cl_mem room,
                                      int64_t room_offset);

@@ -13,7 +13,7 @@ typedef struct scratch {
 
 static scratch scratch_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_tensor *room)
 {
-    const int64_t rows = shape->T * shape->B, I = plan->desc.input, H = plan->desc.hidden;
+    const int64_t rows = shape->T * shape->B, I = clseq__gemm_step_x_row(plan), H = plan->desc.hidden;
     const int64_t widest = plan->desc.layers > 1 && H > I ? H : I;
     return (scratch){.buffer = room->buffer,
                      .x = room->offset,
@@ -113,6 +113,19 @@ static clseq_status weight_gradients(const pass *p, int slot, const int *map, cl
     return CLSEQ_OK;
 }
 
+/* dW_ih of a layer that reads numbers. */
+static clseq_status number_gradients(const pass *p, const clseq_tensor *dw, bool overwrite)
+{
+    const clseq_matrix gates = clseq__gemm_step_gates(p, p->plan->cell->x_slot, 0);
+    return clseq__launch(
+        p->ctx, p->kernels[CLSEQ__GEMM_STEP_SUM_COLUMNS],
+        clseq__grid_for(p->ctx, p->plan->cell->gates * p->H),
+        CLSEQ__ARGS(CLSEQ__L(p->T), CLSEQ__I(p->B), CLSEQ__I(p->H), CLSEQ__I(p->plan->desc.input),
+                    CLSEQ__M(p->numbers.buffer), CLSEQ__L(p->numbers.offset), CLSEQ__L(p->numbers.strides[0]),
+                    CLSEQ__L(p->numbers.strides[1]), CLSEQ__M(gates.buffer), CLSEQ__L(gates.offset),
+                    CLSEQ__I(!overwrite), CLSEQ__M(dw->buffer), CLSEQ__L(dw->offset)));
+}
+
 /* Gradients of what the layer read: of the layer below into the scratch, of x where the caller wants it. */
 static clseq_status input_gradients(const pass *p, const scratch *room, const clseq_tensor *dx)
 {
@@ -135,6 +148,7 @@ static clseq_status layer_backward(const pass *p, const scratch *room, const cls
                                    const clseq_rnn_backward_args *args)
 {
     static const clseq_rnn_weights no_weights = {{0}, {0}, {0}, {0}};
+    static const clseq_tensor none = {0};
     const clseq_rnn_weights *dw = args->dweights ? &args->dweights[p->layer] : &no_weights;
     const clseq__cell *cell = p->plan->cell;
     const clseq_matrix h = {.buffer = p->kept, .offset = clseq__gemm_step_state(p, 0, 0), .ld = p->H};
@@ -145,9 +159,12 @@ static clseq_status layer_backward(const pass *p, const scratch *room, const cls
     }
     CLSEQ__RETURN_IF(steps(p, room, dy, dfinal, dinitial[0].buffer));
     CLSEQ__RETURN_IF(store_dinitial(p, room, dfinal, dinitial));
+    const bool numbers = clseq__rnn_reads_numbers(p->plan, p->layer);
+    if (numbers && dw->w_ih.buffer)
+        CLSEQ__RETURN_IF(number_gradients(p, &dw->w_ih, args->overwrite));
     CLSEQ__RETURN_IF(weight_gradients(p, cell->x_slot, cell->x_gates, p->x,
-                                      clseq__rnn_input(p->plan, p->layer), &dw->w_ih, &dw->b_ih,
-                                      args->overwrite));
+                                      clseq__rnn_input(p->plan, p->layer), numbers ? &none : &dw->w_ih,
+                                      &dw->b_ih, args->overwrite));
     CLSEQ__RETURN_IF(
         weight_gradients(p, cell->h_slot, cell->h_gates, h, p->H, &dw->w_hh, &dw->b_hh, args->overwrite));
     return input_gradients(p, room, &args->dx);

@@ -72,9 +72,18 @@ bool clseq__gemm_step_is_matrix(const clseq_tensor *x, int64_t *ld)
     return *ld >= F && (B == 1 || T == 1 || x->strides[0] == B * x->strides[1]);
 }
 
+int64_t clseq__gemm_step_x_row(const clseq_rnn_plan *plan)
+{
+    return plan->desc.one_hot ? 0 : plan->desc.input;
+}
+
 clseq_status clseq__gemm_step_load_x(clseq__gemm_step_pass *p, const clseq_tensor *x, cl_mem room,
                                      int64_t room_offset)
 {
+    if (p->plan->desc.one_hot) {
+        p->numbers = *x;
+        return CLSEQ_OK;
+    }
     p->x = (clseq_matrix){.buffer = x->buffer, .offset = x->offset};
     if (!p->lengths->buffer && clseq__gemm_step_is_matrix(x, &p->x.ld))
         return CLSEQ_OK;

@@ -52,6 +52,12 @@ struct clseq_rnn_plan {
 extern const clseq__rnn_schedule clseq__rnn_batch_split;
 extern const clseq__rnn_schedule clseq__rnn_gemm_step;
 
+/* Whether layer `layer` reads the numbers of features instead of features. */
+static inline bool clseq__rnn_reads_numbers(const clseq_rnn_plan *plan, int64_t layer)
+{
+    return layer == 0 && plan->desc.one_hot;
+}
+
 /* Width of what layer `layer` reads: I for the first one, H for those above. */
 static inline int64_t clseq__rnn_input(const clseq_rnn_plan *plan, int64_t layer)
 {

@@ -67,6 +67,9 @@ typedef struct clseq_rnn_desc {
     int64_t layers; /* L; 0 means 1 */
     clseq_bias bias;
     clseq_schedule schedule; /* one that the device cannot run is CLSEQ_UNSUPPORTED */
+    bool one_hot; /* x is i32 [T,B]: the numbers, 0..I-1, of the features that are 1 while all others
+                                are 0; any other number stands for zeros. Nothing is multiplied for the first
+                                layer's input: its rows are looked up and its gradients summed. No dx. */
 } clseq_rnn_desc;
 
 typedef struct clseq_rnn_plan clseq_rnn_plan;
@@ -124,7 +127,7 @@ CLSEQ_API clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shap
 
 typedef struct clseq_rnn_forward_args {
     clseq_tensor packed;                        /* in */
-    clseq_tensor x;                             /* in  [T,B,I] */
+    clseq_tensor x;                             /* in  [T,B,I]; with one_hot [T,B] i32, any strides */
     clseq_tensor lengths;                       /* in  [B] i32, each 0..T (not checked); none: all T */
     clseq_tensor initial[CLSEQ_RNN_MAX_STATES]; /* in  [L,B,H] each; none: zeros */
     clseq_tensor y;                             /* out [T,B,H], of the last layer */
@@ -144,7 +147,8 @@ typedef struct clseq_rnn_backward_args {
     clseq_tensor lengths;                        /* in, as in forward */
     clseq_tensor dy;                             /* in  [T,B,H]; none: zeros */
     clseq_tensor dfinal[CLSEQ_RNN_MAX_STATES];   /* in  [L,B,H]; none: zeros */
-    clseq_tensor dx;                             /* out [T,B,I], written (=); none: not computed */
+    clseq_tensor dx;                             /* out [T,B,I], written (=); none: not computed; none with
+                                                    one_hot */
     clseq_tensor dinitial[CLSEQ_RNN_MAX_STATES]; /* out [L,B,H], written (=); none: not written */
     const clseq_rnn_weights
         *dweights;        /* out [L], added to (+=); NULL, or single tensors none: not computed */

@@ -41,9 +41,13 @@ static void make_sequences(rnn_run *run)
 {
     const reference_rnn *net = &run->c->net;
     const int64_t x[] = {net->T, net->B, net->I}, y[] = {net->T, net->B, net->H};
-    run->in[RNN_X] = make(run, 3, x, run->options.x);
+    if (run->options.one_hot)
+        run->in[RNN_X] =
+            guarded_create(run->ctx, CLSEQ_I32, 3, (int64_t[]){net->T, net->B, 1}, run->options.x);
+    else
+        run->in[RNN_X] = make(run, 3, x, run->options.x);
     run->out[RNN_Y] = make(run, 3, y, run->options.y);
-    if (has(run, RNN_NO_DX))
+    if (has(run, RNN_NO_DX) && !run->options.one_hot)
         run->out[RNN_DX] = make(run, 3, x, run->options.x);
     if (has(run, RNN_NO_DY))
         run->in[RNN_DY] = make(run, 3, y, run->options.y);
@@ -96,7 +100,8 @@ static clseq_status make_plan(rnn_run *run)
                                  .bias = net->bias == REFERENCE_BIAS_DOUBLE   ? CLSEQ_BIAS_DOUBLE
                                          : net->bias == REFERENCE_BIAS_SINGLE ? CLSEQ_BIAS_SINGLE
                                                                               : CLSEQ_BIAS_NONE,
-                                 .schedule = run->options.schedule};
+                                 .schedule = run->options.schedule,
+                                 .one_hot = run->options.one_hot};
     run->shape = (clseq_rnn_shape){.T = net->T, .B = net->B, .mode = run->options.mode};
     const clseq_status status = clseq_rnn_plan_create(run->ctx, &desc, &run->plan);
     return status == CLSEQ_OK ? clseq_rnn_plan_sizes(run->plan, &run->shape, &run->sizes) : status;
@@ -162,6 +167,24 @@ static void write_sequence(const rnn_run *run, const guarded *to, const double *
     free(floats);
 }
 
+/* The numbers of the ones; rows of zeros, and steps past the ends of rows, get numbers that name nothing. */
+static void write_numbers(const rnn_run *run, const double *x)
+{
+    const reference_rnn *net = &run->c->net;
+    int32_t *numbers = calloc((size_t)(net->T * net->B), sizeof *numbers);
+    if (numbers == NULL)
+        abort();
+    for (int row = 0; row < net->T * net->B; row++) {
+        const bool past = net->lengths != NULL && row / net->B >= net->lengths[row % net->B];
+        int number = 0;
+        while (number < net->I && x[row * net->I + number] == 0)
+            number++;
+        numbers[row] = number < net->I && !past ? number : row % 2 ? net->I : INT32_MIN;
+    }
+    guarded_write(&run->in[RNN_X], numbers);
+    free(numbers);
+}
+
 static void layers_of(const guarded *tensors, clseq_rnn_weights layers[RNN_CASE_LAYERS])
 {
     for (int l = 0; l < RNN_CASE_LAYERS; l++) {
@@ -173,7 +196,10 @@ static void layers_of(const guarded *tensors, clseq_rnn_weights layers[RNN_CASE_
 void rnn_run_write(rnn_run *run, const rnn_case *c)
 {
     clseq_rnn_weights weights[RNN_CASE_LAYERS];
-    write_sequence(run, &run->in[RNN_X], c->in[RNN_X], c->net.I);
+    if (run->options.one_hot)
+        write_numbers(run, c->in[RNN_X]);
+    else
+        write_sequence(run, &run->in[RNN_X], c->in[RNN_X], c->net.I);
     write_sequence(run, &run->in[RNN_DY], c->in[RNN_DY], c->net.H);
     for (int i = RNN_INITIAL; i < RNN_INPUTS; i++)
         if (i != RNN_DY)
@@ -183,6 +209,15 @@ void rnn_run_write(rnn_run *run, const rnn_case *c)
     layers_of(run->in, weights);
     guarded_poison(&run->packed);
     MUST(clseq_rnn_pack(run->plan, &run->shape, weights, &run->packed.tensor));
+}
+
+/* What the plan is given: numbers without their last dimension. */
+static clseq_tensor x_of(const rnn_run *run)
+{
+    clseq_tensor x = run->in[RNN_X].tensor;
+    if (run->options.one_hot)
+        x.ndim = 2;
+    return x;
 }
 
 void rnn_run_forward(rnn_run *run)
@@ -195,7 +230,7 @@ void rnn_run_forward(rnn_run *run)
     MUST(clseq_rnn_forward(
         run->plan, &run->shape,
         &(clseq_rnn_forward_args){.packed = run->packed.tensor,
-                                  .x = run->in[RNN_X].tensor,
+                                  .x = x_of(run),
                                   .lengths = run->lengths.tensor,
                                   .initial = {run->in[RNN_INITIAL].tensor, run->in[RNN_INITIAL + 1].tensor},
                                   .y = run->out[RNN_Y].tensor,
@@ -218,7 +253,7 @@ void rnn_run_backward(rnn_run *run, bool keep)
         clseq_rnn_backward(run->plan, &run->shape,
                            &(clseq_rnn_backward_args){
                                .packed = run->packed.tensor,
-                               .x = run->in[RNN_X].tensor,
+                               .x = x_of(run),
                                .lengths = run->lengths.tensor,
                                .dy = run->in[RNN_DY].tensor,
                                .dfinal = {run->in[RNN_DFINAL].tensor, run->in[RNN_DFINAL + 1].tensor},

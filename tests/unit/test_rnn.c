@@ -72,6 +72,16 @@ static const struct problem {
     {"no bias gradients", {.T = 4, .B = 3, .I = 5, .H = 6, .L = 2}, {.without = RNN_NO_DBIAS}, false},
     {"overwritten gradients", {.T = 4, .B = 3, .I = 5, .H = 18, .L = 2}, {.overwrite = true}, false},
     {"overwritten, long", {.T = 60, .B = 5, .I = 20, .H = 12, .L = 1}, {.overwrite = true}, false},
+    {"numbers", {.T = 5, .B = 4, .I = 6, .H = 19, .L = 1}, {.one_hot = true}, true},
+    {"numbers, two layers, by row",
+     {.T = 23, .B = 9, .I = 7, .H = 33, .L = 2},
+     {.one_hot = true, .x = GUARDED_BY_ROW, .overwrite = true},
+     false},
+    {"numbers, lengths",
+     {.T = 40, .B = 7, .I = 3, .H = 13, .L = 2, .lengths = mixed_long},
+     {.one_hot = true},
+     false},
+    {"numbers, many kinds", {.T = 2, .B = 3, .I = 300, .H = 5, .L = 1}, {.one_hot = true}, false},
     {"final over initial",
      {.T = 4, .B = 3, .I = 5, .H = 6, .L = 2},
      {.without = RNN_ALIAS | RNN_NO_DX | RNN_NO_DINITIAL | RNN_NO_DWEIGHTS},
@@ -83,6 +93,18 @@ static void clear(double *values, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         values[i] = 0;
+}
+
+/* A row of x has a single 1, anywhere, and now and then nothing. */
+static void make_one_hot(rnn_case *c)
+{
+    double *x = c->in[RNN_X];
+    const int I = c->net.I;
+    for (int row = 0; row < c->net.T * c->net.B; row++) {
+        const int number = (row * 7 + row / 5) % (I + 1);
+        for (int i = 0; i < I; i++)
+            x[row * I + i] = i == number;
+    }
 }
 
 /* The problem for a cell, with zeros for what the device is not given. */
@@ -97,6 +119,8 @@ static rnn_case *case_of(const struct problem *p, int cell, uint64_t seed)
         if (p->options.without & RNN_NO_DFINAL)
             clear(c->in[RNN_DFINAL + s], c->n[RNN_DFINAL + s]);
     }
+    if (p->options.one_hot)
+        make_one_hot(c);
     if (p->options.without & RNN_NO_DY)
         clear(c->in[RNN_DY], c->n[RNN_DY]);
     rnn_case_run(c);
