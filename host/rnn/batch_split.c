@@ -225,6 +225,7 @@ static void describe(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, c
 
 const clseq__rnn_schedule clseq__rnn_batch_split = {.name = "batch_split",
                                                     .id = CLSEQ_SCHEDULE_BATCH_SPLIT,
+                                                    .looks_up = true,
                                                     .applicable = applicable,
                                                     .create = create,
                                                     .destroy = destroy,

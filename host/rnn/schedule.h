@@ -17,6 +17,8 @@
 typedef struct clseq__rnn_schedule {
     const char *name; /* as CLSEQ_SCHEDULE names it */
     clseq_schedule id;
+    bool
+        looks_up; /* one_hot rows cost it far less than features: worth a table of products for each feature */
 
     /* Whether the device can run it; `why` gets half a sentence either way: "the device is a CPU". */
     bool (*applicable)(const clseq_context *ctx, const clseq_rnn_desc *desc, const char **why);

@@ -51,6 +51,11 @@ struct clseq_var {
     clseq_tensor value;
     clseq_tensor grad;   /* no buffer until something reached it */
     const int32_t *host; /* i32 from host memory: the values, for checking ranges; else NULL */
+    const clseq_embedding
+        *embedding; /* whose rows for `tokens` [T,B] the values are, as they came from it; else NULL */
+    clseq_var *tokens;
+    bool
+        is_looked_up; /* a recurrent layer reads the embedding's table instead, so no gradient comes back from it */
     bool owns_value;
     bool owns_grad;
     bool needs_grad; /* a parameter or an input that asked for its gradient lies above it */

@@ -3,6 +3,7 @@
 #define CLSEQ_TRAIN_LAYERS_H
 
 #include "train/params.h"
+#include "train/rnn_way.h"
 #include <clseq/layers.h>
 
 struct clseq_embedding {
@@ -24,16 +25,9 @@ typedef struct clseq__rnn_params {
 
 struct clseq_rnn {
     clseq_params *params;
-    clseq_rnn_desc desc; /* layers at least 1 */
-    clseq_rnn_plan *plan;
+    clseq_rnn_desc desc;       /* layers at least 1 */
     clseq__rnn_params *layers; /* [L] */
-    clseq_rnn_weights
-        *weights; /* [L], the parameters' values and gradients as tensors, filled in at the first use */
-    clseq_rnn_weights *grads;
-    /* The weights as the plan wants them, and what they were packed from and for. */
-    clseq_tensor packed;
-    uint64_t packed_version;
-    clseq_mode packed_mode;
+    clseq__rnn_way *way;       /* the plain one, then those through embeddings */
 };
 
 struct clseq_state {
@@ -42,12 +36,5 @@ struct clseq_state {
     int count;       /* states of the cell */
     clseq_tensor tensors[CLSEQ_RNN_MAX_STATES];
 };
-
-/*
- * The layer's packed weights for this shape, packed anew when parameters have changed since, or when another shape or
- * mode wants them in another way.
- */
-clseq_status clseq__rnn_packed(clseq_rnn *rnn, const clseq_rnn_shape *shape, const clseq_rnn_sizes *sizes,
-                               clseq_tensor *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Recurrent layers: parameters, plan, and the packed weights that are kept between steps. */
+/* Recurrent layers: their parameters. */
 #include "train/layers.h"
 
 #include "core/error.h"
@@ -11,11 +11,8 @@ static void release(void *object)
     clseq_rnn *rnn = object;
     if (!rnn)
         return;
-    clseq_tensor_destroy(rnn->params->ctx, &rnn->packed);
-    clseq_rnn_plan_destroy(rnn->plan);
+    clseq__rnn_way_destroy(rnn, rnn->way);
     free(rnn->layers);
-    free(rnn->weights);
-    free(rnn->grads);
     free(rnn);
 }
 
@@ -103,13 +100,11 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     rnn->params = params;
     rnn->desc = *desc;
     rnn->desc.layers = desc->layers == 0 ? 1 : desc->layers;
-    CLSEQ__TRY(clseq_rnn_plan_create(params->ctx, &rnn->desc, &rnn->plan));
+    CLSEQ__TRY(clseq__rnn_way_create(rnn, NULL, &rnn->way));
     CLSEQ__TRY(check_init(name, desc, init));
     layers = (size_t)rnn->desc.layers;
     rnn->layers = calloc(layers, sizeof *rnn->layers);
-    rnn->weights = calloc(layers, sizeof *rnn->weights);
-    rnn->grads = calloc(layers, sizeof *rnn->grads);
-    if (!rnn->layers || !rnn->weights || !rnn->grads)
+    if (!rnn->layers)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "rnn new: no memory for %s", name);
     for (int64_t k = 0; k < rnn->desc.layers; k++)
         CLSEQ__TRY(add_layer(rnn, name, init, k));
@@ -129,50 +124,5 @@ const clseq_rnn_desc *clseq_rnn_description(const clseq_rnn *rnn)
 
 const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn)
 {
-    return rnn ? rnn->plan : NULL;
-}
-
-/* A parameter's value and gradient, none for one that the layer lacks. */
-static clseq_status view(clseq_param *param, clseq_tensor *value, clseq_tensor *grad)
-{
-    if (!param)
-        return CLSEQ_OK;
-    CLSEQ__RETURN_IF(clseq_param_value(param, value));
-    return clseq_param_grad(param, grad);
-}
-
-/* The parameters' memory is made at the first use and stays where it is. */
-static clseq_status find_weights(clseq_rnn *rnn)
-{
-    if (rnn->weights[rnn->desc.layers - 1].w_hh.buffer)
-        return CLSEQ_OK;
-    for (int64_t k = 0; k < rnn->desc.layers; k++) {
-        const clseq__rnn_params *from = &rnn->layers[k];
-        clseq_rnn_weights *value = &rnn->weights[k], *grad = &rnn->grads[k];
-        CLSEQ__RETURN_IF(view(from->w_ih, &value->w_ih, &grad->w_ih));
-        CLSEQ__RETURN_IF(view(from->b_ih, &value->b_ih, &grad->b_ih));
-        CLSEQ__RETURN_IF(view(from->b_hh, &value->b_hh, &grad->b_hh));
-        CLSEQ__RETURN_IF(view(from->w_hh, &value->w_hh, &grad->w_hh));
-    }
-    return CLSEQ_OK;
-}
-
-clseq_status clseq__rnn_packed(clseq_rnn *rnn, const clseq_rnn_shape *shape, const clseq_rnn_sizes *sizes,
-                               clseq_tensor *out)
-{
-    CLSEQ__RETURN_IF(find_weights(rnn));
-    if (rnn->packed.buffer && rnn->packed.dims[0] != sizes->packed)
-        clseq_tensor_destroy(rnn->params->ctx, &rnn->packed);
-    if (!rnn->packed.buffer || rnn->packed_version != rnn->params->version ||
-        rnn->packed_mode != shape->mode) {
-        if (!rnn->packed.buffer)
-            CLSEQ__RETURN_IF(
-                clseq_tensor_create(rnn->params->ctx, CLSEQ_F32, 1, &sizes->packed, &rnn->packed));
-        rnn->packed_version = 0; /* until packing has succeeded; the store's begins at 1 */
-        CLSEQ__RETURN_IF(clseq_rnn_pack(rnn->plan, shape, rnn->weights, &rnn->packed));
-        rnn->packed_version = rnn->params->version;
-        rnn->packed_mode = shape->mode;
-    }
-    *out = rnn->packed;
-    return CLSEQ_OK;
+    return rnn ? rnn->way->plan : NULL;
 }

@@ -54,6 +54,10 @@ clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *to
                                                    .has_params = true},
                                NULL));
     CLSEQ__TRY(clseq_embedding_forward(g->ctx, &table, &tokens->value, &y->value));
+    if (tokens->value.ndim == 2) {
+        y->embedding = embedding;
+        y->tokens = tokens;
+    }
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

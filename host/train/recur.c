@@ -12,6 +12,8 @@ enum { IN_X, IN_INITIAL };
 
 typedef struct recur_args {
     clseq_rnn *rnn;
+    clseq__rnn_way *way;
+    clseq_var *x; /* what the way's plan reads: the node's input, or the tokens that it was looked up for */
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
 } recur_args;
@@ -21,22 +23,24 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
     const recur_args *args = node->args;
     clseq_status status = CLSEQ_OK;
     clseq_var **in = node->in, **out = node->out;
-    clseq_rnn_backward_args b = {.x = in[IN_X]->value,
+    clseq_rnn_backward_args b = {.x = args->x->value,
                                  .lengths = node->saved[LENGTHS],
                                  .dy = out[0]->grad,
-                                 .dweights = args->rnn->grads,
+                                 .dweights = args->way->grads,
                                  .reserve = node->saved[RESERVE]};
-    CLSEQ__TRY(clseq__rnn_packed(args->rnn, &args->shape, &args->sizes, &b.packed));
+    CLSEQ__TRY(clseq__rnn_way_packed(args->rnn, args->way, &args->shape, &args->sizes, &b.packed));
+    CLSEQ__TRY(clseq__rnn_way_begin_grads(args->rnn, args->way));
     CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1, &args->sizes.workspace, &b.workspace));
-    CLSEQ__TRY(clseq__grad_begin(g, in[IN_X], &b.dx));
+    CLSEQ__TRY(clseq__grad_begin(g, args->x, &b.dx));
     for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++) {
         if (out[1 + i])
             b.dfinal[i] = out[1 + i]->grad;
         if (in[IN_INITIAL + i])
             CLSEQ__TRY(clseq__grad_begin(g, in[IN_INITIAL + i], &b.dinitial[i]));
     }
-    CLSEQ__TRY(clseq_rnn_backward(args->rnn->plan, &args->shape, &b));
-    CLSEQ__TRY(clseq__grad_end(g, in[IN_X], &b.dx));
+    CLSEQ__TRY(clseq_rnn_backward(args->way->plan, &args->shape, &b));
+    CLSEQ__TRY(clseq__rnn_way_end_grads(args->rnn, args->way));
+    CLSEQ__TRY(clseq__grad_end(g, args->x, &b.dx));
     for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++)
         if (in[IN_INITIAL + i])
             CLSEQ__TRY(clseq__grad_end(g, in[IN_INITIAL + i], &b.dinitial[i]));
@@ -45,7 +49,7 @@ done:
     return status;
 }
 
-/* The layer and x [T,B,I]. */
+/* The layer and x [T,B,I], or [T,B] numbers. */
 static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, clseq_var *x)
 {
     char text[CLSEQ__DIMS_TEXT];
@@ -53,10 +57,27 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, clseq_var 
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn is NULL");
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
-    CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", x, rnn->desc.one_hot ? CLSEQ_I32 : CLSEQ_F32));
+    if (rnn->desc.one_hot && x->value.ndim != 2)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B]",
+                            clseq__dims_text(text, x->value.ndim, x->value.dims));
+    if (rnn->desc.one_hot)
+        return clseq__op_range("recur", "number", "input", x, rnn->desc.input, NULL);
     if (x->value.ndim != 3 || x->value.dims[2] != rnn->desc.input)
         return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B,%lld]",
                             clseq__dims_text(text, x->value.ndim, x->value.dims), (long long)rnn->desc.input);
+    return CLSEQ_OK;
+}
+
+/* Through the table of the embedding that x comes from, unless that gains nothing or x wants its gradient. */
+static clseq_status choose_way(clseq_rnn *rnn, clseq_var *x, recur_args *args)
+{
+    clseq__rnn_way *through = NULL;
+    if (x->embedding && !x->keep_grad)
+        CLSEQ__RETURN_IF(clseq__rnn_way_through(rnn, x->embedding, args->shape.T * args->shape.B, &through));
+    args->way = through ? through : rnn->way;
+    args->x = through ? x->tokens : x;
+    x->is_looked_up = x->is_looked_up || through;
     return CLSEQ_OK;
 }
 
@@ -141,11 +162,11 @@ static clseq_status run_forward(clseq_graph *g, const recur_args *args, const cl
 {
     clseq_status status = CLSEQ_OK;
     const clseq_rnn_sizes *sizes = &args->sizes;
-    CLSEQ__TRY(clseq__rnn_packed(args->rnn, &args->shape, sizes, &f->packed));
+    CLSEQ__TRY(clseq__rnn_way_packed(args->rnn, args->way, &args->shape, sizes, &f->packed));
     if (args->shape.mode == CLSEQ_TRAINING)
         CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1, &sizes->reserve, &f->reserve));
     CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1, &sizes->workspace, &f->workspace));
-    CLSEQ__TRY(clseq_rnn_forward(args->rnn->plan, &args->shape, f));
+    CLSEQ__TRY(clseq_rnn_forward(args->way->plan, &args->shape, f));
     for (int i = 0; opts->carry && i < opts->carry->count; i++)
         if (opts->final[i])
             CLSEQ__TRY(clseq_tensor_copy(g->ctx, &f->final[i], &opts->carry->tensors[i]));
@@ -178,10 +199,11 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     args.shape = (clseq_rnn_shape){.T = T, .B = B, .mode = CLSEQ_TRAINING};
     if (g->mode == CLSEQ_INFERENCE || g->is_backward_done)
         args.shape.mode = CLSEQ_INFERENCE;
-    f.x = x->value;
+    CLSEQ__TRY(choose_way(rnn, x, &args));
+    f.x = args.x->value;
     CLSEQ__TRY(take_initial(g, opts, states, dims, &f, &desc));
     CLSEQ__TRY(take_lengths(g, opts->lengths, &args.shape, &f.lengths));
-    CLSEQ__TRY(clseq_rnn_plan_sizes(rnn->plan, &args.shape, &args.sizes));
+    CLSEQ__TRY(clseq_rnn_plan_sizes(args.way->plan, &args.shape, &args.sizes));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, 3, (int64_t[]){T, B, H}, &y));
     CLSEQ__TRY(make_final(g, opts, states, dims, &f, &desc));
     desc.out[0] = y;

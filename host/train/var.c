@@ -175,6 +175,10 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: backward has run already", op);
     if (x->is_used && !x->needs_grad)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: x was used already, ask for its gradient before that", op);
+    if (x->is_looked_up)
+        CLSEQ__FAIL(CLSEQ_INVALID_STATE,
+                    "%s: a recurrent layer has read x through the embedding's table already, ask before that",
+                    op);
     x->needs_grad = g->mode == CLSEQ_TRAINING;
     x->keep_grad = true;
 done:

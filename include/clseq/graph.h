@@ -75,7 +75,7 @@ CLSEQ_API clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tens
 
 /*
  * Asks for the gradient of x and keeps it until clseq_graph_end; returns x. An input is to be asked before it is used,
- * a variable in between at any time before backward.
+ * the output of clseq_embed before clseq_recur reads it, a variable in between at any time before backward.
  */
 CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
 
@@ -97,7 +97,13 @@ typedef struct clseq_recur_opts {
         *final[CLSEQ_RNN_MAX_STATES]; /* where to put the final states as variables; NULL: not wanted */
 } clseq_recur_opts;
 
-/* x [T,B,I] -> the outputs of the last layer [T,B,H]. `opts` may be NULL. */
+/*
+ * x [T,B,I], or for a one_hot layer [T,B] i32 -> the outputs of the last layer [T,B,H]. `opts` may be NULL.
+ *
+ * Where x comes straight from clseq_embed, with tokens [T,B], and the vocabulary is at most half of T*B, schedules for
+ * CPU devices multiply the input once for each row of the table instead of once for each token. Results and gradients
+ * are the same but for rounding.
+ */
 CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
 
 /* Element by element, same dims. */
