@@ -199,6 +199,26 @@ static void spoil(clseq_tensor *tensor, int how)
     }
 }
 
+/* Numbers in the place of x: what fits features does not fit them, and no gradient comes back. */
+Test(rnn_plan, refuses_features_for_one_hot)
+{
+    good g = good_create("gru");
+    clseq_rnn_plan *plan = NULL;
+    const clseq_rnn_desc desc = {
+        .cell = CLSEQ_GRU, .input = I, .hidden = H, .layers = L, .bias = CLSEQ_BIAS_SINGLE, .one_hot = true};
+    clseq_rnn_forward_args forward = g.forward;
+    clseq_rnn_backward_args backward = g.backward;
+    MUST(clseq_rnn_plan_create(g.ctx, &desc, &plan));
+    refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_DTYPE, "rnn forward: x");
+    forward.x.dtype = CLSEQ_I32;
+    refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "rnn forward: x");
+    backward.x.dtype = CLSEQ_I32;
+    backward.x.ndim = 2;
+    refused(clseq_rnn_backward(plan, &g.shape, &backward), CLSEQ_INVALID_ARGUMENT, "dx is given");
+    clseq_rnn_plan_destroy(plan);
+    good_destroy(&g);
+}
+
 static const clseq_status spoilt[] = {CLSEQ_INVALID_DTYPE, CLSEQ_INVALID_SHAPE, CLSEQ_INVALID_SHAPE,
                                       CLSEQ_INVALID_SHAPE, CLSEQ_OUT_OF_BOUNDS};
 enum { SPOILS = sizeof spoilt / sizeof spoilt[0] };
