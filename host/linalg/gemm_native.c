@@ -8,8 +8,9 @@
 #include "linalg/gemm_impl.h"
 #include <stdio.h>
 
-/* Depth of a block of op(B), in rows: a tile adds to C once for so many. Results depend on it. */
-#define BLOCK_DEPTH 256
+/* Depth of a block of op(B), in rows: a tile adds to C once for so many. Results depend on it. A tile of wide vectors reads
+ * few bytes for each multiplication, so that its panels may lie in the second-level cache. */
+#define BLOCK_DEPTH(width) ((width) >= 16 ? 1024 : 256)
 /* Floats of a block of op(B), which stays in the second-level cache while all rows of A pass by. */
 #define BLOCK_FLOATS (96 * 1024)
 /* With so few rows the block is one tile wide instead and stays in the first-level cache. */
@@ -120,7 +121,7 @@ static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *b
 static cut cut_of(const clseq_context *ctx, const clseq_gemm_args *x)
 {
     const int64_t width = ctx->vector_width, tile = width * (ctx->vector_registers >= 32 ? 4 : 2);
-    const int64_t depths = (x->k + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
+    const int64_t depth = BLOCK_DEPTH(width), depths = (x->k + depth - 1) / depth;
     cut by = {0};
     cut_parts(ctx, x, &by);
     const int64_t rows = (x->m + by.gm - 1) / by.gm, columns = round_up(x->n, tile);
