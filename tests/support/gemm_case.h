@@ -37,7 +37,8 @@ void gemm_case_check(clseq_context *ctx, const gemm_case *test, test_random *ran
 
 /*
  * A context whose products run by this implementation, with this width of vectors (0: the device's own); NULL when the
- * device cannot do it, which only native on something other than a CPU may, or in Oclgrind. Beside "native" and "clblast" there is
+ * device cannot do it, which only native on something other than a CPU may, or in Oclgrind, and for widths that are not
+ * the device's where only small tests run. Beside "native" and "clblast" there is
  * "clblast indirect": CLBlast copies operands and uses its other kernel at every size, as it does on GPUs from a few
  * hundred on. Changes the process's environment and CLBlast's parameters: one implementation a test, this one last.
  */

@@ -250,6 +250,8 @@ Test(rnn, accumulates_parameter_gradients)
 /* A width that is not the device's own is slower, not different. LSTM and GRU, to spare compilations. */
 static void with_vector_width(const char *width)
 {
+    if (test_small())
+        cr_skip_test("only with the device's own width: others take slow devices minutes to compile");
     setenv("CLSEQ_VECTOR_WIDTH", width, 1);
     over_table(NULL, 2, 4, against_reference);
 }
