@@ -108,7 +108,6 @@ static inline void finish(V s, Out c, int lanes, float alpha, float beta)
 PRODUCTS(1)
 PRODUCTS(2)
 #if TILE_VECTORS == 4
-PRODUCTS(3)
 PRODUCTS(4)
 #endif
 
@@ -118,25 +117,28 @@ PRODUCTS(4)
         break;
 #define CASES(NV) CASE(1, NV) CASE(2, NV) CASE(3, NV) CASE(4, NV) CASE(5, NV) CASE(6, NV)
 
-/* C[rows, columns] from rows of A and a block of op(B): tiles as equal as they can be. */
+/*
+ * C[rows, columns] from rows of A and a block of op(B), in tiles of rows as equal as they can be, and of 4, 2 or 1
+ * vectors: tiles of 3 would take as long to compile as those of 4 and run no faster than 2 and 1.
+ */
 static inline void multiply(long rows, long columns, long k, In a0, long a_row, In w0, long w_panel, Out c0,
                             long c_row, float alpha, float beta)
 {
     const long panels = (columns + VW - 1) / VW;
-    const long across = (panels + TILE_VECTORS - 1) / TILE_VECTORS, down = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const long down = (rows + TILE_ROWS - 1) / TILE_ROWS;
     for (long y = 0; y < down; y++) {
         const long r0 = rows * y / down, r1 = rows * (y + 1) / down;
         In a = a0 + r0 * a_row;
-        for (long x = 0; x < across; x++) {
-            const long p0 = panels * x / across, p1 = panels * (x + 1) / across;
+        for (long p0 = 0, p1; p0 < panels; p0 = p1) {
+            const long left = panels - p0, vectors = left >= TILE_VECTORS ? TILE_VECTORS : left >= 2 ? 2 : 1;
+            p1 = p0 + vectors;
             const int lanes = (int)(min(columns, p1 * VW) - (p1 - 1) * VW);
             In w = w0 + p0 * w_panel;
             Out c = c0 + r0 * c_row + p0 * VW;
-            switch ((p1 - p0) * 8 + r1 - r0) {
+            switch (vectors * 8 + r1 - r0) {
                 CASES(1)
                 CASES(2)
 #if TILE_VECTORS == 4
-                CASES(3)
                 CASES(4)
 #endif
             }

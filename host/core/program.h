@@ -1,5 +1,5 @@
 /*
- * Kernels by name. A program is one .cl file with build options; it is compiled at its first use in a
+ * Kernels by name. A program is one .cl file, or all those of a folder ("nn/"), with build options; it is compiled at its first use in a
  * context, kept there, and kept on disk (cache.h). This is the only place that builds programs, and device
  * quirks live here.
  *
@@ -34,7 +34,7 @@ typedef struct clseq__kernel {
 } clseq__kernel;
 
 /*
- * The kernel `name` of the file `file` built with `options` ("-DCELL=lstm -DGATES=4", NULL for none). The
+ * The kernel `name` of the file or folder `file` built with `options` ("-DCELL=lstm -DGATES=4", NULL for none). The
  * handle stays valid until the context is destroyed; looking it up again is a table lookup, but plans keep
  * it.
  */

@@ -180,6 +180,21 @@ done:
     return status;
 }
 
+/* Every program file that the library has in a folder; `folder` ends in a slash. */
+static clseq_status add_folder(resolver *r, const char *folder)
+{
+    bool found = false;
+    for (size_t i = 0; i < clseq__source_count; i++) {
+        const char *name = clseq__sources[i].name, *end = strrchr(name, '.');
+        if (strncmp(name, folder, strlen(folder)) != 0 || !end || strcmp(end, ".cl") != 0)
+            continue;
+        found = true;
+        CLSEQ__RETURN_IF(add_file(r, name, 0));
+    }
+    return found ? CLSEQ_OK
+                 : clseq__error(CLSEQ_NOT_FOUND, "kernel folder %s is not part of the library", folder);
+}
+
 clseq_status clseq__source_resolve(const char *kernel_dir, const char *file, const char *options,
                                    clseq__text *out)
 {
@@ -189,7 +204,9 @@ clseq_status clseq__source_resolve(const char *kernel_dir, const char *file, con
     r->kernel_dir = kernel_dir;
     r->options = options;
     r->out = out;
-    clseq_status status = add_file(r, file, 0);
+    const size_t length = strlen(file);
+    const bool is_folder = length > 0 && file[length - 1] == '/';
+    clseq_status status = is_folder ? add_folder(r, file) : add_file(r, file, 0);
     free(r);
     return status;
 }

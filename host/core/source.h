@@ -5,7 +5,7 @@
 #include "core/text.h"
 
 /*
- * The text of `file` (a path below cl/) from the folder `kernel_dir` or, when that is NULL, from the library,
+ * The text of `file` (a path below cl/, or a folder like "nn/" for all its .cl files) from the folder `kernel_dir` or, when that is NULL, from the library,
  * with every `#include "path"` replaced by the file it names (see program.h). `options` give the values of
  * $NAME. #line directives keep the compiler's messages pointing at the files.
  */

@@ -5,8 +5,6 @@
 #include "core/launch.h"
 #include "nn/check.h"
 
-static const char file[] = "nn/activation.cl";
-
 static const struct {
     const char *forward, *backward;
 } kernels[CLSEQ_ACTIVATION_COUNT] = {
@@ -34,7 +32,7 @@ clseq_status clseq_activation_forward(clseq_context *ctx, clseq_activation kind,
     CLSEQ__RETURN_IF(clseq__check_like("activation forward: y", y, x));
     CLSEQ__RETURN_IF(clseq__check_apart("activation forward: y", y, "x", x, true));
     n = clseq_tensor_elements(x);
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, kernels[kind].forward, &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, kernels[kind].forward, &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(x->buffer), CLSEQ__L(x->offset),
                                      CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
@@ -52,7 +50,7 @@ clseq_status clseq_activation_backward(clseq_context *ctx, clseq_activation kind
     CLSEQ__RETURN_IF(clseq__check_apart("activation backward: dx", dx, "dy", dy, true));
     CLSEQ__RETURN_IF(clseq__check_apart("activation backward: dx", dx, "y", y, false));
     n = clseq_tensor_elements(y);
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, kernels[kind].backward, &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, kernels[kind].backward, &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(y->buffer), CLSEQ__L(y->offset),
                                      CLSEQ__M(dy->buffer), CLSEQ__L(dy->offset), CLSEQ__M(dx->buffer),

@@ -42,7 +42,7 @@ static clseq_matrix matrix_of(const clseq_tensor *tensor, int64_t ld, bool trans
 static clseq_status fill_rows(clseq_context *ctx, const clseq_tensor *b, const clseq_tensor *y, sizes s)
 {
     clseq__kernel *kernel = NULL;
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/affine.cl", NULL, "nn_fill_rows", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_fill_rows", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, s.N * s.out),
                          CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__L(s.out), CLSEQ__M(b->buffer), CLSEQ__L(b->offset),
                                      CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));

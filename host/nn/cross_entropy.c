@@ -7,8 +7,6 @@
 #include "core/tensor.h"
 #include "nn/check.h"
 
-static const char file[] = "nn/cross_entropy.cl";
-
 /* LOSS_GROUP of the kernel file. */
 #define GROUP 64
 
@@ -49,8 +47,8 @@ static clseq_status enqueue_forward(clseq_context *ctx, const clseq_cross_entrop
     const clseq__grid grid = row_grid(ctx, s);
     clseq__kernel *rows = NULL, *total = NULL;
     cl_mem partial = NULL, counts = NULL;
-    CLSEQ__TRY(clseq__kernel_get(ctx, file, NULL, "nn_cross_entropy_rows", &rows));
-    CLSEQ__TRY(clseq__kernel_get(ctx, file, NULL, "nn_cross_entropy_total", &total));
+    CLSEQ__TRY(clseq__kernel_get(ctx, "nn/", NULL, "nn_cross_entropy_rows", &rows));
+    CLSEQ__TRY(clseq__kernel_get(ctx, "nn/", NULL, "nn_cross_entropy_total", &total));
     CLSEQ__TRY(clseq__pool_get(ctx, grid.groups[0] * sizeof(float), "cross entropy: losses", &partial));
     CLSEQ__TRY(clseq__pool_get(ctx, grid.groups[0] * sizeof(int32_t), "cross entropy: counts", &counts));
     CLSEQ__TRY(clseq__launch(ctx, rows, grid,
@@ -108,7 +106,7 @@ clseq_status clseq_cross_entropy_backward(clseq_context *ctx, const clseq_cross_
         CLSEQ__RETURN_IF(
             clseq__check_apart("cross entropy backward: dlogits", dlogits, "dloss", dloss, false));
     }
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_cross_entropy_backward", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_cross_entropy_backward", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, s.N * s.V),
                          CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__I(s.V), CLSEQ__I(desc ? desc->ignore : false),
                                      CLSEQ__I(desc ? desc->ignore_index : 0), CLSEQ__M(logits->buffer),

@@ -18,7 +18,7 @@ clseq_status clseq_dropout(clseq_context *ctx, const clseq_tensor *x, float p, u
     CLSEQ__RETURN_IF(clseq__check_like("dropout: y", y, x));
     CLSEQ__RETURN_IF(clseq__check_apart("dropout: y", y, "x", x, true));
     n = clseq_tensor_elements(x);
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/dropout.cl", NULL, "nn_dropout", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_dropout", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(x->buffer), CLSEQ__L(x->offset), CLSEQ__F(p),
                                      CLSEQ__F(1.0f / (1.0f - p)), CLSEQ__UL(seed), CLSEQ__UL(stream),

@@ -5,8 +5,6 @@
 #include "core/launch.h"
 #include "nn/check.h"
 
-static const char file[] = "nn/elementwise.cl";
-
 clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, float beta,
                        const clseq_tensor *b, const clseq_tensor *y)
 {
@@ -22,7 +20,7 @@ clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, f
         CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "b", b, true));
     }
     n = clseq_tensor_elements(a);
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_add", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_add", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__F(alpha), CLSEQ__M(a->buffer), CLSEQ__L(a->offset),
                                      CLSEQ__F(beta), CLSEQ__M(b ? b->buffer : NULL),
@@ -42,7 +40,7 @@ clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const cls
     CLSEQ__RETURN_IF(clseq__check_apart("multiply: y", y, "a", a, true));
     CLSEQ__RETURN_IF(clseq__check_apart("multiply: y", y, "b", b, true));
     n = clseq_tensor_elements(a);
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_multiply", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_multiply", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(a->buffer), CLSEQ__L(a->offset),
                                      CLSEQ__M(b->buffer), CLSEQ__L(b->offset), CLSEQ__I(accumulate),
@@ -62,7 +60,7 @@ clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_
     CLSEQ__RETURN_IF(clseq__check_apart("scale: y", y, "x", x, true));
     CLSEQ__RETURN_IF(clseq__check_apart("scale: y", y, "scalar", scalar, false));
     n = clseq_tensor_elements(x);
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_scale", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_scale", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__M(x->buffer), CLSEQ__L(x->offset),
                                      CLSEQ__M(scalar->buffer), CLSEQ__L(scalar->offset), CLSEQ__F(factor),

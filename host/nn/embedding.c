@@ -5,7 +5,6 @@
 #include "core/launch.h"
 #include "nn/check.h"
 
-static const char file[] = "nn/embedding.cl";
 static const int64_t any_matrix[] = {-1};
 
 /* EMBEDDING_GROUP of the kernel file. */
@@ -38,7 +37,7 @@ clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *tab
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "tokens", tokens, false));
     N = clseq_tensor_elements(tokens);
     E = table->dims[1];
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_embedding_forward", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_embedding_forward", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, N * E),
                          CLSEQ__ARGS(CLSEQ__L(N), CLSEQ__L(E), CLSEQ__I(table->dims[0]),
                                      CLSEQ__M(table->buffer), CLSEQ__L(table->offset),
@@ -60,7 +59,7 @@ clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *to
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "tokens", tokens, false));
     N = clseq_tensor_elements(tokens);
     E = dtable->dims[1];
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, file, NULL, "nn_embedding_backward", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_embedding_backward", &kernel));
     return clseq__launch(
         ctx, kernel, ctx->is_cpu ? clseq__grid_for(ctx, N * E) : CLSEQ__GRID1((size_t)N, GROUP),
         CLSEQ__ARGS(CLSEQ__L(N), CLSEQ__L(E), CLSEQ__I(dtable->dims[0]), CLSEQ__M(tokens->buffer),

@@ -21,7 +21,7 @@ clseq_status clseq_clip_value(clseq_params *params, float limit)
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(prepare("clip value", params, limit));
-    CLSEQ__RETURN_IF(clseq__kernel_get(params->ctx, "train/clip.cl", NULL, "clip_value", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(params->ctx, "train/", NULL, "clip_value", &kernel));
     return clseq__launch(params->ctx, kernel, clseq__grid_for(params->ctx, params->flat),
                          CLSEQ__ARGS(CLSEQ__L(params->flat), CLSEQ__F(limit), CLSEQ__M(params->grads)));
 }
@@ -30,7 +30,7 @@ clseq_status clseq_clip_value(clseq_params *params, float limit)
 static clseq_status clip_range(clseq_params *params, int64_t offset, int64_t n, float limit, cl_mem squares)
 {
     clseq__kernel *kernel = NULL;
-    CLSEQ__RETURN_IF(clseq__kernel_get(params->ctx, "train/clip.cl", NULL, "clip_norm", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(params->ctx, "train/", NULL, "clip_norm", &kernel));
     CLSEQ__RETURN_IF(clseq__reduce_sum_squares(params->ctx, params->grads, offset, n, squares, 0));
     return clseq__launch(params->ctx, kernel, clseq__grid_for(params->ctx, n),
                          CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__F(limit), CLSEQ__M(squares), CLSEQ__M(params->grads),

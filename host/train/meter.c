@@ -26,7 +26,7 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
     if (!meter)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "meter create: no memory for the meter");
     meter->ctx = ctx;
-    CLSEQ__TRY(clseq__kernel_get(ctx, "train/meter.cl", NULL, "meter_add", &meter->add));
+    CLSEQ__TRY(clseq__kernel_get(ctx, "train/", NULL, "meter_add", &meter->add));
     CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){PARTS}, &meter->parts));
     CLSEQ__TRY(clseq_meter_reset(meter));
     *out = meter;

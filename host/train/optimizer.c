@@ -115,7 +115,7 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
     o->params = params;
     o->desc = with_defaults(*desc);
     o->rule = desc->kind == CLSEQ_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
-    CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/optimizer.cl", NULL, o->rule->kernel, &o->kernel));
+    CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/", NULL, o->rule->kernel, &o->kernel));
     for (int i = 0; i < o->rule->moments; i++) {
         const size_t bytes = (size_t)params->flat * sizeof(float);
         CLSEQ__TRY(clseq__pool_get(o->ctx, bytes, "optimizer create: moments", &o->moments[i]));
