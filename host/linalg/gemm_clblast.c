@@ -58,7 +58,7 @@ static clseq_status check(CLBlastStatusCode code, const char *call)
     if ((int)code > CLBlastNotImplemented)
         return clseq__error(CLSEQ_OPENCL_ERROR, "gemm: CLBlast %s failed with %s (%d)", call,
                             clseq__cl_error_name((int)code), (int)code);
-    return clseq__error(CLSEQ_OPENCL_ERROR, "gemm: CLBlast %s failed with its code %d", call, (int)code);
+    return clseq__error(CLSEQ_CLBLAST_ERROR, "gemm: CLBlast %s failed with its code %d", call, (int)code);
 }
 
 static bool applicable(const clseq_context *ctx)

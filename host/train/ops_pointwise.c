@@ -1,6 +1,16 @@
 /* Operations element by element: plus, mul, activations, dropout. */
 #include "train/graph.h"
 
+/* y and the node of an operation on two variables with the same dims. */
+static clseq_status begin_pair(clseq_graph *g, const clseq__op *op, clseq_var *a, clseq_var *b, clseq_var **y)
+{
+    CLSEQ__RETURN_IF(clseq__op_input(g, op->name, "a", a, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__op_input(g, op->name, "b", b, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__op_same_dims(op->name, "a", a, "b", b));
+    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_F32, a->value.ndim, a->value.dims, y));
+    return clseq__node_add(g, &(clseq__node_desc){.op = op, .in = {a, b}, .out = {*y}}, NULL);
+}
+
 /* y = a + b; both gradients are dy. */
 static clseq_status plus_backward(clseq_graph *g, clseq__node *node)
 {
@@ -15,11 +25,7 @@ clseq_var *clseq_plus(clseq_graph *g, clseq_var *a, clseq_var *b)
     clseq_var *y = NULL;
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "a", a, CLSEQ_F32));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "b", b, CLSEQ_F32));
-    CLSEQ__TRY(clseq__op_same_dims(op.name, "a", a, "b", b));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, a->value.ndim, a->value.dims, &y));
-    CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {a, b}, .out = {y}}, NULL));
+    CLSEQ__TRY(begin_pair(g, &op, a, b, &y));
     CLSEQ__TRY(clseq_add(g->ctx, 1.0f, &a->value, 1.0f, &b->value, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);
@@ -46,11 +52,7 @@ clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b)
     clseq_var *y = NULL;
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "a", a, CLSEQ_F32));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "b", b, CLSEQ_F32));
-    CLSEQ__TRY(clseq__op_same_dims(op.name, "a", a, "b", b));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, a->value.ndim, a->value.dims, &y));
-    CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {a, b}, .out = {y}}, NULL));
+    CLSEQ__TRY(begin_pair(g, &op, a, b, &y));
     CLSEQ__TRY(clseq_multiply(g->ctx, &a->value, &b->value, false, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);

@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,4 +71,15 @@ int folder_count(const char *path, const char *suffix, char first[FOLDER_PATH])
     }
     closedir(listing);
     return count;
+}
+
+void folder_limit_files(size_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
+        fail("read", "the limit of file sizes");
+    limit.rlim_cur = bytes > 0 ? bytes : limit.rlim_max;
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        fail("set", "the limit of file sizes");
 }

@@ -16,6 +16,9 @@ void folder_remove(const char *path);
 void folder_write(const char *path, const char *name, const void *data, size_t size);
 void folder_write_text(const char *path, const char *name, const char *text);
 
+/* Lets files of this process grow to so many bytes, as if the disk were full then; 0: as large as they like. */
+void folder_limit_files(size_t bytes);
+
 /* The number of files directly in the folder whose names end in `suffix`, and the name of the first. */
 int folder_count(const char *path, const char *suffix, char first[FOLDER_PATH]);
 

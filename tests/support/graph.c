@@ -137,6 +137,23 @@ void graph_expect_param_grad_each(clseq_param *param, const double *want, const 
     compare_param(param, want, 0, bound);
 }
 
+void graph_set_param(clseq_param *param, const double *values)
+{
+    clseq_tensor value = {0};
+    EXPECT_OK(clseq_param_value(param, &value));
+    float *floats = test_floats_of(values, (size_t)clseq_tensor_elements(&value));
+    EXPECT_OK(clseq_param_set(param, floats));
+    free(floats);
+}
+
+clseq_param *graph_rnn_param(const clseq_params *params, int index)
+{
+    static const char *const parts[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    char name[64];
+    snprintf(name, sizeof name, "rnn.%s_l%d", parts[index % 4], index / 4);
+    return clseq_params_find(params, name);
+}
+
 double *graph_param_values(clseq_param *param)
 {
     clseq_tensor value = {0};

@@ -6,10 +6,8 @@
 #include "train/safetensors.h"
 #include <clseq/clseq.h>
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { T = 4, B = 3, V = 7, E = 5, H = 6, WINDOW = T * B };
@@ -300,18 +298,13 @@ Test(checkpoint, a_full_disk_keeps_the_last_good_file)
 {
     model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), back = make(CLSEQ_LSTM, CLSEQ_ADAM, 2, H);
     clseq_checkpoint what = contents(&m), loaded = contents(&back);
-    struct rlimit limit;
     step(&m);
     ok(clseq_checkpoint_save(path, &what));
     ok(clseq_checkpoint_load(path, &loaded));
     step(&m);
-    signal(SIGXFSZ, SIG_IGN);
-    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = 8192;
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    folder_limit_files(8192);
     clseq_status status = clseq_checkpoint_save(path, &what);
-    limit.rlim_cur = limit.rlim_max;
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    folder_limit_files(0);
     cr_assert_eq(status, CLSEQ_IO_ERROR);
     cr_assert(strstr(clseq_last_error(), path), "%s", clseq_last_error());
     model again = make(CLSEQ_LSTM, CLSEQ_ADAM, 5, H);

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "core/context.h"
+#include "linalg/gemm_impl.h"
 #include "support/device.h"
 
 #include <clseq/gemm.h>
@@ -221,5 +222,16 @@ Test(gemm_errors, clblast_range)
     clReleaseMemObject(a);
     clReleaseMemObject(b);
     clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
+
+/* CLBlast wants all parameters of a routine: what it says of one of them comes back as its own status. */
+Test(gemm_errors, codes_of_clblast)
+{
+    const char *names[] = {"MWG"};
+    const size_t values[] = {64};
+    clseq_context *ctx = test_context();
+    expect(clseq__clblast_override(ctx, "Xgemm", 1, names, values), CLSEQ_CLBLAST_ERROR,
+           "CLBlast OverrideParameters failed with its code -20");
     clseq_context_destroy(ctx);
 }

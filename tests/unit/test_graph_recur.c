@@ -39,23 +39,11 @@ static void destroy(model *m)
     clseq_context_destroy(m->ctx);
 }
 
-/* The parameter in place `index` of the case's weights: layers of w_ih w_hh b_ih b_hh. */
-static clseq_param *param_at(const model *m, int index)
-{
-    static const char *const parts[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    char name[64];
-    snprintf(name, sizeof name, "rnn.%s_l%d", parts[index % 4], index / 4);
-    return clseq_params_find(m->params, name);
-}
-
 static void set_params(model *m, const rnn_case *c)
 {
     for (int i = 0; i < 4 * RNN_CASE_LAYERS; i++)
-        if (c->in[RNN_WEIGHTS + i]) {
-            float *values = test_floats_of(c->in[RNN_WEIGHTS + i], c->n[RNN_WEIGHTS + i]);
-            EXPECT_OK(clseq_param_set(param_at(m, i), values));
-            free(values);
-        }
+        if (c->in[RNN_WEIGHTS + i])
+            graph_set_param(graph_rnn_param(m->params, i), c->in[RNN_WEIGHTS + i]);
 }
 
 /* ---- against the reference ---- */
@@ -104,7 +92,7 @@ static void check_case(int cell, int T, int B, int I, int H, int L, reference_bi
     graph_end(g);
     for (int i = 0; i < 4 * RNN_CASE_LAYERS; i++)
         if (c->in[RNN_WEIGHTS + i])
-            graph_expect_param_grad_each(param_at(&m, i), c->want[RNN_DWEIGHTS + i],
+            graph_expect_param_grad_each(graph_rnn_param(m.params, i), c->want[RNN_DWEIGHTS + i],
                                          c->bound[RNN_DWEIGHTS + i]);
     destroy(&m);
     rnn_case_destroy(c);
@@ -166,7 +154,7 @@ Test(graph_recur, final_states_start_the_next_use)
                                    c->bound[RNN_DINITIAL + i]);
         graph_end(g);
         for (int i = 0; i < 4 * L; i++)
-            graph_expect_param_grad_each(param_at(&m, i), c->want[RNN_DWEIGHTS + i],
+            graph_expect_param_grad_each(graph_rnn_param(m.params, i), c->want[RNN_DWEIGHTS + i],
                                          c->bound[RNN_DWEIGHTS + i]);
         destroy(&m);
         rnn_case_destroy(c);
@@ -201,7 +189,7 @@ Test(graph_recur, only_final_states)
         graph_expect_grad_each("dx", g, x, c->want[RNN_DX], c->bound[RNN_DX]);
         graph_end(g);
         for (int i = 0; i < 4 * L; i++)
-            graph_expect_param_grad_each(param_at(&m, i), c->want[RNN_DWEIGHTS + i],
+            graph_expect_param_grad_each(graph_rnn_param(m.params, i), c->want[RNN_DWEIGHTS + i],
                                          c->bound[RNN_DWEIGHTS + i]);
         destroy(&m);
         rnn_case_destroy(c);

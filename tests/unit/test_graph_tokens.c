@@ -80,27 +80,12 @@ static problem make_problem(int cell, uint64_t seed, bool one_hot)
     return p;
 }
 
-static clseq_param *param_at(const model *m, int index)
-{
-    static const char *const parts[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    char name[64];
-    snprintf(name, sizeof name, "rnn.%s_l%d", parts[index % 4], index / 4);
-    return clseq_params_find(m->params, name);
-}
-
-static void set(clseq_param *param, const double *values, size_t n)
-{
-    float *floats = test_floats_of(values, n);
-    EXPECT_OK(clseq_param_set(param, floats));
-    free(floats);
-}
-
 static void set_params(const model *m, const problem *p)
 {
     for (int i = 0; i < 4 * L; i++)
-        set(param_at(m, i), p->c->in[RNN_WEIGHTS + i], p->c->n[RNN_WEIGHTS + i]);
+        graph_set_param(graph_rnn_param(m->params, i), p->c->in[RNN_WEIGHTS + i]);
     if (m->embed)
-        set(clseq_params_find(m->params, "embed.weight"), p->table, V * E);
+        graph_set_param(clseq_params_find(m->params, "embed.weight"), p->table);
 }
 
 /* What the layer is given: tokens, or their rows, in `ask` with a wish for their gradient. */
@@ -115,7 +100,7 @@ static clseq_var *input_of(const model *m, clseq_graph *g, const int32_t *tokens
 static void expect_params(const model *m, const problem *p)
 {
     for (int i = 0; i < 4 * L; i++)
-        graph_expect_param_grad_each(param_at(m, i), p->c->want[RNN_DWEIGHTS + i],
+        graph_expect_param_grad_each(graph_rnn_param(m->params, i), p->c->want[RNN_DWEIGHTS + i],
                                      p->c->bound[RNN_DWEIGHTS + i]);
     if (m->embed)
         graph_expect_param_grad_each(clseq_params_find(m->params, "embed.weight"), p->dtable,
@@ -223,7 +208,7 @@ Test(graph_tokens, several_embeddings)
     EXPECT_OK(clseq_embedding_new(others, "embed", V, E, &foreign));
     EXPECT_OK(clseq_embedding_new(m.params, "second", V, E, &second));
     set_params(&m, &p);
-    set(clseq_params_find(others, "embed.weight"), p.table, V * E);
+    graph_set_param(clseq_params_find(others, "embed.weight"), p.table);
     for (int round = 0; round < 2; round++) {
         check_problem(&m, &p, false);
         model with_foreign = m;

@@ -2,10 +2,8 @@
 #include "support/folder.h"
 #include "train/safetensors.h"
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -236,15 +234,10 @@ Test(safetensors, names_a_missing_file_and_a_folder)
 Test(safetensors, a_disk_that_is_full_leaves_the_old_file)
 {
     size_t size = 0;
-    struct rlimit limit;
     uint8_t *bytes = example_bytes(&size);
-    signal(SIGXFSZ, SIG_IGN);
-    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = 100; /* bytes that a file may grow to: as a full disk */
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    folder_limit_files(100);
     clseq_status status = write_example();
-    limit.rlim_cur = limit.rlim_max;
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    folder_limit_files(0);
     cr_assert_eq(status, CLSEQ_IO_ERROR);
     cr_assert(strstr(clseq_last_error(), "cannot write"), "%s", clseq_last_error());
     FILE *file = fopen(path, "rb");
