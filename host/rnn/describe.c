@@ -15,13 +15,14 @@ clseq_status clseq_rnn_describe(const clseq_rnn_plan *plan, const clseq_rnn_shap
     const clseq_rnn_desc *desc = &plan->desc;
     const double mib = sizeof(float) / 1048576.0;
     snprintf(text, size,
-             "%s, %" PRId64 " layer%s, input %" PRId64 ", hidden %" PRId64 ", T %" PRId64 ", B %" PRId64
+             "%s, %" PRId64 " layer%s, input %" PRId64 "%s, hidden %" PRId64 ", T %" PRId64 ", B %" PRId64
              ", %s\n"
              "schedule %s: %s\n"
              "forward: at most %" PRId64 " launches, %.3g GFLOP\n",
-             plan->cell->name, desc->layers, desc->layers == 1 ? "" : "s", desc->input, desc->hidden,
-             shape->T, shape->B, shape->mode == CLSEQ_TRAINING ? "training" : "inference",
-             plan->schedule->name, plan->why, sizes.launches_forward, sizes.flop_forward * 1e-9);
+             plan->cell->name, desc->layers, desc->layers == 1 ? "" : "s", desc->input,
+             desc->one_hot ? " (one-hot)" : "", desc->hidden, shape->T, shape->B,
+             shape->mode == CLSEQ_TRAINING ? "training" : "inference", plan->schedule->name, plan->why,
+             sizes.launches_forward, sizes.flop_forward * 1e-9);
     if (shape->mode == CLSEQ_TRAINING)
         snprintf(text + strlen(text), size - strlen(text),
                  "backward: at most %" PRId64 " launches, %.3g GFLOP\n", sizes.launches_backward,

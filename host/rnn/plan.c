@@ -88,9 +88,9 @@ clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *des
     CLSEQ__TRY(choose(plan));
     plan->desc.schedule = plan->schedule->id;
     clseq__log(CLSEQ_LOG_INFO,
-               "rnn: %s, %" PRId64 " layer%s, input %" PRId64 ", hidden %" PRId64 ": schedule %s (%s)",
+               "rnn: %s, %" PRId64 " layer%s, input %" PRId64 "%s, hidden %" PRId64 ": schedule %s (%s)",
                plan->cell->name, plan->desc.layers, plan->desc.layers == 1 ? "" : "s", plan->desc.input,
-               plan->desc.hidden, plan->schedule->name, plan->why);
+               plan->desc.one_hot ? " (one-hot)" : "", plan->desc.hidden, plan->schedule->name, plan->why);
     CLSEQ__TRY(plan->schedule->create(plan));
     *out = plan;
     plan = NULL;
@@ -113,8 +113,9 @@ static void sizes_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, c
     memset(out, 0, sizeof *out);
     plan->schedule->sizes(plan, shape, out);
     for (int64_t l = 0; l < plan->desc.layers; l++)
-        out->flop_forward += 2.0 * plan->cell->gates * (double)plan->desc.hidden *
-                             (double)(clseq__rnn_input(plan, l) + plan->desc.hidden) * rows;
+        out->flop_forward +=
+            2.0 * plan->cell->gates * (double)plan->desc.hidden * rows *
+            (double)(plan->desc.hidden + (clseq__rnn_reads_numbers(plan, l) ? 0 : clseq__rnn_input(plan, l)));
 }
 
 clseq_status clseq_rnn_plan_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,

@@ -99,7 +99,8 @@ typedef struct clseq_rnn_sizes {
     int64_t workspace;        /* scratch, contents free between calls */
     int64_t launches_forward; /* kernels and matrix products a call */
     int64_t launches_backward;
-    double flop_forward; /* 2*G*H*(I+H)*T*B a layer; backward takes twice that */
+    double
+        flop_forward; /* 2*G*H*(I+H)*T*B a layer, without I where x is one_hot; backward takes twice that */
 } clseq_rnn_sizes;
 
 /* What a call with this shape needs. `packed` depends on the schedule and the mode, not on T and B within one

@@ -199,16 +199,19 @@ static void spoil(clseq_tensor *tensor, int how)
     }
 }
 
-/* Numbers in the place of x: what fits features does not fit them, and no gradient comes back. */
-Test(rnn_plan, refuses_features_for_one_hot)
+/* Numbers in the place of x: nothing is multiplied, what fits features does not fit them, and no gradient comes back. */
+Test(rnn_plan, one_hot)
 {
     good g = good_create("gru");
+    clseq_rnn_sizes sizes;
     clseq_rnn_plan *plan = NULL;
     const clseq_rnn_desc desc = {
         .cell = CLSEQ_GRU, .input = I, .hidden = H, .layers = L, .bias = CLSEQ_BIAS_SINGLE, .one_hot = true};
     clseq_rnn_forward_args forward = g.forward;
     clseq_rnn_backward_args backward = g.backward;
     MUST(clseq_rnn_plan_create(g.ctx, &desc, &plan));
+    MUST(clseq_rnn_plan_sizes(plan, &g.shape, &sizes));
+    cr_assert_float_eq(sizes.flop_forward, 2.0 * 3 * H * (H + 2 * H) * T * B, 0.5);
     refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_DTYPE, "rnn forward: x");
     forward.x.dtype = CLSEQ_I32;
     refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "rnn forward: x");
