@@ -1,7 +1,7 @@
 /*
- * Kernels by name. A program is one .cl file, or all those of a folder ("nn/"), with build options; it is compiled at its first use in a
- * context, kept there, and kept on disk (cache.h). This is the only place that builds programs, and device
- * quirks live here.
+ * Kernels by name. A program is one .cl file, or all those of a folder ("nn/"), with build options; it is
+ * compiled at its first use in a context, kept there, and kept on disk (cache.h). This is the only place that
+ * builds programs, and device quirks live here.
  *
  * `#include "path.clh"` lines in kernels are resolved as text before the compiler sees them, against the
  * embedded sources (or CLSEQ_KERNEL_DIR), by path relative to cl/, each file at most once a program whatever
@@ -34,8 +34,8 @@ typedef struct clseq__kernel {
 } clseq__kernel;
 
 /*
- * The kernel `name` of the file or folder `file` built with `options` ("-DCELL=lstm -DGATES=4", NULL for none). The
- * handle stays valid until the context is destroyed; looking it up again is a table lookup, but plans keep
+ * The kernel `name` of the file or folder `file` built with `options` ("-DCELL=lstm -DGATES=4", NULL for none).
+ * The handle stays valid until the context is destroyed; looking it up again is a table lookup, but plans keep
  * it.
  */
 clseq_status clseq__kernel_get(clseq_context *ctx, const char *file, const char *options, const char *name,

@@ -8,8 +8,8 @@
 #include "linalg/gemm_impl.h"
 #include <stdio.h>
 
-/* Depth of a block of op(B), in rows: a tile adds to C once for so many. Results depend on it. A tile of wide vectors reads
- * few bytes for each multiplication, so that its panels may lie in the second-level cache. */
+/* Depth of a block of op(B), in rows: a tile adds to C once for so many. A tile of wide vectors reads few bytes for each
+ * multiplication, so that its panels may lie in the second-level cache. Results depend on it. */
 #define BLOCK_DEPTH(width) ((width) >= 16 ? 1024 : 256)
 /* Floats of a block of op(B), which stays in the second-level cache while all rows of A pass by. */
 #define BLOCK_FLOATS (96 * 1024)
