@@ -151,7 +151,7 @@ Test(graph_tokens, through_an_embedding)
 {
     for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
         model m = create(cell, false);
-        for (int round = 0; round < 4; round++) {
+        for (int round = 0; round < (test_small() ? 2 : 4); round++) {
             problem p = make_problem(cell, 20 + (uint64_t)round, false);
             set_params(&m, &p);
             check_problem(&m, &p, round % 2 == 1);
@@ -209,7 +209,7 @@ Test(graph_tokens, several_embeddings)
     EXPECT_OK(clseq_embedding_new(m.params, "second", V, E, &second));
     set_params(&m, &p);
     graph_set_param(clseq_params_find(others, "embed.weight"), p.table);
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < (test_small() ? 1 : 2); round++) {
         check_problem(&m, &p, false);
         model with_foreign = m;
         with_foreign.embed = foreign;
