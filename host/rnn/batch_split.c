@@ -50,24 +50,23 @@ static int64_t panels_of(const clseq_rnn_plan *plan, int64_t columns)
     return (columns + plan->ctx->vector_width - 1) / plan->ctx->vector_width;
 }
 
-clseq__batch_split_packed clseq__batch_split_packed_of(const clseq_rnn_plan *plan, clseq_mode mode,
-                                                       int64_t layer)
+/* The forward pass's parts of all layers come first, so that a pack of training begins with one of inference. */
+clseq__batch_split_packed clseq__batch_split_packed_of(const clseq_rnn_plan *plan, int64_t layer)
 {
     clseq__batch_split_packed at = {0};
     const int64_t VW = plan->ctx->vector_width, H = plan->desc.hidden, G = plan->cell->gates;
-    const int64_t panels = panels_of(plan, H);
-    for (int64_t l = 0; l <= layer; l++) {
-        const int64_t in = clseq__rnn_input(plan, l);
-        at.x = at.end;
-        at.h = at.x + panels * G * in * VW;
-        at.bias = at.h + panels * G * H * VW;
-        at.dx = at.bias + plan->cell->slots * panels * VW;
-        at.dh = at.end = at.dx;
-        if (mode == CLSEQ_TRAINING) {
-            at.dh = at.dx + (clseq__rnn_reads_numbers(plan, l) ? 0 : panels_of(plan, in) * G * H * VW);
-            at.end = at.dh + panels * G * H * VW;
-        }
-    }
+    const int64_t panels = panels_of(plan, H), w_hh = panels * G * H * VW;
+    const int64_t rest = w_hh + plan->cell->slots * panels * VW; /* of the forward part, behind w_ih */
+    const int64_t first = panels * G * plan->desc.input * VW + rest;
+    const int64_t first_dx =
+        clseq__rnn_reads_numbers(plan, 0) ? 0 : panels_of(plan, plan->desc.input) * G * H * VW;
+    at.x = layer == 0 ? 0 : first + (layer - 1) * (w_hh + rest);
+    at.h = at.x + panels * G * clseq__rnn_input(plan, layer) * VW;
+    at.bias = at.h + w_hh;
+    at.forward_end = first + (plan->desc.layers - 1) * (w_hh + rest);
+    at.dx = at.forward_end + (layer == 0 ? 0 : first_dx + w_hh + (layer - 1) * 2 * w_hh);
+    at.dh = at.dx + (layer == 0 ? first_dx : w_hh);
+    at.end = at.dh + w_hh;
     return at;
 }
 
@@ -181,7 +180,8 @@ static void sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clse
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
     const int64_t kept = clseq__batch_split_layer_of(plan, shape, plan->desc.layers - 1).end;
     const bool training = shape->mode == CLSEQ_TRAINING;
-    out->packed = clseq__batch_split_packed_of(plan, shape->mode, plan->desc.layers - 1).end;
+    const clseq__batch_split_packed packed = clseq__batch_split_packed_of(plan, plan->desc.layers - 1);
+    out->packed = training ? packed.end : packed.forward_end;
     out->reserve = training ? kept : 1;
     out->workspace = training ? clseq__batch_split_scratch_of(plan, shape).end : kept;
     out->launches_forward = s.launches_forward;
@@ -196,7 +196,7 @@ static clseq_status pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape, con
     const bool training = shape->mode == CLSEQ_TRAINING;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq_rnn_weights *w = &weights[l];
-        const clseq__batch_split_packed at = clseq__batch_split_packed_of(plan, shape->mode, l);
+        const clseq__batch_split_packed at = clseq__batch_split_packed_of(plan, l);
         CLSEQ__RETURN_IF(clseq__launch(
             plan->ctx, data->pack, CLSEQ__GRID1((size_t)plan->ctx->groups, 1),
             CLSEQ__ARGS(CLSEQ__I(clseq__rnn_input(plan, l)), CLSEQ__I(plan->desc.hidden),

@@ -13,13 +13,15 @@ typedef struct clseq__batch_split {
     clseq__kernel *pack, *forward, *backward, *weights;
 } clseq__batch_split;
 
-/* Where a layer's things lie in `packed`; those of the backward pass only in training, dx where x is no number. */
+/* Where a layer's things lie in `packed`; dx and dh, of the backward pass, only in training, dx where x is no number. */
 typedef struct clseq__batch_split_packed {
-    int64_t x, h, bias, dx, dh, end;
+    int64_t x, h, bias;
+    int64_t forward_end; /* of the forward pass's parts of all layers: all that inference has */
+    int64_t dx, dh;
+    int64_t end; /* of the layer's part of the backward pass */
 } clseq__batch_split_packed;
 
-clseq__batch_split_packed clseq__batch_split_packed_of(const clseq_rnn_plan *plan, clseq_mode mode,
-                                                       int64_t layer);
+clseq__batch_split_packed clseq__batch_split_packed_of(const clseq_rnn_plan *plan, int64_t layer);
 
 /* A run of chunks: where the first one begins and how far apart they lie; 0 where only one is kept. */
 typedef struct clseq__batch_split_chunks {

@@ -12,7 +12,7 @@ static clseq_status forward_layer(clseq_rnn_plan *plan, const clseq_rnn_shape *s
 {
     const clseq__batch_split *data = plan->data;
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
-    const clseq__batch_split_packed w = clseq__batch_split_packed_of(plan, shape->mode, l);
+    const clseq__batch_split_packed w = clseq__batch_split_packed_of(plan, l);
     const layer_place at = clseq__batch_split_layer_of(plan, shape, l);
     const clseq_tensor *kept = shape->mode == CLSEQ_TRAINING ? &args->reserve : &args->workspace;
     const clseq_tensor none = {0}, *x = l == 0 ? &args->x : &none;
@@ -80,7 +80,7 @@ static clseq_status backward_steps(clseq_rnn_plan *plan, const clseq_rnn_shape *
 {
     const clseq__batch_split *data = plan->data;
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
-    const clseq__batch_split_packed w = clseq__batch_split_packed_of(plan, shape->mode, l);
+    const clseq__batch_split_packed w = clseq__batch_split_packed_of(plan, l);
     const clseq__batch_split_scratch room = clseq__batch_split_scratch_of(plan, shape);
     const layer_place at = clseq__batch_split_layer_of(plan, shape, l);
     const sequence dy = dy_of(plan, shape, args, l);
