@@ -96,6 +96,17 @@ static void used_insert(clseq__pool *pool, entry e)
     pool->used_count++;
 }
 
+/* The place of a buffer that is in use, or NULL for one that is not the pool's. */
+static entry *used_find(clseq__pool *pool, cl_mem buffer)
+{
+    if (pool->used_capacity == 0)
+        return NULL;
+    size_t at = hash_of(pool, buffer);
+    while (pool->used[at].buffer != NULL && pool->used[at].buffer != buffer)
+        at = (at + 1) & (pool->used_capacity - 1);
+    return pool->used[at].buffer != NULL ? &pool->used[at] : NULL;
+}
+
 /* Makes room for one more entry in both lists, so that neither taking nor giving back can fail later. */
 static clseq_status reserve(clseq__pool *pool)
 {
@@ -289,15 +300,13 @@ void clseq__pool_put(clseq_context *ctx, cl_mem buffer)
     if (buffer == NULL)
         return;
     clseq__pool *pool = ctx->pool;
-    size_t mask = pool->used_capacity - 1;
-    size_t at = pool->used_capacity > 0 ? hash_of(pool, buffer) : 0;
-    while (pool->used_capacity > 0 && pool->used[at].buffer != NULL && pool->used[at].buffer != buffer)
-        at = (at + 1) & mask;
-    if (pool->used_capacity == 0 || pool->used[at].buffer == NULL) {
+    entry *found = used_find(pool, buffer);
+    if (found == NULL) {
         clseq__log(CLSEQ_LOG_ERROR, "pool: a buffer is given back that is not in use");
         return;
     }
-    entry e = pool->used[at];
+    entry e = *found;
+    size_t mask = pool->used_capacity - 1, at = (size_t)(found - pool->used);
     /* Entries behind the hole that could stand in it move up, so that searches never stop early. */
     for (size_t next = (at + 1) & mask; pool->used[next].buffer != NULL; next = (next + 1) & mask)
         if (((next - hash_of(pool, pool->used[next].buffer)) & mask) >= ((next - at) & mask)) {
@@ -311,4 +320,23 @@ void clseq__pool_put(clseq_context *ctx, cl_mem buffer)
         check_canary(ctx, &e);
     e.put = pool->puts++;
     waiting_insert(pool, e);
+}
+
+clseq_status clseq__buffer_capacity(clseq_context *ctx, const char *what, cl_mem buffer, size_t *bytes)
+{
+    const entry *own = used_find(ctx->pool, buffer);
+    if (own != NULL) {
+        *bytes = own->asked;
+        return CLSEQ_OK;
+    }
+    cl_context context = NULL;
+    int code = clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof context, &context, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof *bytes, bytes, NULL);
+    if (code != CL_SUCCESS)
+        return clseq__error(clseq__cl_status(code), "%s: its buffer is none (%s)", what,
+                            clseq__cl_error_name(code));
+    if (context != ctx->cl)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: its buffer belongs to another context", what);
+    return CLSEQ_OK;
 }

@@ -14,6 +14,13 @@ clseq_status clseq__pool_get(clseq_context *ctx, size_t bytes, const char *what,
 /* Gives it back. NULL is allowed. */
 void clseq__pool_put(clseq_context *ctx, cl_mem buffer);
 
+/*
+ * How many bytes of a buffer may be used: what the pool was asked for, without its rounding, or the size of a buffer
+ * that the caller made. One of another OpenCL context is CLSEQ_INVALID_ARGUMENT. The sentence of a failure starts with
+ * `what`, the operation and the argument ("gemm: a").
+ */
+clseq_status clseq__buffer_capacity(clseq_context *ctx, const char *what, cl_mem buffer, size_t *bytes);
+
 /* Buffers whose canary was found overwritten when they were given back (CLSEQ_POOL_CANARY=1). */
 uint64_t clseq__pool_violations(const clseq_context *ctx);
 

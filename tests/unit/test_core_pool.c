@@ -47,6 +47,47 @@ Test(core_pool, a_buffer_is_large_enough_and_wastes_little)
     clseq_context_destroy(ctx);
 }
 
+Test(core_pool, a_buffer_may_be_used_as_far_as_it_was_asked_for)
+{
+    clseq_context *ctx = test_context();
+    size_t bytes = 0;
+    for (size_t asked = 1; asked < 3000000; asked += asked / 3 + 1) {
+        cl_mem buffers[] = {get(ctx, asked), get(ctx, asked + 1), get(ctx, asked)};
+        for (size_t i = 0; i < 3; i++) {
+            cr_assert_eq(clseq__buffer_capacity(ctx, "test: x", buffers[i], &bytes), CLSEQ_OK);
+            cr_assert_eq(bytes, asked + (i == 1), "%zu bytes for %zu", bytes, asked + (i == 1));
+        }
+        for (size_t i = 0; i < 3; i++)
+            clseq__pool_put(ctx, buffers[i]);
+    }
+    clseq_context_destroy(ctx);
+}
+
+Test(core_pool, a_buffer_of_the_caller_has_its_size)
+{
+    clseq_context *ctx = test_context();
+    size_t bytes = 0;
+    int code = 0;
+    cl_mem own = clCreateBuffer(clseq_context_cl_context(ctx), CL_MEM_READ_WRITE, 1000, NULL, &code);
+    cr_assert_eq(code, CL_SUCCESS);
+    cr_assert_eq(clseq__buffer_capacity(ctx, "test: x", own, &bytes), CLSEQ_OK);
+    cr_assert_eq(bytes, 1000);
+    clReleaseMemObject(own);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_pool_misuse, a_buffer_of_another_context_is_refused)
+{
+    clseq_context *ctx = test_context(), *other = test_context();
+    cl_mem buffer = get(other, 1000);
+    size_t bytes = 0;
+    cr_assert_eq(clseq__buffer_capacity(ctx, "test: x", buffer, &bytes), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_str_eq(clseq_last_error(), "test: x: its buffer belongs to another context");
+    clseq__pool_put(other, buffer);
+    clseq_context_destroy(other);
+    clseq_context_destroy(ctx);
+}
+
 Test(core_pool, equal_needs_meet_equal_buffers)
 {
     clseq_context *ctx = test_context();
