@@ -37,6 +37,10 @@
 #define PACK_DEPTH 256
 #define PACK_PANELS 8
 
+#if TURN_ROWS % TILE_ROWS != 0 || TURN_ROWS % VW != 0 || PACK_DEPTH % VW != 0
+#error "TURN_ROWS and PACK_DEPTH: expected whole tiles and vectors"
+#endif
+
 /* k rows of panels from plain rows, each row in one go, as caches like to read them. */
 static inline void pack_plain(In b, long b_row, long k, long columns, Out to, long to_panel)
 {
@@ -104,6 +108,10 @@ static inline void finish(V s, Out c, int lanes, float alpha, float beta)
             finish(s[i][j], c + i * c_row + j * VW, j == NV - 1 ? lanes : VW, alpha, beta);                  \
     }
 
+/* Every size of a tile that multiply() takes stands here and among its cases. */
+#if TILE_ROWS != 6 || (TILE_VECTORS != 2 && TILE_VECTORS != 4)
+#error "tiles of products: expected up to 6 rows and 2 or 4 vectors"
+#endif
 #define PRODUCTS(NV) PRODUCT(1, NV) PRODUCT(2, NV) PRODUCT(3, NV) PRODUCT(4, NV) PRODUCT(5, NV) PRODUCT(6, NV)
 PRODUCTS(1)
 PRODUCTS(2)

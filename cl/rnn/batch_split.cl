@@ -14,7 +14,10 @@
  * Offsets (NAME_at) and strides count floats. NAME_chunk is how far apart the chunks of NAME lie: 0 where a pass
  * keeps nothing and each chunk takes the place of the one before.
  */
-/* The gates of a unit are the vectors of one product: three of them, or four, or two and two; of a single gate, panels. */
+/*
+ * The gates of a unit are the vectors of one product: three of them, or four, or two and two; of a single gate, panels.
+ * More gates are taken as take_vectors finds them.
+ */
 #if GATES == 3
 #define NO_TILES_1
 #define NO_TILES_2
@@ -139,17 +142,17 @@ static inline void multiply_gates(const Layer *l, Product *x, int slot, int p, i
 {
     const long w_gate = (long)x->k * VW;
     const int vectors = GATES > 1 ? GATES : panels;
-    const int most = vectors <= 3 ? vectors : take_vectors(vectors, x->rows);
     x->parts = 1;
     x->a_part = x->w_part = 0;
     x->w_panel = w_gate;
     x->c_panel = GATES > 1 ? l->gate_slot : l->gate_panel;
     x->bias_panel = GATES > 1 ? l->panels * VW : VW;
-    for (int k = 0; k < vectors; k += most) {
+    for (int k = 0, n; k < vectors; k += n) {
+        n = GATES == 3 ? 3 : take_vectors(vectors - k, x->rows);
         x->w = weights + ((long)p * GATES + k) * w_gate;
         x->c = gates + (GATES > 1 ? slot + k : slot) * l->gate_slot + (GATES > 1 ? p : p + k) * l->gate_panel;
         x->bias = bias + ((GATES > 1 ? slot + k : slot) * l->panels + (GATES > 1 ? p : p + k)) * VW;
-        multiply(x, min(most, vectors - k));
+        multiply(x, n);
     }
 }
 

@@ -23,6 +23,10 @@
 #endif
 #define BLOCK_TILES 64
 
+#if VW % UNITS != 0
+#error "UNITS of a tile: expected a divisor of VW"
+#endif
+
 /* One product with its result: matrices in panels, chunk after chunk. */
 typedef struct Gradient {
     In a; /* dgates, from the first of the slots on */
