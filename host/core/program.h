@@ -8,7 +8,7 @@
  * #if stands around it. `$NAME` in such a path is the value of the option -DNAME=value: with -DCELL=lstm,
  * `#include "rnn/cells/$CELL.clh"` reads rnn/cells/lstm.clh.
  *
- * Every program is built with -cl-std=CL1.2 and, for the context's device, -DVW=floats a vector,
+ * Every program is built with -cl-std=CL1.2, -cl-denorms-are-zero and, for the context's device, -DVW=floats a vector,
  * -DCPU=0 or 1 (CPU-shaped kernels), -DREGISTERS=vector registers and -DFMA=0 or 1 (fma() is an instruction).
  */
 #ifndef CLSEQ_CORE_PROGRAM_H
