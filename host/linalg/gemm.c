@@ -1,5 +1,7 @@
 /* Matrix products: checks the arguments, chooses the implementation, packs operands. */
 #include "core/error.h"
+#include "core/overlap.h"
+#include "core/pool.h"
 #include "linalg/gemm_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -58,15 +60,14 @@ static clseq_status choose(clseq_context *ctx)
     return CLSEQ_OK;
 }
 
-/* How many floats the buffer of a matrix holds. */
-static clseq_status capacity_of(const char *what, cl_mem buffer, int64_t *capacity)
+/* How many floats of the buffer of a matrix may be used. */
+static clseq_status capacity_of(clseq_context *ctx, const char *what, cl_mem buffer, int64_t *capacity)
 {
+    static const char *const names[] = {"gemm: a", "gemm: b", "gemm: c"};
     size_t bytes = 0;
     if (!buffer)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s has no buffer", what);
-    int code = clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
-    if (code != CL_SUCCESS)
-        return clseq__cl_error(code, "gemm: clGetMemObjectInfo(CL_MEM_SIZE)");
+    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, names[what[0] - 'a'], buffer, &bytes));
     *capacity = (int64_t)(bytes / sizeof(float));
     return CLSEQ_OK;
 }
@@ -88,11 +89,11 @@ static bool lies_within(const clseq_matrix *x, int64_t rows, int64_t columns, in
 }
 
 /* Checks a matrix that is stored as [rows,columns]. */
-static clseq_status check_stored(const char *what, const clseq_matrix *x, int64_t rows, int64_t columns,
-                                 int64_t batch)
+static clseq_status check_stored(clseq_context *ctx, const char *what, const clseq_matrix *x, int64_t rows,
+                                 int64_t columns, int64_t batch)
 {
     int64_t capacity = 0;
-    CLSEQ__RETURN_IF(capacity_of(what, x->buffer, &capacity));
+    CLSEQ__RETURN_IF(capacity_of(ctx, what, x->buffer, &capacity));
     if (x->offset < 0 || x->stride < 0)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "gemm: %s has offset %lld and stride %lld, expected neither below 0", what,
@@ -125,8 +126,8 @@ static clseq_status check_operand(clseq_context *ctx, clseq_operand operand, con
     const char *what = operand == CLSEQ_OPERAND_A ? "a" : "b";
     const clseq_packed *packed = x->packed;
     if (!packed)
-        return x->transpose ? check_stored(what, x, columns, rows, batch)
-                            : check_stored(what, x, rows, columns, batch);
+        return x->transpose ? check_stored(ctx, what, x, columns, rows, batch)
+                            : check_stored(ctx, what, x, rows, columns, batch);
     if (packed->ctx != ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s was packed in another context", what);
     if (packed->operand != operand)
@@ -138,6 +139,73 @@ static clseq_status check_operand(clseq_context *ctx, clseq_operand operand, con
     if (batch != 1)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is packed, which is for one product, not %lld",
                             what, (long long)batch);
+    return CLSEQ_OK;
+}
+
+/* The rows of products [first, first + count) of a matrix that is stored as [rows,columns]. */
+static clseq__runs runs_of(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t first, int64_t count)
+{
+    return (clseq__runs){.buffer = x->buffer,
+                         .offset = x->offset + (x->offsets ? x->offsets[first] : first * x->stride),
+                         .count = {count, rows},
+                         .stride = {x->stride, x->ld},
+                         .length = columns};
+}
+
+/* Everything between the first and the last element of a batch. */
+static clseq__runs envelope_of(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t batch)
+{
+    clseq__runs all = runs_of(x, rows, columns, 0, x->offsets ? 1 : batch);
+    int64_t end = clseq__runs_end(&all);
+    for (int64_t i = 1; x->offsets && i < batch; i++) {
+        const clseq__runs one = runs_of(x, rows, columns, i, 1);
+        all.offset = one.offset < all.offset ? one.offset : all.offset;
+        end = clseq__runs_end(&one) > end ? clseq__runs_end(&one) : end;
+    }
+    return (clseq__runs){
+        .buffer = x->buffer, .offset = all.offset, .count = {1, 1}, .length = end - all.offset};
+}
+
+/* Whether C shares elements with an operand that is stored as [rows,columns]; offsets one product at a time. */
+static bool overlaps_c(const clseq_gemm_args *args, const clseq_matrix *x, int64_t rows, int64_t columns)
+{
+    const clseq_matrix *c = &args->c;
+    const int64_t of_c = c->offsets ? 1 : args->batch, of_x = x->offsets ? 1 : args->batch;
+    if (x->buffer != c->buffer)
+        return false;
+    const clseq__runs all_c = envelope_of(c, args->m, args->n, args->batch);
+    const clseq__runs all_x = envelope_of(x, rows, columns, args->batch);
+    if (!clseq__runs_overlap(&all_c, &all_x))
+        return false;
+    for (int64_t i = 0; i < args->batch; i += of_c)
+        for (int64_t j = 0; j < args->batch; j += of_x) {
+            const clseq__runs written = runs_of(c, args->m, args->n, i, of_c);
+            const clseq__runs read = runs_of(x, rows, columns, j, of_x);
+            if (clseq__runs_overlap(&written, &read))
+                return true;
+        }
+    return false;
+}
+
+/* C shares no element with A or B, nor do the matrices of its batch with each other. */
+static clseq_status check_apart(const clseq_gemm_args *x)
+{
+    static const char *const names[] = {"a", "b"};
+    const clseq_matrix *operands[] = {clseq__gemm_view(&x->a), clseq__gemm_view(&x->b)};
+    const int64_t rows[] = {x->m, x->k}, columns[] = {x->k, x->n};
+    for (int i = 0; i < 2; i++) {
+        const bool turned = operands[i]->transpose;
+        if (overlaps_c(x, operands[i], turned ? columns[i] : rows[i], turned ? rows[i] : columns[i]))
+            return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps %s, expected memory of its own",
+                                names[i]);
+    }
+    const clseq__runs written = runs_of(&x->c, x->m, x->n, 0, x->batch);
+    if (x->batch > 1 && !x->c.offsets && clseq__runs_collide(&written))
+        return clseq__error(
+            CLSEQ_INVALID_ARGUMENT,
+            "gemm: c has stride %lld, with which its %lld matrices [%lld,%lld] with rows %lld apart overlap",
+            (long long)x->c.stride, (long long)x->batch, (long long)x->m, (long long)x->n,
+            (long long)x->c.ld);
     return CLSEQ_OK;
 }
 
@@ -155,13 +223,14 @@ static clseq_status check_product(clseq_context *ctx, const clseq_gemm_args *x)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "gemm: c has stride 0, but each of the %lld products needs its own",
                             (long long)x->batch);
-    return check_stored("c", &x->c, x->m, x->n, x->batch);
+    CLSEQ__RETURN_IF(check_stored(ctx, "c", &x->c, x->m, x->n, x->batch));
+    return check_apart(x);
 }
 
 clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args)
 {
     if (!ctx || !args)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is NULL", ctx ? "args" : "the context");
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is NULL", ctx ? "args" : "ctx");
     clseq_gemm_args product = *args;
     if (product.batch == 0)
         product.batch = 1;
@@ -174,7 +243,7 @@ clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args)
 static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
 {
     if (!matrix || matrix->packed)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: the matrix is %s",
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: matrix is %s",
                             matrix ? "packed already" : "NULL");
     CLSEQ__RETURN_IF(check_operand(packed->ctx, packed->operand, matrix, packed->rows, packed->columns, 1));
     return packed->implementation->pack(packed, matrix);
@@ -189,14 +258,15 @@ clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const cl
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: out is NULL");
     *out = NULL;
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: the context is NULL");
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: ctx is NULL");
     if (operand != CLSEQ_OPERAND_A && operand != CLSEQ_OPERAND_B)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: the operand is %d, expected A or B",
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "gemm pack: operand is %d, expected CLSEQ_OPERAND_A or CLSEQ_OPERAND_B",
                             (int)operand);
     if (rows < 1 || columns < 1)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "gemm pack: the matrix is [%lld,%lld], expected at least [1,1]", (long long)rows,
-                            (long long)columns);
+                            "gemm pack: rows and columns are %lld and %lld, expected both at least 1",
+                            (long long)rows, (long long)columns);
     CLSEQ__TRY(choose(ctx));
     packed = calloc(1, sizeof *packed);
     if (!packed)
@@ -214,7 +284,7 @@ done:
 clseq_status clseq_gemm_repack(clseq_packed *packed, const clseq_matrix *matrix)
 {
     if (!packed)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm repack: the packed operand is NULL");
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm repack: packed is NULL");
     return pack(packed, matrix);
 }
 

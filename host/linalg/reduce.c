@@ -13,25 +13,22 @@
 #define MOST_PARTS 256
 
 /* Whether [offset, offset + count) lies within the buffer. */
-static clseq_status check_range(const char *what, cl_mem buffer, int64_t offset, int64_t rows, int64_t ld,
-                                int64_t columns)
+static clseq_status check_range(clseq_context *ctx, const char *what, cl_mem buffer, int64_t offset,
+                                int64_t rows, int64_t ld, int64_t columns)
 {
     size_t bytes = 0;
     if (!buffer)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "reduce: %s has no buffer", what);
-    int code = clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
-    if (code != CL_SUCCESS)
-        return clseq__cl_error(code, "reduce: clGetMemObjectInfo(CL_MEM_SIZE)");
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s has no buffer", what);
+    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, what, buffer, &bytes));
     const int64_t floats = (int64_t)(bytes / sizeof(float)), rest = floats - columns;
     if (rows < 1 || columns < 1 || offset < 0 || ld < columns)
-        return clseq__error(
-            CLSEQ_INVALID_ARGUMENT,
-            "reduce: %s is [%lld,%lld] with rows %lld apart at offset %lld, expected at least [1,1]", what,
-            (long long)rows, (long long)columns, (long long)ld, (long long)offset);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "%s is [%lld,%lld] with rows %lld apart at offset %lld, expected at least [1,1]",
+                            what, (long long)rows, (long long)columns, (long long)ld, (long long)offset);
     if (offset > rest || rows - 1 > (rest - offset) / ld)
         return clseq__error(
             CLSEQ_OUT_OF_BOUNDS,
-            "reduce: %s, [%lld,%lld] with rows %lld apart at offset %lld, reaches beyond its buffer of "
+            "%s, [%lld,%lld] with rows %lld apart at offset %lld, reaches beyond its buffer of "
             "%lld floats",
             what, (long long)rows, (long long)columns, (long long)ld, (long long)offset, (long long)floats);
     return CLSEQ_OK;
@@ -52,8 +49,8 @@ static clseq_status reduce(clseq_context *ctx, cl_mem x, int64_t offset, int64_t
     clseq_status status = CLSEQ_OK;
     clseq__kernel *kernel = NULL;
     cl_mem parts = NULL;
-    CLSEQ__TRY(check_range("x", x, offset, 1, n, n));
-    CLSEQ__TRY(check_range("out", out, out_offset, 1, 1, 1));
+    CLSEQ__TRY(check_range(ctx, "reduce: x", x, offset, 1, n, n));
+    CLSEQ__TRY(check_range(ctx, "reduce: out", out, out_offset, 1, 1, 1));
     CLSEQ__TRY(clseq__kernel_get(ctx, FILE_NAME, NULL, "reduce_sum", &kernel));
     const clseq__grid grid = clseq__grid_for(ctx, n), one = CLSEQ__GRID1(1, grid.local[0]);
     if (grid.groups[0] == 1) {
@@ -96,8 +93,8 @@ clseq_status clseq__reduce_columns(clseq_context *ctx, cl_mem x, int64_t offset,
     clseq_status status = CLSEQ_OK;
     clseq__kernel *kernel = NULL;
     cl_mem scratch = NULL;
-    CLSEQ__TRY(check_range("x", x, offset, rows, ld, n));
-    CLSEQ__TRY(check_range("out", out, out_offset, 1, n, n));
+    CLSEQ__TRY(check_range(ctx, "reduce: x", x, offset, rows, ld, n));
+    CLSEQ__TRY(check_range(ctx, "reduce: out", out, out_offset, 1, n, n));
     CLSEQ__TRY(clseq__kernel_get(ctx, FILE_NAME, NULL, "reduce_columns", &kernel));
     /* As many parts of the rows as give every core a unit, or a GPU some thousand work-items. */
     const int64_t width = ctx->is_cpu ? CPU_COLUMNS : 1, blocks = (n + width - 1) / width;

@@ -74,7 +74,7 @@ clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *des
     clseq_status status = CLSEQ_OK;
     clseq_rnn_plan *plan = NULL;
     if (!ctx || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn plan: the %s is NULL", ctx ? "result" : "context");
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn plan: %s is NULL", ctx ? "out" : "ctx");
     *out = NULL;
     CLSEQ__RETURN_IF(clseq__rnn_check_desc(desc));
     plan = calloc(1, sizeof *plan);
@@ -123,7 +123,7 @@ clseq_status clseq_rnn_plan_sizes(const clseq_rnn_plan *plan, const clseq_rnn_sh
 {
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn sizes", plan, shape));
     if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn sizes: the result is NULL");
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn sizes: out is NULL");
     sizes_of(plan, shape, out);
     return CLSEQ_OK;
 }
@@ -134,8 +134,7 @@ clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
     clseq_rnn_sizes sizes;
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn pack", plan, shape));
     sizes_of(plan, shape, &sizes);
-    CLSEQ__RETURN_IF(clseq__rnn_check_weights("rnn pack: weights", plan, weights, false));
-    CLSEQ__RETURN_IF(clseq__rnn_check_room("rnn pack: packed", packed, sizes.packed));
+    CLSEQ__RETURN_IF(clseq__rnn_check_pack(plan, &sizes, weights, packed));
     return plan->schedule->pack(plan, shape, weights, packed);
 }
 
@@ -146,7 +145,10 @@ clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shap
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn forward", plan, shape));
     sizes_of(plan, shape, &sizes);
     CLSEQ__RETURN_IF(clseq__rnn_check_forward(plan, shape, &sizes, args));
-    return plan->schedule->forward(plan, shape, args);
+    if (shape->mode == CLSEQ_INFERENCE)
+        return plan->schedule->forward(plan, shape, args);
+    CLSEQ__RETURN_IF(plan->schedule->forward(plan, shape, args));
+    return CLSEQ_OK;
 }
 
 clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,

@@ -220,49 +220,57 @@ static clseq_tensor x_of(const rnn_run *run)
     return x;
 }
 
+clseq_rnn_forward_args rnn_run_forward_args(const rnn_run *run)
+{
+    return (clseq_rnn_forward_args){.packed = run->packed.tensor,
+                                    .x = x_of(run),
+                                    .lengths = run->lengths.tensor,
+                                    .initial = {run->in[RNN_INITIAL].tensor, run->in[RNN_INITIAL + 1].tensor},
+                                    .y = run->out[RNN_Y].tensor,
+                                    .final = {run->out[RNN_FINAL].tensor, run->out[RNN_FINAL + 1].tensor},
+                                    .reserve = run->reserve.tensor,
+                                    .workspace = run->workspace.tensor};
+}
+
+clseq_rnn_backward_args rnn_run_backward_args(const rnn_run *run, clseq_rnn_weights dweights[RNN_CASE_LAYERS])
+{
+    layers_of(run->out, dweights);
+    return (clseq_rnn_backward_args){
+        .packed = run->packed.tensor,
+        .x = x_of(run),
+        .lengths = run->lengths.tensor,
+        .dy = run->in[RNN_DY].tensor,
+        .dfinal = {run->in[RNN_DFINAL].tensor, run->in[RNN_DFINAL + 1].tensor},
+        .dx = run->out[RNN_DX].tensor,
+        .dinitial = {run->out[RNN_DINITIAL].tensor, run->out[RNN_DINITIAL + 1].tensor},
+        .dweights = has(run, RNN_NO_DWEIGHTS) ? dweights : NULL,
+        .overwrite = run->options.overwrite,
+        .reserve = run->reserve.tensor,
+        .workspace = run->workspace.tensor};
+}
+
 void rnn_run_forward(rnn_run *run)
 {
+    const clseq_rnn_forward_args args = rnn_run_forward_args(run);
     guarded_poison(&run->out[RNN_Y]);
     for (int s = 0; s < REFERENCE_MAX_STATES && has(run, RNN_ALIAS); s++)
         guarded_poison(&run->out[RNN_FINAL + s]);
     guarded_poison(&run->reserve);
     guarded_poison(&run->workspace);
-    MUST(clseq_rnn_forward(
-        run->plan, &run->shape,
-        &(clseq_rnn_forward_args){.packed = run->packed.tensor,
-                                  .x = x_of(run),
-                                  .lengths = run->lengths.tensor,
-                                  .initial = {run->in[RNN_INITIAL].tensor, run->in[RNN_INITIAL + 1].tensor},
-                                  .y = run->out[RNN_Y].tensor,
-                                  .final = {run->out[RNN_FINAL].tensor, run->out[RNN_FINAL + 1].tensor},
-                                  .reserve = run->reserve.tensor,
-                                  .workspace = run->workspace.tensor}));
+    MUST(clseq_rnn_forward(run->plan, &run->shape, &args));
 }
 
 void rnn_run_backward(rnn_run *run, bool keep)
 {
     clseq_rnn_weights dweights[RNN_CASE_LAYERS];
+    const clseq_rnn_backward_args args = rnn_run_backward_args(run, dweights);
     guarded_poison(&run->out[RNN_DX]);
     for (int s = 0; s < REFERENCE_MAX_STATES; s++)
         guarded_poison(&run->out[RNN_DINITIAL + s]);
     for (int i = RNN_DWEIGHTS; i < RNN_INPUTS && !keep; i++)
         (run->options.overwrite ? guarded_poison : guarded_zero)(&run->out[i]);
     guarded_poison(&run->workspace);
-    layers_of(run->out, dweights);
-    MUST(
-        clseq_rnn_backward(run->plan, &run->shape,
-                           &(clseq_rnn_backward_args){
-                               .packed = run->packed.tensor,
-                               .x = x_of(run),
-                               .lengths = run->lengths.tensor,
-                               .dy = run->in[RNN_DY].tensor,
-                               .dfinal = {run->in[RNN_DFINAL].tensor, run->in[RNN_DFINAL + 1].tensor},
-                               .dx = run->out[RNN_DX].tensor,
-                               .dinitial = {run->out[RNN_DINITIAL].tensor, run->out[RNN_DINITIAL + 1].tensor},
-                               .dweights = has(run, RNN_NO_DWEIGHTS) ? dweights : NULL,
-                               .overwrite = run->options.overwrite,
-                               .reserve = run->reserve.tensor,
-                               .workspace = run->workspace.tensor}));
+    MUST(clseq_rnn_backward(run->plan, &run->shape, &args));
 }
 
 static bool intact(const char *name, const guarded *g)

@@ -71,6 +71,11 @@ void rnn_run_destroy(rnn_run *run);
 /* Writes a case's inputs (those of the run's case or of one with the same sizes) and packs the parameters. */
 void rnn_run_write(rnn_run *run, const rnn_case *c);
 
+/* What the passes are given; the parameters' gradients stand in `dweights`, which must live as long. */
+clseq_rnn_forward_args rnn_run_forward_args(const rnn_run *run);
+clseq_rnn_backward_args rnn_run_backward_args(const rnn_run *run,
+                                              clseq_rnn_weights dweights[RNN_CASE_LAYERS]);
+
 /* Poison the outputs and the memory for the library's own use, then run. */
 void rnn_run_forward(rnn_run *run);
 

@@ -1,0 +1,93 @@
+/* Whether views share elements, against marks in an array. */
+#include "core/overlap.h"
+#include "support/random.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+enum { SIZE = 4096 };
+
+/* Elements of x as marks; false when one is marked twice. */
+static bool mark(const clseq__runs *x, unsigned char marks[SIZE])
+{
+    bool once = true;
+    for (int64_t i = 0; i < x->count[0]; i++)
+        for (int64_t j = 0; j < x->count[1]; j++)
+            for (int64_t k = 0; k < x->length; k++) {
+                const int64_t at = x->offset + i * x->stride[0] + j * x->stride[1] + k;
+                cr_assert(at >= 0 && at < SIZE && at < clseq__runs_end(x));
+                once &= marks[at] == 0;
+                marks[at] = 1;
+            }
+    return once;
+}
+
+static clseq__runs draw(test_random *random)
+{
+    static const int64_t strides[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 30, 40, 60};
+    clseq__runs x = {.buffer = (cl_mem)&strides};
+    x.offset = test_random_int(random, 0, 60);
+    for (int i = 0; i < 2; i++) {
+        x.count[i] = test_random_int(random, 1, 6);
+        x.stride[i] = strides[test_random_int(random, 0, 16)];
+    }
+    x.length = test_random_int(random, 1, 9);
+    return x;
+}
+
+Test(core_overlap, agrees_with_marks)
+{
+    test_random random = test_random_seed(1);
+    int shared = 0, apart = 0;
+    for (int round = 0; round < 200000; round++) {
+        static unsigned char of_a[SIZE], of_b[SIZE];
+        clseq__runs a = draw(&random), b = draw(&random);
+        if (round % 3 == 0)
+            memcpy(b.stride, a.stride, sizeof b.stride);
+        memset(of_a, 0, sizeof of_a);
+        memset(of_b, 0, sizeof of_b);
+        const bool once = mark(&a, of_a);
+        mark(&b, of_b);
+        bool want = false;
+        for (int i = 0; i < SIZE; i++)
+            want |= of_a[i] && of_b[i];
+        cr_assert_eq(clseq__runs_overlap(&a, &b), want, "round %d", round);
+        cr_assert_eq(clseq__runs_overlap(&b, &a), want, "round %d", round);
+        cr_assert_eq(clseq__runs_collide(&a), !once, "round %d", round);
+        *(want ? &shared : &apart) += 1;
+    }
+    cr_assert(shared > 10000 && apart > 10000, "%d share, %d do not", shared, apart);
+}
+
+Test(core_overlap, other_buffers_are_apart)
+{
+    int one = 0, two = 0;
+    const clseq__runs a = {(cl_mem)&one, 0, {1, 1}, {0, 0}, 5}, b = {(cl_mem)&two, 0, {1, 1}, {0, 0}, 5};
+    cr_assert(clseq__runs_overlap(&a, &a) && !clseq__runs_overlap(&a, &b));
+}
+
+/* A tensor's elements: packed, in rows, turned, without rows. */
+Test(core_overlap, takes_tensors)
+{
+    const int64_t dims[] = {3, 4, 5};
+    const clseq_tensor whole = clseq_tensor_view(NULL, 7, CLSEQ_F32, 3, dims);
+    const clseq_tensor part = clseq_tensor_slice(&whole, 2, 1, 3);
+    const clseq_tensor turned = clseq_tensor_transpose(&part, 0, 1);
+    const clseq_tensor column = clseq_tensor_slice(&whole, 2, 4, 1);
+    clseq_tensor flat = column;
+    flat.ndim = 2;
+    const clseq_tensor *const tensors[] = {&whole, &part, &turned, &column, &flat};
+    const int counts[] = {60, 36, 36, 12, 12};
+    for (int i = 0; i < 5; i++) {
+        static unsigned char marks[SIZE];
+        const clseq__runs runs = clseq__runs_of(tensors[i]);
+        int count = 0;
+        memset(marks, 0, sizeof marks);
+        cr_assert(mark(&runs, marks), "tensor %d", i);
+        for (int at = 0; at < SIZE; at++)
+            count += marks[at];
+        cr_assert_eq(count, counts[i], "tensor %d has %d elements", i, count);
+    }
+    const clseq__runs a = clseq__runs_of(&part), b = clseq__runs_of(&column), c = clseq__runs_of(&turned);
+    cr_assert(!clseq__runs_overlap(&a, &b) && !clseq__runs_overlap(&c, &b) && clseq__runs_overlap(&a, &c));
+}
