@@ -158,6 +158,8 @@ void clseq_context_destroy(clseq_context *ctx)
     }
     if (ctx->release_graphs != NULL)
         ctx->release_graphs(ctx->graphs);
+    if (ctx->release_reserves != NULL)
+        ctx->release_reserves(ctx->reserves);
     if (ctx->release_gemm != NULL)
         ctx->release_gemm(ctx);
     clseq__profile_destroy(ctx->profile);

@@ -24,6 +24,9 @@ struct clseq_context {
     /* A slot for the training level: graph memory that is kept between steps, released with the context. */
     void *graphs;
     void (*release_graphs)(void *graphs);
+    /* One for rnn: the forward passes that wait for their backward pass (rnn/reserve.h). */
+    void *reserves;
+    void (*release_reserves)(void *reserves);
     /* Slots for linalg: the implementation of matrix products that was chosen, and what is called before the
      * OpenCL context is released (CLBlast forgets what it keeps for it). */
     const struct clseq__gemm_implementation *gemm;

@@ -1,6 +1,7 @@
 /* Plans of recurrent layers: which schedule runs them, and the calls that check and pass on. */
 #include "core/error.h"
 #include "rnn/check.h"
+#include "rnn/reserve.h"
 #include "rnn/schedule.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -135,6 +136,7 @@ clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn pack", plan, shape));
     sizes_of(plan, shape, &sizes);
     CLSEQ__RETURN_IF(clseq__rnn_check_pack(plan, &sizes, weights, packed));
+    clseq__reserve_written(plan->ctx, packed, sizes.packed);
     return plan->schedule->pack(plan, shape, weights, packed);
 }
 
@@ -145,9 +147,13 @@ clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shap
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn forward", plan, shape));
     sizes_of(plan, shape, &sizes);
     CLSEQ__RETURN_IF(clseq__rnn_check_forward(plan, shape, &sizes, args));
+    clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
     if (shape->mode == CLSEQ_INFERENCE)
         return plan->schedule->forward(plan, shape, args);
+    CLSEQ__RETURN_IF(clseq__reserve_prepare(plan->ctx));
+    clseq__reserve_written(plan->ctx, &args->reserve, sizes.reserve);
     CLSEQ__RETURN_IF(plan->schedule->forward(plan, shape, args));
+    clseq__reserve_filled(plan, shape, &args->reserve, sizes.reserve);
     return CLSEQ_OK;
 }
 
@@ -158,5 +164,8 @@ clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *sha
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn backward", plan, shape));
     sizes_of(plan, shape, &sizes);
     CLSEQ__RETURN_IF(clseq__rnn_check_backward(plan, shape, &sizes, args));
+    CLSEQ__RETURN_IF(clseq__reserve_check(plan, shape, &args->reserve));
+    clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
+    clseq__reserve_written(plan->ctx, &args->reserve, sizes.reserve);
     return plan->schedule->backward(plan, shape, args);
 }
