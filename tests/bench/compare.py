@@ -294,8 +294,8 @@ def compare_losses(options, environment):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cell", nargs="+", choices=CELLS, default=CELLS)
-    parser.add_argument("--line", nargs="+", choices=LINES, default=LINES, metavar="ID")
+    parser.add_argument("--cell", nargs="+", action="extend", choices=CELLS)
+    parser.add_argument("--line", nargs="+", action="extend", choices=LINES, metavar="ID")
     parser.add_argument("--char-lm", action="store_true")
     parser.add_argument("--steps", type=int, default=25, help="training steps of a round of --char-lm (25)")
     parser.add_argument("--char-lm-epochs", type=int, metavar="N")
@@ -311,6 +311,8 @@ def parse():
     options = parser.parse_args()
     if options.char_lm_epochs is not None and (options.char_lm_epochs < 1 or not options.text):
         parser.error("--char-lm-epochs needs a number of epochs and --text FILE")
+    options.cell = list(dict.fromkeys(options.cell or CELLS))
+    options.line = list(dict.fromkeys(options.line or LINES))
     return options
 
 
