@@ -17,6 +17,11 @@
  * Threads: a context and everything made from it belong to one thread at a time; different contexts may be
  * used from different threads at once. Everything made from a context must be destroyed before it.
  *
+ * Denormal numbers, those below 1.2e-38 in size, are zero to the library: its kernels ask the device to take them
+ * and to write them as zeros (-cl-denorms-are-zero), because processors compute with them many times slower than
+ * with others, and the gradients of long sequences fade into them. A device that is as fast with them may keep them.
+ * Copies, and products through CLBlast, leave them as they are. The caller's own threads compute as ever.
+ *
  * Environment variables, read when a context is made:
  *
  *     CLSEQ_DEVICE        the device, when no selector is given (see device.h)

@@ -49,9 +49,14 @@ typedef struct clseq_gemm_args {
 } clseq_gemm_args;
 
 /*
- * Enqueues the product(s). C must not overlap A or B, and the matrices of a batch of C must not overlap each
- * other. Errors: CLSEQ_INVALID_ARGUMENT (sizes, leading dimensions), CLSEQ_OUT_OF_BOUNDS (a matrix reaches
- * beyond its buffer), CLSEQ_UNSUPPORTED (more than CLBlast can count). Scratch comes from the context's pool.
+ * Enqueues the product(s). C shares no element with A or B, nor do the matrices of a batch of C with each other; rows
+ * that take turns in one array, as columns of it, share none. This is checked exactly, but for the matrices of C that
+ * `offsets` place, which are the caller's to keep apart from each other. A packed operand that is a copy is apart from
+ * everything. Errors: CLSEQ_INVALID_ARGUMENT (sizes, leading dimensions, overlaps, a buffer of another context),
+ * CLSEQ_OUT_OF_BOUNDS (a matrix reaches beyond what its buffer was asked for), CLSEQ_UNSUPPORTED (more than CLBlast
+ * can count). Scratch comes from the context's pool.
+ *
+ * Denormal numbers: see context.h; CLBlast's products may keep them.
  *
  * Enqueues only, but for batches through CLBlast whose matrices are given by `offsets`, or lie without gaps between
  * their rows but not one after another from the start of the buffer on: CLBlast then waits for the queue.

@@ -25,9 +25,15 @@
  * gates, Gers et al. 2000; GRU: Cho et al. 2014 in the form with the reset gate after the recurrent product);
  * cells.h lists them.
  *
- * A plan is made once, where everything is checked; every other call only enqueues and allocates nothing. A
- * plan belongs to its context's thread. The weights are read only by clseq_rnn_pack: pack again after each
- * change of them.
+ * A plan is made once, where everything is checked; every other call only enqueues and allocates nothing on the
+ * device. A plan belongs to its context's thread. The weights are read only by clseq_rnn_pack: pack again after
+ * each change of them.
+ *
+ * What a call writes may share no element with anything else that it is given, unless said otherwise
+ * (CLSEQ_INVALID_ARGUMENT); sequences whose rows take turns in one array, as columns of it, share none. Tensors lie
+ * within what their buffer was asked for (CLSEQ_OUT_OF_BOUNDS), in buffers of the plan's context
+ * (CLSEQ_INVALID_ARGUMENT). What cannot be checked without waiting for the device is the caller's: that lengths are
+ * in range, that `packed` holds a pack, and that `reserve` is not written from outside between the passes.
  *
  * Rows may have lengths of their own, in any order, 0 too: steps past a row's end give zeros in y, leave the
  * states as they are and receive no gradient; final states are those after the row's last step.
@@ -94,7 +100,9 @@ typedef struct clseq_rnn_shape {
 
 /* In elements of float, to be allocated by the caller as 1-dimensional tensors; never 0. */
 typedef struct clseq_rnn_sizes {
-    int64_t packed;           /* the weights in the order that the schedule wants; filled by clseq_rnn_pack */
+    /* The weights in the order that the schedule wants, filled by clseq_rnn_pack; for inference as many as for
+     * training or fewer. */
+    int64_t packed;
     int64_t reserve;          /* written by forward and changed by backward, in training; 1 in inference */
     int64_t workspace;        /* scratch, contents free between calls */
     int64_t launches_forward; /* kernels and matrix products a call */
@@ -122,7 +130,11 @@ typedef struct clseq_rnn_weights {
     clseq_tensor b_hh; /* [G*H]; only with CLSEQ_BIAS_DOUBLE */
 } clseq_rnn_weights;
 
-/* Brings the parameters of all L layers into `packed`. Enqueues only. */
+/*
+ * Brings the parameters of all L layers into `packed`. Enqueues only. Of `shape` only the mode counts. A pack may be used
+ * with any T and B by all plans with the same descriptor: one made for training by the passes of either mode, one made
+ * for inference by inference passes, while training passes refuse its size (CLSEQ_INVALID_SHAPE) where they need more.
+ */
 CLSEQ_API clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                       const clseq_rnn_weights *weights, const clseq_tensor *packed);
 
@@ -138,12 +150,15 @@ typedef struct clseq_rnn_forward_args {
     clseq_tensor workspace;
 } clseq_rnn_forward_args;
 
-/* Enqueues the forward pass. y must not overlap x. */
+/*
+ * Enqueues the forward pass. In training `reserve` then holds it for one backward pass, until another pass or
+ * clseq_rnn_pack writes over it.
+ */
 CLSEQ_API clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                          const clseq_rnn_forward_args *args);
 
 typedef struct clseq_rnn_backward_args {
-    clseq_tensor packed;                         /* in, as in forward */
+    clseq_tensor packed;                         /* in, as in forward; one of training */
     clseq_tensor x;                              /* in, as in forward */
     clseq_tensor lengths;                        /* in, as in forward */
     clseq_tensor dy;                             /* in  [T,B,H]; none: zeros */
@@ -158,8 +173,13 @@ typedef struct clseq_rnn_backward_args {
     clseq_tensor workspace;
 } clseq_rnn_backward_args;
 
-/* Enqueues the backward pass of the last forward call with this reserve. Outputs must not overlap inputs or
- * each other. */
+/*
+ * Enqueues the backward pass of the last forward call with this reserve, at the same place of the same buffer (a copy of
+ * it is none). The plan is that of the forward call, or another one of the same context with the same descriptor and
+ * schedule, and T and B are the same. CLSEQ_INVALID_STATE, with nothing enqueued: the reserve holds the pass of another
+ * descriptor, T or B, or none, because no forward call in training has filled it, because its backward pass has used it
+ * up, or because something was written over it since. Any number of reserves may wait at a time.
+ */
 CLSEQ_API clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                           const clseq_rnn_backward_args *args);
 
