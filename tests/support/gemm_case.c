@@ -15,6 +15,7 @@
 #define CANARY 4711.0f
 #define MARGIN 19 /* elements after the last matrix */
 #define GAP 5     /* elements between matrices with GEMM_GAPS */
+#define FIRST 3   /* least of the offsets of GEMM_SCATTERED */
 
 /* The matrices of one operand in host memory, the view of them, and where each begins. */
 typedef struct operand {
@@ -55,12 +56,13 @@ static void lay_out(operand *x, const gemm_operand_case *by, int64_t rows, int64
     x->rows = rows;
     x->columns = columns;
     x->offsets = calloc((size_t)batch, sizeof *x->offsets);
-    x->size = (size_t)(by->offset + stride * (batch - 1) + size + MARGIN);
+    const int64_t first = by->spread == GEMM_SCATTERED ? FIRST : 0;
+    x->size = (size_t)(by->offset + first + stride * (batch - 1) + size + MARGIN);
     x->values = test_floats(x->size);
     for (size_t i = 0; i < x->size; i++)
         x->values[i] = around;
     for (int64_t i = 0; i < batch; i++)
-        x->offsets[i] = stride * (by->spread == GEMM_SCATTERED ? batch - 1 - i : i);
+        x->offsets[i] = first + stride * (by->spread == GEMM_SCATTERED ? batch - 1 - i : i);
     x->matrix = (clseq_matrix){.offset = by->offset, .ld = ld, .transpose = by->transpose, .stride = stride};
     if (by->spread == GEMM_SCATTERED)
         x->matrix.offsets = x->offsets;

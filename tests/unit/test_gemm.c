@@ -94,6 +94,7 @@ static void check_operands(const char *implementation, int width, int small_step
         t.a = (gemm_operand_case){.offset = 3, .pad = 2, .transpose = i & 1, .packed = i & 2};
         t.b = (gemm_operand_case){.offset = 5, .pad = 4, .transpose = i & 4, .packed = i & 8};
         t.c = (gemm_operand_case){.offset = 1, .pad = i & 16 ? 6 : 0};
+        t.a.spread = t.b.spread = i & 16 ? GEMM_SCATTERED : GEMM_DENSE;
         gemm_case_check(ctx, &t, &random);
     }
     clseq_context_destroy(ctx);

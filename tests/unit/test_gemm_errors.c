@@ -170,6 +170,185 @@ static void check_packing(const char *implementation)
     clseq_context_destroy(ctx);
 }
 
+/* Matrices of one row that begin one element late: of buffers of the caller's, and of tensors, whose buffers are larger. */
+Test(gemm_errors, one_row_beyond)
+{
+    enum { N = 5 };
+    static const char *const words[] = {"a (1 stored as [1,1], offset 1", "b (1 stored as [1,5], offset 1",
+                                        "c (1 stored as [1,5], offset 1"};
+    clseq_context *ctx = test_context();
+    for (int pooled = 0; pooled < 2; pooled++) {
+        static const int64_t sizes[] = {1, N, N};
+        clseq_tensor tensors[3] = {{0}};
+        cl_mem buffers[3];
+        for (int i = 0; i < 3; i++) {
+            if (pooled)
+                cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes[i], &tensors[i]), CLSEQ_OK);
+            buffers[i] = pooled ? tensors[i].buffer : new_buffer(ctx, (size_t)sizes[i]);
+        }
+        clseq_gemm_args args = {.m = 1,
+                                .n = N,
+                                .k = 1,
+                                .alpha = 1,
+                                .a = {.buffer = buffers[0], .ld = 1},
+                                .b = {.buffer = buffers[1], .ld = N},
+                                .c = {.buffer = buffers[2], .ld = N}};
+        clseq_matrix *matrices[] = {&args.a, &args.b, &args.c};
+        cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+        for (int i = 0; i < 3; i++) {
+            matrices[i]->offset = 1;
+            expect(clseq_gemm(ctx, &args), CLSEQ_OUT_OF_BOUNDS, words[i]);
+            matrices[i]->offset = 0;
+        }
+        for (int i = 0; i < 3; i++) {
+            if (pooled)
+                clseq_tensor_destroy(ctx, &tensors[i]);
+            else
+                clReleaseMemObject(buffers[i]);
+        }
+    }
+    clseq_context_destroy(ctx);
+}
+
+Test(gemm_errors, buffers_of_another_context)
+{
+    clseq_context *ctx = test_context(), *other = test_context();
+    cl_mem own = new_buffer(ctx, 20), foreign = new_buffer(other, 20), c = new_buffer(ctx, 20);
+    clseq_gemm_args args = good_args(foreign, own, c);
+    clseq_packed *packed = NULL;
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: a: its buffer belongs to another context");
+    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 4, 3, &packed), CLSEQ_INVALID_ARGUMENT,
+           "gemm: a: its buffer belongs to another context");
+    args = good_args(own, foreign, c);
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: b: its buffer belongs to another context");
+    args = good_args(own, own, foreign);
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: c: its buffer belongs to another context");
+    clReleaseMemObject(own);
+    clReleaseMemObject(foreign);
+    clReleaseMemObject(c);
+    clseq_context_destroy(other);
+    clseq_context_destroy(ctx);
+}
+
+/* Products in one buffer of 1000: where C may lie beside A [4,3] (or turned) and B [3,5], and where not. */
+static const struct placed {
+    clseq_matrix a, b, c;
+    int64_t batch;
+    const char *words; /* NULL: allowed */
+} placed[] = {
+    {{.ld = 3}, {.offset = 12, .ld = 5}, {.offset = 27, .ld = 5}, 1, NULL},
+    {{.ld = 3},
+     {.offset = 12, .ld = 5},
+     {.offset = 26, .ld = 5},
+     1,
+     "gemm: c overlaps b, expected memory of its own"},
+    {{.offset = 20, .ld = 3}, {.offset = 40, .ld = 5}, {.ld = 5}, 1, NULL},
+    {{.offset = 19, .ld = 3},
+     {.offset = 40, .ld = 5},
+     {.ld = 5},
+     1,
+     "gemm: c overlaps a, expected memory of its own"},
+    {{.ld = 5}, {.offset = 40, .ld = 5}, {.ld = 5}, 1, "gemm: c overlaps a"},
+    {{.offset = 40, .ld = 3}, {.ld = 5}, {.ld = 5}, 1, "gemm: c overlaps b"},
+    /* columns of one array */
+    {{.ld = 8}, {.offset = 100, .ld = 5}, {.offset = 3, .ld = 8}, 1, NULL},
+    {{.ld = 8}, {.offset = 100, .ld = 5}, {.offset = 2, .ld = 8}, 1, "gemm: c overlaps a"},
+    {{.offset = 5, .ld = 8}, {.offset = 100, .ld = 5}, {.ld = 8}, 1, NULL},
+    {{.offset = 4, .ld = 8}, {.offset = 100, .ld = 5}, {.ld = 8}, 1, "gemm: c overlaps a"},
+    {{.offset = 100, .ld = 3}, {.offset = 5, .ld = 10}, {.ld = 10}, 1, NULL},
+    /* every second row */
+    {{.offset = 100, .ld = 3}, {.offset = 5, .ld = 20}, {.ld = 10}, 1, NULL},
+    {{.offset = 100, .ld = 3}, {.offset = 4, .ld = 20}, {.ld = 10}, 1, "gemm: c overlaps b"},
+    /* turned, A is stored as [3,4] */
+    {{.ld = 9, .transpose = true}, {.offset = 100, .ld = 5}, {.offset = 4, .ld = 9}, 1, NULL},
+    {{.ld = 9, .transpose = true}, {.offset = 100, .ld = 5}, {.offset = 3, .ld = 9}, 1, "gemm: c overlaps a"},
+    /* batches: of dense matrices, of columns, of C in itself */
+    {{.stride = 32, .ld = 3}, {.offset = 500, .ld = 5}, {.offset = 12, .stride = 32, .ld = 5}, 4, NULL},
+    {{.stride = 31, .ld = 3},
+     {.offset = 500, .ld = 5},
+     {.offset = 12, .stride = 32, .ld = 5},
+     4,
+     "gemm: c overlaps a"},
+    {{.offset = 500, .ld = 3}, {.offset = 600, .ld = 5}, {.stride = 5, .ld = 15}, 3, NULL},
+    {{.offset = 500, .ld = 3},
+     {.offset = 600, .ld = 5},
+     {.stride = 4, .ld = 15},
+     3,
+     "gemm: c has stride 4, with which its 3 matrices [4,5]"},
+    {{.offset = 500, .ld = 3}, {.offset = 600, .ld = 5}, {.stride = 5, .ld = 14}, 3, "gemm: c has stride 5"},
+    {{.offset = 500, .ld = 3}, {.offset = 600, .ld = 5}, {.stride = 19, .ld = 5}, 2, "gemm: c has stride 19"},
+};
+
+Test(gemm_errors, overlaps)
+{
+    clseq_context *ctx = test_context();
+    cl_mem all = new_buffer(ctx, 1000);
+    for (size_t i = 0; i < sizeof placed / sizeof placed[0]; i++) {
+        clseq_gemm_args args = {.m = 4,
+                                .n = 5,
+                                .k = 3,
+                                .batch = placed[i].batch,
+                                .alpha = 1,
+                                .a = placed[i].a,
+                                .b = placed[i].b,
+                                .c = placed[i].c};
+        args.a.buffer = args.b.buffer = args.c.buffer = all;
+        const clseq_status got = clseq_gemm(ctx, &args);
+        if (placed[i].words)
+            expect(got, CLSEQ_INVALID_ARGUMENT, placed[i].words);
+        else
+            cr_assert_eq(got, CLSEQ_OK, "row %zu: %s", i, clseq_last_error());
+    }
+    clReleaseMemObject(all);
+    clseq_context_destroy(ctx);
+}
+
+/* One product's A is where another product's C is. */
+Test(gemm_errors, overlaps_by_offsets)
+{
+    clseq_context *ctx = test_context();
+    cl_mem all = new_buffer(ctx, 200), b = new_buffer(ctx, 15);
+    const int64_t of_a[] = {0, 70, 140}, of_c[] = {100, 20, 50}, near[] = {100, 20, 51};
+    clseq_gemm_args args = good_args(all, b, all);
+    args.batch = 3;
+    args.a.offsets = of_a;
+    args.c.offsets = of_c;
+    cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+    args.c.offsets = near;
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps a");
+    clReleaseMemObject(all);
+    clReleaseMemObject(b);
+    clseq_context_destroy(ctx);
+}
+
+/* An operand that is packed by a copy of it may be overwritten, one of which only the place is kept may not. */
+Test(gemm_errors, overlaps_what_is_packed)
+{
+    static const char *const names[] = {"native", "clblast"};
+    for (int i = 0; i < 2; i++) {
+        setenv("CLSEQ_GEMM", names[i], 1);
+        clseq_context *ctx = test_context();
+        if (i == 0 && !ctx->is_cpu) {
+            clseq_context_destroy(ctx);
+            continue;
+        }
+        cl_mem all = new_buffer(ctx, 40);
+        clseq_gemm_args args = good_args(all, all, all);
+        clseq_packed *packed = NULL;
+        args.a.offset = 10;
+        args.b.offset = 25;
+        cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 4, 3, &packed), CLSEQ_OK);
+        args.a.packed = packed;
+        if (i == 0)
+            cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+        else
+            expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps a");
+        clseq_packed_destroy(packed);
+        clReleaseMemObject(all);
+        clseq_context_destroy(ctx);
+    }
+}
+
 Test(gemm_errors, packing)
 {
     clseq_context *ctx = test_context();
@@ -223,6 +402,34 @@ Test(gemm_errors, clblast_range)
     clReleaseMemObject(a);
     clReleaseMemObject(b);
     clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
+
+/*
+ * The same for where each matrix ends; the buffers would have to be of 8 GiB, so that the implementation is asked
+ * itself. It refuses before it touches them.
+ */
+Test(gemm_errors, clblast_reach)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    clseq_context *ctx = test_context();
+    cl_mem buffers[] = {new_buffer(ctx, 12), new_buffer(ctx, 15), new_buffer(ctx, 20)};
+    static const int64_t sizes[] = {12, 15, 20};
+    for (int i = 0; i < 3; i++) {
+        clseq_gemm_args args = good_args(buffers[0], buffers[1], buffers[2]);
+        clseq_matrix *matrices[] = {&args.a, &args.b, &args.c};
+        args.batch = 1;
+        matrices[i]->offset = INT32_MAX - sizes[i] + 1;
+        cr_assert_eq(clseq__gemm_clblast.run(ctx, &args), CLSEQ_UNSUPPORTED, "%s: %s", names[i],
+                     clseq_last_error());
+        args.batch = 2;
+        matrices[i]->offset = 0;
+        matrices[i]->stride = INT32_MAX - sizes[i] + 1;
+        cr_assert_eq(clseq__gemm_clblast.run(ctx, &args), CLSEQ_UNSUPPORTED, "%s: %s", names[i],
+                     clseq_last_error());
+    }
+    for (int i = 0; i < 3; i++)
+        clReleaseMemObject(buffers[i]);
     clseq_context_destroy(ctx);
 }
 

@@ -182,7 +182,7 @@ static void many_in_flight(clseq_schedule schedule)
 {
     fixture f;
     fixture_create(&f, schedule);
-    const int count = test_small() ? 50 : schedule == CLSEQ_SCHEDULE_GEMM_STEP ? 1000 : 10000;
+    const int count = test_small() ? 50 : schedule == CLSEQ_SCHEDULE_GEMM_STEP ? 200 : 10000;
     const int64_t size = f.run->sizes.reserve, rows = count / 2;
     clseq_tensor rooms[2] = {{0}};
     test_random random = test_random_seed(9);
