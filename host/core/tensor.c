@@ -62,12 +62,37 @@ clseq_tensor clseq_tensor_transpose(const clseq_tensor *tensor, int dim0, int di
     return view;
 }
 
+/* The product of two counts that are not negative, or false when it exceeds 63 bits. */
+static bool multiply(int64_t a, int64_t b, int64_t *out)
+{
+    if (a != 0 && b > INT64_MAX / a)
+        return false;
+    *out = a * b;
+    return true;
+}
+
+static bool add(int64_t a, int64_t b, int64_t *out)
+{
+    if (b > INT64_MAX - a)
+        return false;
+    *out = a + b;
+    return true;
+}
+
+/* The product of the dims, or false when one is negative or the product exceeds 63 bits. */
+static bool elements_of(const clseq_tensor *tensor, int64_t *out)
+{
+    *out = 1;
+    for (int i = 0; i < tensor->ndim && i < CLSEQ_MAX_DIMS; i++)
+        if (tensor->dims[i] < 0 || !multiply(*out, tensor->dims[i], out))
+            return false;
+    return true;
+}
+
 int64_t clseq_tensor_elements(const clseq_tensor *tensor)
 {
-    int64_t count = 1;
-    for (int i = 0; i < tensor->ndim; i++)
-        count *= tensor->dims[i];
-    return count;
+    int64_t count = 0;
+    return elements_of(tensor, &count) ? count : INT64_MAX;
 }
 
 bool clseq_tensor_is_contiguous(const clseq_tensor *tensor)
@@ -76,7 +101,8 @@ bool clseq_tensor_is_contiguous(const clseq_tensor *tensor)
     for (int i = tensor->ndim - 1; i >= 0; i--) {
         if (tensor->dims[i] > 1 && tensor->strides[i] != stride)
             return false;
-        stride *= tensor->dims[i];
+        if (!multiply(stride, tensor->dims[i], &stride))
+            return false;
     }
     return true;
 }
@@ -96,23 +122,6 @@ char *clseq__dims_text(char text[CLSEQ__DIMS_TEXT], int ndim, const int64_t *dim
     return text;
 }
 
-/* The product of two counts that are not negative, or false when it exceeds 63 bits. */
-static bool multiply(int64_t a, int64_t b, int64_t *out)
-{
-    if (a != 0 && b > INT64_MAX / a)
-        return false;
-    *out = a * b;
-    return true;
-}
-
-static bool add(int64_t a, int64_t b, int64_t *out)
-{
-    if (b > INT64_MAX - a)
-        return false;
-    *out = a + b;
-    return true;
-}
-
 /* The number of elements from the buffer's start to behind the view's last one; false when it exceeds 63
  * bits. Dims are at least 1, strides and the offset not negative. */
 static bool reach_of(const clseq_tensor *tensor, int64_t *out)
@@ -129,35 +138,39 @@ static bool reach_of(const clseq_tensor *tensor, int64_t *out)
     return true;
 }
 
-static clseq_status check_bounds(const char *what, const clseq_tensor *tensor)
+/* What a view out of bounds says: `text` is how far it reaches. */
+static clseq_status out_of_bounds(const char *what, const clseq_tensor *tensor, const char *text)
 {
     char dims[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
-    clseq__dims_text(dims, tensor->ndim, tensor->dims);
-    clseq__dims_text(strides, tensor->ndim, tensor->strides);
+    return clseq__error(CLSEQ_OUT_OF_BOUNDS, "%s has shape %s, strides %s and offset %lld: %s", what,
+                        clseq__dims_text(dims, tensor->ndim, tensor->dims),
+                        clseq__dims_text(strides, tensor->ndim, tensor->strides), (long long)tensor->offset,
+                        text);
+}
+
+static clseq_status check_bounds(clseq_context *ctx, const char *what, const clseq_tensor *tensor)
+{
     if (tensor->offset < 0)
         return clseq__error(CLSEQ_OUT_OF_BOUNDS, "%s starts at offset %lld, expected at least 0", what,
                             (long long)tensor->offset);
     size_t size = 0;
-    int code = clGetMemObjectInfo(tensor->buffer, CL_MEM_SIZE, sizeof size, &size, NULL);
-    if (code != CL_SUCCESS)
-        return clseq__error(clseq__cl_status(code), "%s: its buffer is none (%s)", what,
-                            clseq__cl_error_name(code));
-    int64_t reach = 0, bytes = 0;
-    if (!reach_of(tensor, &reach) || !multiply(reach, (int64_t)clseq_dtype_size(tensor->dtype), &bytes))
-        return clseq__error(CLSEQ_OUT_OF_BOUNDS,
-                            "%s has shape %s, strides %s and offset %lld: its size exceeds 63 bits", what,
-                            dims, strides, (long long)tensor->offset);
-    if ((uint64_t)bytes > size)
-        return clseq__error(
-            CLSEQ_OUT_OF_BOUNDS,
-            "%s has shape %s, strides %s and offset %lld: it reaches to byte %lld of a buffer "
-            "of %zu",
-            what, dims, strides, (long long)tensor->offset, (long long)bytes, size);
+    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, what, tensor->buffer, &size));
+    const int64_t element = (int64_t)clseq_dtype_size(tensor->dtype);
+    int64_t reach = 0, bytes = 0, elements = 0, all = 0;
+    /* With strides of 0 there may be more elements than places. */
+    if (!reach_of(tensor, &reach) || !multiply(reach, element, &bytes) || !elements_of(tensor, &elements) ||
+        !multiply(elements, element, &all))
+        return out_of_bounds(what, tensor, "its size exceeds 63 bits");
+    if ((uint64_t)bytes > size) {
+        char text[96];
+        snprintf(text, sizeof text, "it reaches to byte %lld of a buffer of %zu", (long long)bytes, size);
+        return out_of_bounds(what, tensor, text);
+    }
     return CLSEQ_OK;
 }
 
-/* A view that may be used at all: a buffer, a known type, 0 to 4 dims of at least 1, within the buffer. */
-static clseq_status check_view(const char *what, const clseq_tensor *tensor)
+/* A view that may be used at all: a known type, 0 to 4 dims of at least 1, within a buffer of the context. */
+static clseq_status check_view(clseq_context *ctx, const char *what, const clseq_tensor *tensor)
 {
     if (tensor == NULL || tensor->buffer == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is NULL, expected a tensor", what);
@@ -176,39 +189,39 @@ static clseq_status check_view(const char *what, const clseq_tensor *tensor)
                 CLSEQ_INVALID_SHAPE, "%s has shape %s and stride %lld in dimension %d, expected at least 0",
                 what, clseq__dims_text(text, tensor->ndim, tensor->dims), (long long)tensor->strides[i], i);
     }
-    return check_bounds(what, tensor);
+    return check_bounds(ctx, what, tensor);
 }
 
-clseq_status clseq__tensor_check(const char *what, const clseq_tensor *tensor, clseq_dtype dtype, int ndim,
-                                 const int64_t *dims, bool rows)
+clseq_status clseq__tensor_check(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                                 clseq_dtype dtype, int ndim, const int64_t *dims, bool rows)
 {
     char came[CLSEQ__DIMS_TEXT], expected[CLSEQ__DIMS_TEXT];
-    clseq__dims_text(expected, ndim, dims);
     if (tensor == NULL || tensor->buffer == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is NULL, expected %s %s", what,
-                            clseq_dtype_name(dtype), expected);
+                            clseq_dtype_name(dtype), clseq__dims_text(expected, ndim, dims));
     if (tensor->dtype != dtype)
         return clseq__error(CLSEQ_INVALID_DTYPE, "%s has type %s, expected %s", what,
                             clseq_dtype_name(tensor->dtype), clseq_dtype_name(dtype));
     if (tensor->ndim != ndim)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has %d dimensions, expected %d: %s", what, tensor->ndim,
-                            ndim, expected);
+                            ndim, clseq__dims_text(expected, ndim, dims));
     for (int i = 0; i < ndim; i++)
         if (dims[i] >= 0 && tensor->dims[i] != dims[i])
             return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s, expected %s", what,
-                                clseq__dims_text(came, ndim, tensor->dims), expected);
-    CLSEQ__RETURN_IF(check_view(what, tensor));
+                                clseq__dims_text(came, ndim, tensor->dims),
+                                clseq__dims_text(expected, ndim, dims));
+    CLSEQ__RETURN_IF(check_view(ctx, what, tensor));
     if (rows && ndim > 0 && tensor->dims[ndim - 1] > 1 && tensor->strides[ndim - 1] != 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has stride %lld in its last dimension, expected 1", what,
                             (long long)tensor->strides[ndim - 1]);
     return CLSEQ_OK;
 }
 
-clseq_status clseq__tensor_check_packed(const char *what, const clseq_tensor *tensor, clseq_dtype dtype,
-                                        int ndim, const int64_t *dims)
+clseq_status clseq__tensor_check_packed(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                                        clseq_dtype dtype, int ndim, const int64_t *dims)
 {
     char shape[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
-    CLSEQ__RETURN_IF(clseq__tensor_check(what, tensor, dtype, ndim, dims, false));
+    CLSEQ__RETURN_IF(clseq__tensor_check(ctx, what, tensor, dtype, ndim, dims, false));
     if (!clseq_tensor_is_contiguous(tensor))
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s and strides %s, expected it packed", what,
                             clseq__dims_text(shape, ndim, tensor->dims),
@@ -314,7 +327,7 @@ clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, 
     clseq_tensor packed = {0};
     if (ctx == NULL || host == NULL)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "tensor write: %s is NULL", ctx == NULL ? "ctx" : "host");
-    CLSEQ__TRY(check_view("tensor write: tensor", tensor));
+    CLSEQ__TRY(check_view(ctx, "tensor write: tensor", tensor));
     if (clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY_CL(clEnqueueWriteBuffer(ctx->queue, tensor->buffer, CL_TRUE, byte_offset(tensor),
                                            byte_size(tensor), host, 0, NULL, NULL));
@@ -337,7 +350,7 @@ clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, v
     const clseq_tensor *source = tensor;
     if (ctx == NULL || host == NULL)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "tensor read: %s is NULL", ctx == NULL ? "ctx" : "host");
-    CLSEQ__TRY(check_view("tensor read: tensor", tensor));
+    CLSEQ__TRY(check_view(ctx, "tensor read: tensor", tensor));
     if (!clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY(create_packed(ctx, tensor, &packed));
         CLSEQ__TRY(copy_elements(ctx, tensor, &packed));
@@ -369,7 +382,7 @@ clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, d
 {
     if (ctx == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor fill: ctx is NULL");
-    CLSEQ__RETURN_IF(check_view("tensor fill: tensor", tensor));
+    CLSEQ__RETURN_IF(check_view(ctx, "tensor fill: tensor", tensor));
     uint32_t bits = bits_of(tensor->dtype, value);
     if (clseq_tensor_is_contiguous(tensor))
         return clseq__fill_bytes(ctx, tensor->buffer, byte_offset(tensor), byte_size(tensor), bits);
@@ -388,7 +401,8 @@ clseq_status clseq_tensor_copy(clseq_context *ctx, const clseq_tensor *from, con
 {
     if (ctx == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor copy: ctx is NULL");
-    CLSEQ__RETURN_IF(check_view("tensor copy: from", from));
-    CLSEQ__RETURN_IF(clseq__tensor_check("tensor copy: to", to, from->dtype, from->ndim, from->dims, false));
+    CLSEQ__RETURN_IF(check_view(ctx, "tensor copy: from", from));
+    CLSEQ__RETURN_IF(
+        clseq__tensor_check(ctx, "tensor copy: to", to, from->dtype, from->ndim, from->dims, false));
     return copy_elements(ctx, from, to);
 }

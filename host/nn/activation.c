@@ -28,8 +28,8 @@ clseq_status clseq_activation_forward(clseq_context *ctx, clseq_activation kind,
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
     CLSEQ__RETURN_IF(check_kind("activation forward", ctx, kind));
-    CLSEQ__RETURN_IF(clseq__check_any("activation forward: x", x, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_like("activation forward: y", y, x));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "activation forward: x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "activation forward: y", y, x));
     CLSEQ__RETURN_IF(clseq__check_apart("activation forward: y", y, "x", x, true));
     n = clseq_tensor_elements(x);
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, kernels[kind].forward, &kernel));
@@ -44,9 +44,9 @@ clseq_status clseq_activation_backward(clseq_context *ctx, clseq_activation kind
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
     CLSEQ__RETURN_IF(check_kind("activation backward", ctx, kind));
-    CLSEQ__RETURN_IF(clseq__check_any("activation backward: y", y, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_like("activation backward: dy", dy, y));
-    CLSEQ__RETURN_IF(clseq__check_like("activation backward: dx", dx, y));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "activation backward: y", y, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "activation backward: dy", dy, y));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "activation backward: dx", dx, y));
     CLSEQ__RETURN_IF(clseq__check_apart("activation backward: dx", dx, "dy", dy, true));
     CLSEQ__RETURN_IF(clseq__check_apart("activation backward: dx", dx, "y", y, false));
     n = clseq_tensor_elements(y);

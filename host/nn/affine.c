@@ -18,16 +18,16 @@ typedef struct sizes {
 } sizes;
 
 /* x [...,in] and w [out,in] of any sizes that fit each other. */
-static clseq_status check_inputs(const char *what_x, const clseq_tensor *x, const char *what_w,
-                                 const clseq_tensor *w, sizes *s)
+static clseq_status check_inputs(clseq_context *ctx, const char *what_x, const clseq_tensor *x,
+                                 const char *what_w, const clseq_tensor *w, sizes *s)
 {
     static const int64_t any_matrix[] = {-1};
-    CLSEQ__RETURN_IF(clseq__check_any(what_x, x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what_x, x, CLSEQ_F32));
     if (x->ndim < 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has no dimensions, expected [...,in]", what_x);
     s->in = x->dims[x->ndim - 1];
     s->N = clseq_tensor_elements(x) / s->in;
-    CLSEQ__RETURN_IF(clseq__check_rows(what_w, w, CLSEQ_F32, 1, any_matrix, s->in));
+    CLSEQ__RETURN_IF(clseq__check_rows(ctx, what_w, w, CLSEQ_F32, 1, any_matrix, s->in));
     s->out = w->dims[0];
     return CLSEQ_OK;
 }
@@ -54,12 +54,12 @@ clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, con
     sizes s = {0};
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "affine forward: ctx is NULL");
-    CLSEQ__RETURN_IF(check_inputs("affine forward: x", x, "affine forward: w", w, &s));
-    CLSEQ__RETURN_IF(clseq__check_rows("affine forward: y", y, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
+    CLSEQ__RETURN_IF(check_inputs(ctx, "affine forward: x", x, "affine forward: w", w, &s));
+    CLSEQ__RETURN_IF(clseq__check_rows(ctx, "affine forward: y", y, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "x", x, false));
     CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "w", w, false));
     if (b) {
-        CLSEQ__RETURN_IF(clseq__tensor_check_packed("affine forward: b", b, CLSEQ_F32, 1, &s.out));
+        CLSEQ__RETURN_IF(clseq__tensor_check_packed(ctx, "affine forward: b", b, CLSEQ_F32, 1, &s.out));
         CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "b", b, false));
         CLSEQ__RETURN_IF(fill_rows(ctx, b, y, s));
     }
@@ -74,20 +74,20 @@ clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, con
 }
 
 /* Checks the gradients that are wanted. */
-static clseq_status check_gradients(const clseq_tensor *x, const clseq_tensor *w, const clseq_tensor *dy,
-                                    const clseq_tensor *dx, const clseq_tensor *dw, const clseq_tensor *db,
-                                    sizes s)
+static clseq_status check_gradients(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                    const clseq_tensor *dy, const clseq_tensor *dx, const clseq_tensor *dw,
+                                    const clseq_tensor *db, sizes s)
 {
     const struct {
         const char *what;
         const clseq_tensor *tensor;
     } outputs[] = {{"affine backward: dx", dx}, {"affine backward: dw", dw}, {"affine backward: db", db}};
     if (dx)
-        CLSEQ__RETURN_IF(clseq__check_like("affine backward: dx", dx, x));
+        CLSEQ__RETURN_IF(clseq__check_like(ctx, "affine backward: dx", dx, x));
     if (dw)
-        CLSEQ__RETURN_IF(clseq__check_like("affine backward: dw", dw, w));
+        CLSEQ__RETURN_IF(clseq__check_like(ctx, "affine backward: dw", dw, w));
     if (db)
-        CLSEQ__RETURN_IF(clseq__tensor_check_packed("affine backward: db", db, CLSEQ_F32, 1, &s.out));
+        CLSEQ__RETURN_IF(clseq__tensor_check_packed(ctx, "affine backward: db", db, CLSEQ_F32, 1, &s.out));
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
         if (!outputs[i].tensor)
             continue;
@@ -105,9 +105,10 @@ clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, co
     sizes s = {0};
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "affine backward: ctx is NULL");
-    CLSEQ__RETURN_IF(check_inputs("affine backward: x", x, "affine backward: w", w, &s));
-    CLSEQ__RETURN_IF(clseq__check_rows("affine backward: dy", dy, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
-    CLSEQ__RETURN_IF(check_gradients(x, w, dy, dx, dw, db, s));
+    CLSEQ__RETURN_IF(check_inputs(ctx, "affine backward: x", x, "affine backward: w", w, &s));
+    CLSEQ__RETURN_IF(
+        clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
+    CLSEQ__RETURN_IF(check_gradients(ctx, x, w, dy, dx, dw, db, s));
     if (dx)
         CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,
                                                             .n = s.in,

@@ -8,17 +8,19 @@
 #include <clseq/tensor.h>
 
 /* A packed tensor of any shape. */
-clseq_status clseq__check_any(const char *what, const clseq_tensor *tensor, clseq_dtype dtype);
+clseq_status clseq__check_any(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                              clseq_dtype dtype);
 
 /* A packed f32 tensor of the same dims as `like`, which was checked before. */
-clseq_status clseq__check_like(const char *what, const clseq_tensor *tensor, const clseq_tensor *like);
+clseq_status clseq__check_like(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                               const clseq_tensor *like);
 
 /* A packed tensor [..., last], `leading` standing for the dots; last -1: any. */
-clseq_status clseq__check_rows(const char *what, const clseq_tensor *tensor, clseq_dtype dtype,
-                               int leading_count, const int64_t *leading, int64_t last);
+clseq_status clseq__check_rows(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                               clseq_dtype dtype, int leading_count, const int64_t *leading, int64_t last);
 
 /* A tensor of exactly one element, of any number of dimensions. */
-clseq_status clseq__check_scalar(const char *what, const clseq_tensor *tensor);
+clseq_status clseq__check_scalar(clseq_context *ctx, const char *what, const clseq_tensor *tensor);
 
 /* Two checked packed tensors share no element; with `same`, they may also be the same elements. */
 clseq_status clseq__check_apart(const char *what, const clseq_tensor *out, const char *other,

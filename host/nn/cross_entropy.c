@@ -15,19 +15,20 @@ typedef struct sizes {
 } sizes;
 
 /* What forward and backward have in common; `what` names logits, targets and saved. */
-static clseq_status check(const char *const what[3], const clseq_tensor *logits, const clseq_tensor *targets,
-                          const clseq_tensor *saved, sizes *s)
+static clseq_status check(clseq_context *ctx, const char *const what[3], const clseq_tensor *logits,
+                          const clseq_tensor *targets, const clseq_tensor *saved, sizes *s)
 {
     int64_t saved_size = 0;
-    CLSEQ__RETURN_IF(clseq__check_any(what[0], logits, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what[0], logits, CLSEQ_F32));
     if (logits->ndim < 1 || logits->dims[logits->ndim - 1] > INT32_MAX)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s: the last dimension must be the classes, at most 2^31-1",
                             what[0]);
     s->V = logits->dims[logits->ndim - 1];
     s->N = clseq_tensor_elements(logits) / s->V;
-    CLSEQ__RETURN_IF(clseq__tensor_check_packed(what[1], targets, CLSEQ_I32, logits->ndim - 1, logits->dims));
+    CLSEQ__RETURN_IF(
+        clseq__tensor_check_packed(ctx, what[1], targets, CLSEQ_I32, logits->ndim - 1, logits->dims));
     saved_size = s->N + 1;
-    return clseq__tensor_check_packed(what[2], saved, CLSEQ_F32, 1, &saved_size);
+    return clseq__tensor_check_packed(ctx, what[2], saved, CLSEQ_F32, 1, &saved_size);
 }
 
 /* Work-groups that share the rows. */
@@ -78,8 +79,8 @@ clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_e
     sizes s = {0};
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "cross entropy forward: ctx is NULL");
-    CLSEQ__RETURN_IF(check(what, logits, targets, saved, &s));
-    CLSEQ__RETURN_IF(clseq__check_scalar("cross entropy forward: loss", loss));
+    CLSEQ__RETURN_IF(check(ctx, what, logits, targets, saved, &s));
+    CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "cross entropy forward: loss", loss));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy forward: loss", loss, "logits", logits, false));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy forward: loss", loss, "saved", saved, false));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy forward: saved", saved, "logits", logits, false));
@@ -97,12 +98,12 @@ clseq_status clseq_cross_entropy_backward(clseq_context *ctx, const clseq_cross_
     sizes s = {0};
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "cross entropy backward: ctx is NULL");
-    CLSEQ__RETURN_IF(check(what, logits, targets, saved, &s));
-    CLSEQ__RETURN_IF(clseq__check_like("cross entropy backward: dlogits", dlogits, logits));
+    CLSEQ__RETURN_IF(check(ctx, what, logits, targets, saved, &s));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "cross entropy backward: dlogits", dlogits, logits));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy backward: dlogits", dlogits, "logits", logits, true));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy backward: dlogits", dlogits, "saved", saved, false));
     if (dloss) {
-        CLSEQ__RETURN_IF(clseq__check_scalar("cross entropy backward: dloss", dloss));
+        CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "cross entropy backward: dloss", dloss));
         CLSEQ__RETURN_IF(
             clseq__check_apart("cross entropy backward: dlogits", dlogits, "dloss", dloss, false));
     }

@@ -14,8 +14,8 @@ clseq_status clseq_dropout(clseq_context *ctx, const clseq_tensor *x, float p, u
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "dropout: ctx is NULL");
     if (!(p >= 0.0f && p < 1.0f))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "dropout: p is %g, expected 0 <= p < 1", (double)p);
-    CLSEQ__RETURN_IF(clseq__check_any("dropout: x", x, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_like("dropout: y", y, x));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "dropout: x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "dropout: y", y, x));
     CLSEQ__RETURN_IF(clseq__check_apart("dropout: y", y, "x", x, true));
     n = clseq_tensor_elements(x);
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_dropout", &kernel));

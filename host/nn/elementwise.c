@@ -12,11 +12,11 @@ clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, f
     int64_t n = 0;
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "add: ctx is NULL");
-    CLSEQ__RETURN_IF(clseq__check_any("add: a", a, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_like("add: y", y, a));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "add: a", a, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "add: y", y, a));
     CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "a", a, true));
     if (b) {
-        CLSEQ__RETURN_IF(clseq__check_like("add: b", b, a));
+        CLSEQ__RETURN_IF(clseq__check_like(ctx, "add: b", b, a));
         CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "b", b, true));
     }
     n = clseq_tensor_elements(a);
@@ -34,9 +34,9 @@ clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const cls
     int64_t n = 0;
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "multiply: ctx is NULL");
-    CLSEQ__RETURN_IF(clseq__check_any("multiply: a", a, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_like("multiply: b", b, a));
-    CLSEQ__RETURN_IF(clseq__check_like("multiply: y", y, a));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "multiply: a", a, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "multiply: b", b, a));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "multiply: y", y, a));
     CLSEQ__RETURN_IF(clseq__check_apart("multiply: y", y, "a", a, true));
     CLSEQ__RETURN_IF(clseq__check_apart("multiply: y", y, "b", b, true));
     n = clseq_tensor_elements(a);
@@ -54,9 +54,9 @@ clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_
     int64_t n = 0;
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "scale: ctx is NULL");
-    CLSEQ__RETURN_IF(clseq__check_any("scale: x", x, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_scalar("scale: scalar", scalar));
-    CLSEQ__RETURN_IF(clseq__check_like("scale: y", y, x));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "scale: x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "scale: scalar", scalar));
+    CLSEQ__RETURN_IF(clseq__check_like(ctx, "scale: y", y, x));
     CLSEQ__RETURN_IF(clseq__check_apart("scale: y", y, "x", x, true));
     CLSEQ__RETURN_IF(clseq__check_apart("scale: y", y, "scalar", scalar, false));
     n = clseq_tensor_elements(x);

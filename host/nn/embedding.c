@@ -11,12 +11,13 @@ static const int64_t any_matrix[] = {-1};
 #define GROUP 64
 
 /* table [V,E] (values or gradients), tokens [...], rows [...,E] (outputs or their gradients). */
-static clseq_status check(const char *const what[3], const clseq_tensor *table, const clseq_tensor *tokens,
-                          const clseq_tensor *rows)
+static clseq_status check(clseq_context *ctx, const char *const what[3], const clseq_tensor *table,
+                          const clseq_tensor *tokens, const clseq_tensor *rows)
 {
-    CLSEQ__RETURN_IF(clseq__check_rows(what[0], table, CLSEQ_F32, 1, any_matrix, -1));
-    CLSEQ__RETURN_IF(clseq__check_any(what[1], tokens, CLSEQ_I32));
-    CLSEQ__RETURN_IF(clseq__check_rows(what[2], rows, CLSEQ_F32, tokens->ndim, tokens->dims, table->dims[1]));
+    CLSEQ__RETURN_IF(clseq__check_rows(ctx, what[0], table, CLSEQ_F32, 1, any_matrix, -1));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what[1], tokens, CLSEQ_I32));
+    CLSEQ__RETURN_IF(
+        clseq__check_rows(ctx, what[2], rows, CLSEQ_F32, tokens->ndim, tokens->dims, table->dims[1]));
     if (table->dims[0] > INT32_MAX)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has %lld rows, more than a token can name", what[0],
                             (long long)table->dims[0]);
@@ -32,7 +33,7 @@ clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *tab
     int64_t N = 0, E = 0;
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "embedding forward: ctx is NULL");
-    CLSEQ__RETURN_IF(check(what, table, tokens, y));
+    CLSEQ__RETURN_IF(check(ctx, what, table, tokens, y));
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "table", table, false));
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "tokens", tokens, false));
     N = clseq_tensor_elements(tokens);
@@ -54,7 +55,7 @@ clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *to
     int64_t N = 0, E = 0;
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "embedding backward: ctx is NULL");
-    CLSEQ__RETURN_IF(check(what, dtable, tokens, dy));
+    CLSEQ__RETURN_IF(check(ctx, what, dtable, tokens, dy));
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "dy", dy, false));
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "tokens", tokens, false));
     N = clseq_tensor_elements(tokens);

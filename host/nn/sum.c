@@ -9,8 +9,8 @@ clseq_status clseq_sum(clseq_context *ctx, const clseq_tensor *x, float scale, c
 {
     if (!ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "sum: ctx is NULL");
-    CLSEQ__RETURN_IF(clseq__check_any("sum: x", x, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__check_scalar("sum: out", out));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, "sum: x", x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "sum: out", out));
     CLSEQ__RETURN_IF(clseq__check_apart("sum: out", out, "x", x, false));
     CLSEQ__RETURN_IF(
         clseq__reduce_sum(ctx, x->buffer, x->offset, clseq_tensor_elements(x), out->buffer, out->offset));

@@ -1,7 +1,6 @@
 #include "rnn/check.h"
 #include "core/error.h"
 #include "core/overlap.h"
-#include "core/pool.h"
 #include "core/tensor.h"
 #include <inttypes.h>
 #include <stddef.h>
@@ -91,17 +90,8 @@ typedef enum form { ANY, ROWS, PACKED } form;
 static clseq_status check_named(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
                                 clseq_dtype dtype, int ndim, const int64_t *dims, form how)
 {
-    size_t bytes = 0;
-    CLSEQ__RETURN_IF(how == PACKED ? clseq__tensor_check_packed(what, tensor, dtype, ndim, dims)
-                                   : clseq__tensor_check(what, tensor, dtype, ndim, dims, how == ROWS));
-    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, what, tensor->buffer, &bytes));
-    const clseq__runs runs = clseq__runs_of(tensor);
-    const int64_t end = clseq__runs_end(&runs), capacity = (int64_t)(bytes / sizeof(float));
-    if (end > capacity)
-        return clseq__error(CLSEQ_OUT_OF_BOUNDS,
-                            "%s reaches to element %" PRId64 " of its buffer, expected at most %" PRId64,
-                            what, end, capacity);
-    return CLSEQ_OK;
+    return how == PACKED ? clseq__tensor_check_packed(ctx, what, tensor, dtype, ndim, dims)
+                         : clseq__tensor_check(ctx, what, tensor, dtype, ndim, dims, how == ROWS);
 }
 
 /* The tensor is there, of this type and these dims, in this form, and within a buffer of this context. */

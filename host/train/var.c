@@ -130,8 +130,8 @@ clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor)
     if (!tensor || !tensor->buffer)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: the tensor is NULL", op);
     CLSEQ__TRY(check_dims(op, tensor->ndim, tensor->dims));
-    CLSEQ__TRY(clseq__tensor_check("input tensor: tensor", tensor, tensor->dtype, tensor->ndim, tensor->dims,
-                                   false));
+    CLSEQ__TRY(clseq__tensor_check(g->ctx, "input tensor: tensor", tensor, tensor->dtype, tensor->ndim,
+                                   tensor->dims, false));
     if (clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY(clseq__var_view(g, tensor, &x));
     } else {

@@ -12,7 +12,11 @@
  *     clseq_tensor_destroy(ctx, &x);
  *
  * Dimensions are listed from the outermost to the innermost; offset and strides count elements, not bytes.
- * Sizes are 64-bit throughout. Strides are never negative.
+ * Sizes are 64-bit throughout. Strides are never negative; with a stride of 0 one place stands for several elements.
+ *
+ * Every function of the library that takes a tensor refuses one that reaches beyond its buffer (beyond what was asked
+ * for, where the buffer comes from clseq_tensor_create) with CLSEQ_OUT_OF_BOUNDS, and one whose buffer belongs to
+ * another OpenCL context with CLSEQ_INVALID_ARGUMENT. A view of a buffer that was released is not recognised.
  */
 #ifndef CLSEQ_TENSOR_H
 #define CLSEQ_TENSOR_H
@@ -60,7 +64,7 @@ CLSEQ_API clseq_tensor clseq_tensor_slice(const clseq_tensor *tensor, int dim, i
 /* The same elements with two dimensions exchanged, for instance [B,T,F] seen as [T,B,F]. Nothing is moved. */
 CLSEQ_API clseq_tensor clseq_tensor_transpose(const clseq_tensor *tensor, int dim0, int dim1);
 
-/* Number of elements; 1 for ndim 0. */
+/* Number of elements; 1 for ndim 0; INT64_MAX when a dimension is negative or the number exceeds 63 bits. */
 CLSEQ_API int64_t clseq_tensor_elements(const clseq_tensor *tensor);
 
 /* Whether the elements lie packed without gaps in row-major order. */

@@ -292,23 +292,24 @@ Test(core_tensor, checks_say_what_came_and_what_was_expected)
     fixture f = fixture_create();
     clseq_tensor bad = f.x, none = {0};
     const char *what = "rnn forward: x";
-    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 3, DIMS(-1, 3, -1), true), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check(what, NULL, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_ARGUMENT,
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(-1, 3, -1), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, NULL, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_ARGUMENT,
            "rnn forward: x is NULL, expected f32 [2,3,8]");
-    expect(clseq__tensor_check(what, &none, CLSEQ_I32, 2, DIMS(-1, 8), true), CLSEQ_INVALID_ARGUMENT,
+    expect(clseq__tensor_check(f.ctx, what, &none, CLSEQ_I32, 2, DIMS(-1, 8), true), CLSEQ_INVALID_ARGUMENT,
            "rnn forward: x is NULL, expected i32 [?,8]");
-    expect(clseq__tensor_check(what, &f.x, CLSEQ_I32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_DTYPE,
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_I32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_DTYPE,
            "rnn forward: x has type f32, expected i32");
-    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 2, DIMS(2, 3), true), CLSEQ_INVALID_SHAPE,
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 2, DIMS(2, 3), true), CLSEQ_INVALID_SHAPE,
            "rnn forward: x has 3 dimensions, expected 2: [2,3]");
-    expect(clseq__tensor_check(what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_INVALID_SHAPE,
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_INVALID_SHAPE,
            "rnn forward: x has shape [2,3,8], expected [2,3,7]");
     bad.strides[1] = -8;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_SHAPE, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_SHAPE,
+           NULL);
     bad = f.x;
     bad.dims[0] = 0;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(-1, 3, 8), true), CLSEQ_INVALID_SHAPE,
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(-1, 3, 8), true), CLSEQ_INVALID_SHAPE,
            "rnn forward: x: dimension 0 is 0, expected at least 1");
     bad = f.x;
     bad.ndim = 5;
@@ -318,14 +319,14 @@ Test(core_tensor, checks_say_what_came_and_what_was_expected)
     expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_INVALID_DTYPE, NULL);
     /* Rows must be unbroken where that is asked; packed is more. */
     bad = clseq_tensor_transpose(&f.x, 1, 2);
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), false), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), true), CLSEQ_INVALID_SHAPE,
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), false), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), true), CLSEQ_INVALID_SHAPE,
            "rnn forward: x has stride 8 in its last dimension, expected 1");
     bad = clseq_tensor_slice(&f.x, 2, 0, 7);
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check_packed(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7)), CLSEQ_INVALID_SHAPE,
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check_packed(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7)), CLSEQ_INVALID_SHAPE,
            "rnn forward: x has shape [2,3,7] and strides [24,8,1], expected it packed");
-    expect(clseq__tensor_check_packed(what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8)), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check_packed(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8)), CLSEQ_OK, NULL);
     fixture_release(&f);
 }
 
@@ -335,23 +336,24 @@ Test(core_tensor, nothing_reaches_beyond_its_buffer)
     const char *what = "x";
     clseq_tensor bad = f.x;
     bad.offset = 1;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
            "x has shape [2,3,8], strides [24,8,1] and offset 1: it reaches to byte 196 of a buffer of 192");
     bad.offset = -1;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
            "x starts at offset -1, expected at least 0");
     bad = f.x;
     bad.strides[0] = 25;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
+           NULL);
     /* The last element may be the buffer's last, whatever the stride of the outermost would reach. */
     bad = clseq_tensor_slice(&f.x, 0, 1, 1);
     bad.strides[0] = 1000000;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(1, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(1, 3, 8), true), CLSEQ_OK, NULL);
     /* Stride 0 repeats an element. */
     bad = f.x;
     bad.strides[0] = 0;
     bad.dims[0] = 1000;
-    expect(clseq__tensor_check(what, &bad, CLSEQ_F32, 3, DIMS(1000, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(1000, 3, 8), true), CLSEQ_OK, NULL);
     /* Sums that wrap 64 bits, and those that wrap 32. */
     static const int64_t large[] = {INT64_MAX,        INT64_MAX / 2,    (int64_t)1 << 62,
                                     (int64_t)1 << 61, (int64_t)1 << 32, ((int64_t)1 << 32) - 48,
@@ -424,4 +426,69 @@ Test(core_tensor, elements_far_apart)
     cr_assert(last[0] == 5 && last[1] == 6);
     clReleaseMemObject(buffer);
     clseq_context_destroy(ctx);
+}
+
+/* Bounds are those of what was asked for, although the pool rounds sizes up. */
+Test(core_tensor, a_view_one_row_beyond_its_tensor_is_refused)
+{
+    clseq_context *ctx = test_context();
+    static const int64_t rows[] = {1, 3, 17, 129, 1000};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const int64_t n = rows[i];
+        clseq_tensor x = {0}, beyond;
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(n, 3), &x), CLSEQ_OK);
+        beyond = clseq_tensor_view(x.buffer, 0, CLSEQ_F32, 2, DIMS(n + 1, 3));
+        expect(clseq_tensor_fill(ctx, &beyond, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+        beyond = clseq_tensor_view(x.buffer, 1, CLSEQ_F32, 2, DIMS(n, 3));
+        expect(clseq_tensor_fill(ctx, &beyond, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+        expect(clseq_tensor_fill(ctx, &x, 0), CLSEQ_OK, NULL);
+        clseq_tensor_destroy(ctx, &x);
+    }
+    clseq_context_destroy(ctx);
+}
+
+/* One place may stand for many elements, but for no more than can be counted in bytes. */
+Test(core_tensor, strides_of_zero_do_not_hide_how_many_elements_there_are)
+{
+    static const int64_t many[][4] = {{(int64_t)1 << 32, (int64_t)1 << 32, 1, 1},
+                                      {(int64_t)1 << 62, 1, 1, 1},
+                                      {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
+    fixture f = fixture_create();
+    clseq_tensor view = {.buffer = f.x.buffer, .dtype = CLSEQ_F32, .ndim = 4}, row;
+    for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
+        memcpy(view.dims, many[i], sizeof view.dims);
+        expect(clseq__tensor_check(f.ctx, "add: a", &view, CLSEQ_F32, 4, many[i], false), CLSEQ_OUT_OF_BOUNDS,
+               NULL);
+        cr_assert_str_eq(strrchr(clseq_last_error(), ':'), ": its size exceeds 63 bits");
+        cr_assert_eq(clseq_tensor_elements(&view), i == 1 ? (int64_t)1 << 62 : INT64_MAX);
+        cr_assert_not(clseq_tensor_is_contiguous(&view));
+    }
+    row = (clseq_tensor){
+        .buffer = f.x.buffer, .dtype = CLSEQ_F32, .ndim = 2, .dims = {1000, 8}, .strides = {0, 1}};
+    expect(clseq__tensor_check(f.ctx, "add: a", &row, CLSEQ_F32, 2, DIMS(1000, 8), true), CLSEQ_OK, NULL);
+    fixture_release(&f);
+}
+
+Test(core_tensor_misuse, buffers_of_another_context_are_refused)
+{
+    fixture f = fixture_create(), other = fixture_create();
+    clseq_tensor foreign = {0};
+    float host[48] = {0};
+    cr_assert_eq(clseq_tensor_create(other.ctx, CLSEQ_F32, 3, f.x.dims, &foreign), CLSEQ_OK);
+    const clseq_tensor *const theirs[] = {&foreign, &other.x};
+    for (int i = 0; i < 2; i++) {
+        expect(clseq_tensor_fill(f.ctx, theirs[i], 0), CLSEQ_INVALID_ARGUMENT,
+               "tensor fill: tensor: its buffer belongs to another context");
+        expect(clseq_tensor_write(f.ctx, theirs[i], host), CLSEQ_INVALID_ARGUMENT,
+               "tensor write: tensor: its buffer belongs to another context");
+        expect(clseq_tensor_read(f.ctx, theirs[i], host), CLSEQ_INVALID_ARGUMENT,
+               "tensor read: tensor: its buffer belongs to another context");
+        expect(clseq_tensor_copy(f.ctx, theirs[i], &f.x), CLSEQ_INVALID_ARGUMENT,
+               "tensor copy: from: its buffer belongs to another context");
+        expect(clseq_tensor_copy(f.ctx, &f.x, theirs[i]), CLSEQ_INVALID_ARGUMENT,
+               "tensor copy: to: its buffer belongs to another context");
+    }
+    clseq_tensor_destroy(other.ctx, &foreign);
+    fixture_release(&other);
+    fixture_release(&f);
 }
