@@ -155,6 +155,9 @@ static void check_packing(const char *implementation)
     args.m = 3;
     expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_SHAPE, "a was packed as [4,3], expected [3,3]");
     args.m = 4;
+    args.k = 2;
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_SHAPE, "a was packed as [4,3], expected [4,2]");
+    args.k = 3;
     args.batch = 2;
     args.c.stride = 20;
     expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a is packed, which is for one product, not 2");

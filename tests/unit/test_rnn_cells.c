@@ -45,8 +45,9 @@ static guarded numbers(clseq_context *ctx, test_random *random, int ndim, const 
     return g;
 }
 
-/* y of a layer of this cell; the same numbers go in each time. */
-static float *outputs_of(clseq_context *ctx, const clseq__cell *cell, const clseq__rnn_schedule *schedule)
+/* y of a layer of this cell, whose kernels get more options; the same numbers go in each time. */
+static float *outputs_of(clseq_context *ctx, const clseq__cell *cell, const clseq__rnn_schedule *schedule,
+                         const char *options)
 {
     test_random random = test_random_seed(4);
     const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_INFERENCE};
@@ -56,6 +57,8 @@ static float *outputs_of(clseq_context *ctx, const clseq__cell *cell, const clse
                            .schedule = schedule};
     clseq_rnn_sizes sizes;
     clseq__cell_options(cell, plan.options);
+    cr_assert(strlen(plan.options) + strlen(options) < sizeof plan.options);
+    strcat(plan.options, options);
     MUST(schedule->create(&plan));
     MUST(clseq_rnn_plan_sizes(&plan, &shape, &sizes));
     guarded g[] = {numbers(ctx, &random, 2, (int64_t[]){cell->gates * H, I}),
@@ -94,14 +97,18 @@ Test(rnn_cells, any_number_of_gates)
         clseq__cell cell = {.name = "sum", .gates = G, .states = 1, .slots = G};
         for (int k = 0; k < G; k++)
             cell.x_gates[k] = cell.h_gates[k] = k;
-        float *split = outputs_of(ctx, &cell, &clseq__rnn_batch_split);
-        float *stepped = outputs_of(ctx, &cell, &clseq__rnn_gemm_step);
-        /* Roundings of G sums of I + H products, each below 1, and of the cell. */
-        const double bound = (G * (I + H) + 16) * (double)FLT_EPSILON;
-        for (int k = 0; k < T * B * H; k++)
-            cr_assert(fabs((double)split[k] - stepped[k]) <= bound, "%d gates, element %d: %g and %g", G, k,
-                      (double)split[k], (double)stepped[k]);
-        free(split);
+        /* With all tiles, without those of two vectors, and without any. */
+        static const char *const tiles[] = {"", " -DNO_TILES_2", " -DNO_TILES_1 -DNO_TILES_2 -DNO_TILES_4"};
+        float *stepped = outputs_of(ctx, &cell, &clseq__rnn_gemm_step, "");
+        for (int t = 0; t < (i == 0 ? 3 : 1); t++) {
+            float *split = outputs_of(ctx, &cell, &clseq__rnn_batch_split, tiles[t]);
+            /* Roundings of G sums of I + H products, each below 1, and of the cell. */
+            const double bound = (G * (I + H) + 16) * (double)FLT_EPSILON;
+            for (int k = 0; k < T * B * H; k++)
+                cr_assert(fabs((double)split[k] - stepped[k]) <= bound, "%d gates%s, element %d: %g and %g",
+                          G, tiles[t], k, (double)split[k], (double)stepped[k]);
+            free(split);
+        }
         free(stepped);
         if (test_small())
             break;

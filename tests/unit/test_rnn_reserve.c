@@ -91,6 +91,12 @@ Test(rnn_reserve, is_of_one_shape_and_mode)
     refused(clseq_rnn_backward(f.run->plan, &shorter, &part),
             "T 5, B 3, expected gru, 1 layer, input 2, hidden 4, ");
     cr_assert(strstr(clseq_last_error(), "T 4, B 3"), "%s", clseq_last_error());
+    const clseq_rnn_shape narrower = {.T = 5, .B = 2};
+    clseq_rnn_backward_args rows = {.packed = f.backward.packed,
+                                    .x = clseq_tensor_slice(&f.backward.x, 1, 0, 2),
+                                    .reserve = f.backward.reserve,
+                                    .workspace = f.backward.workspace};
+    refused(clseq_rnn_backward(f.run->plan, &narrower, &rows), "T 5, B 3, expected gru");
     MUST(backward(&f));
     clseq_rnn_sizes sizes;
     MUST(clseq_rnn_plan_sizes(f.run->plan, &inference, &sizes));
