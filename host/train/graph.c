@@ -13,7 +13,7 @@ static void give_back(clseq_graph *g)
     for (clseq__node *node = g->tape; node; node = node->previous)
         for (int i = 0; i < CLSEQ__NODE_SAVED; i++)
             clseq_tensor_destroy(g->ctx, &node->saved[i]);
-    for (clseq_var *x = g->vars; x; x = x->previous) {
+    for (clseq__var *x = g->last; x; x = x->previous) {
         x->keep_grad = false;
         clseq__grad_drop(g, x);
         if (x->owns_value)
@@ -22,21 +22,27 @@ static void give_back(clseq_graph *g)
     for (int i = 0; i < CLSEQ__PENDING; i++)
         clseq_tensor_destroy(g->ctx, &g->pending[i]);
     g->tape = NULL;
-    g->vars = NULL;
+    g->last = NULL;
+    clseq__vars_reset(&g->vars);
 }
 
-/* Called when the context is destroyed; its queue is empty by then. */
+/*
+ * Called when the context is destroyed. Its queue is empty by then, but Mesa's rusticl (22.3) returns from clFinish
+ * before commands that clFlush has sent are complete, so the copies out of staging are waited for by their events.
+ */
 static void release(void *graphs)
 {
     clseq_graph *g = graphs;
     give_back(g);
     for (int i = 0; i < 2; i++) {
-        clseq__arena_release(&g->halves[i].vars);
-        clseq__arena_release(&g->halves[i].staging);
-        if (g->halves[i].written)
+        if (g->halves[i].written) {
+            clWaitForEvents(1, &g->halves[i].written);
             clReleaseEvent(g->halves[i].written);
+        }
+        clseq__arena_release(&g->halves[i].staging);
     }
     clseq__arena_release(&g->nodes);
+    clseq__vars_release(&g->vars);
     free(g);
 }
 
@@ -46,7 +52,6 @@ static clseq_status recycle(clseq__half *half)
     clseq_status status = CLSEQ_OK;
     if (half->written)
         CLSEQ__TRY_CL(clWaitForEvents(1, &half->written));
-    clseq__arena_reset(&half->vars);
     clseq__arena_reset(&half->staging);
 done:
     return status;
@@ -142,11 +147,11 @@ bool clseq__op_enter(clseq_graph *g, const char *op)
     return g->is_open && g->status == CLSEQ_OK;
 }
 
-clseq_var *clseq__op_leave(clseq_graph *g, const char *op, clseq_status status, clseq_var *y)
+clseq_var *clseq__op_leave(clseq_graph *g, const char *op, clseq_status status, const clseq__var *y)
 {
     const char *sentence = clseq_last_error();
     if (status == CLSEQ_OK)
-        return y;
+        return y ? y->handle : NULL;
     if (g->status == CLSEQ_OK) {
         const bool is_named = strncmp(sentence, op, strlen(op)) == 0;
         g->status = status;

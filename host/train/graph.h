@@ -16,16 +16,18 @@
  *     {
  *         static const clseq__op op = {"tanh", tanh_backward};
  *         clseq_status status = CLSEQ_OK;
- *         clseq_var *y = NULL;
+ *         clseq__var *in = NULL, *y = NULL;
  *         if (!clseq__op_enter(g, op.name))
  *             return NULL;
- *         CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32));
- *         CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, x->value.dims, &y));
- *         CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {x}, .out = {y}}, NULL));
- *         CLSEQ__TRY(clseq_activation_forward(g->ctx, CLSEQ_TANH, &x->value, &y->value));
+ *         CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32, &in));
+ *         CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, in->value.dims, &y));
+ *         CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {in}, .out = {y}}, NULL));
+ *         CLSEQ__TRY(clseq_activation_forward(g->ctx, CLSEQ_TANH, &in->value, &y->value));
  *     done:
  *         return clseq__op_leave(g, op.name, status, y);
  *     }
+ *
+ * The program holds handles (clseq_var *), which operations turn into variables (clseq__var *) when they check them.
  *
  * Values are packed without gaps, at any offset of their buffer. The queue is in-order, so a buffer goes back to the
  * pool as soon as its last use is enqueued.
@@ -35,6 +37,7 @@
 
 #include "core/error.h"
 #include "train/arena.h"
+#include "train/var_table.h"
 #include <clseq/graph.h>
 
 #define CLSEQ__NODE_INPUTS 8
@@ -44,16 +47,15 @@
 
 typedef struct clseq__node clseq__node;
 
-struct clseq_var {
-    clseq_graph *graph;
-    uint64_t generation; /* of the graph that it was made in: tells a variable of an ended graph */
-    clseq_var *previous; /* the one made before */
+struct clseq__var {
+    clseq_var *handle;
+    clseq__var *previous; /* the one made before */
     clseq_tensor value;
     clseq_tensor grad;   /* no buffer until something reached it */
     const int32_t *host; /* i32 from host memory: the values, for checking ranges; else NULL */
     const clseq_embedding
         *embedding; /* whose rows for `tokens` [T,B] the values are, as they came from it; else NULL */
-    clseq_var *tokens;
+    clseq__var *tokens;
     bool
         is_looked_up; /* a recurrent layer reads the embedding's table instead, so no gradient comes back from it */
     bool owns_value;
@@ -73,18 +75,14 @@ typedef struct clseq__op {
 struct clseq__node {
     const clseq__op *op;
     clseq__node *previous;
-    clseq_var *in[CLSEQ__NODE_INPUTS]; /* NULL: none */
-    clseq_var *out[CLSEQ__NODE_OUTPUTS];
+    clseq__var *in[CLSEQ__NODE_INPUTS]; /* NULL: none */
+    clseq__var *out[CLSEQ__NODE_OUTPUTS];
     clseq_tensor saved[CLSEQ__NODE_SAVED]; /* kept for backward, then given back to the pool */
     void *args;                            /* the operation's own, lives as long as the graph */
 };
 
-/*
- * Memory that two graphs in a row have twice: the variables, so that one of the graph before is told apart, and the
- * values that are on their way to the device.
- */
+/* Memory that two graphs in a row have twice: values that are on their way to the device. */
 typedef struct clseq__half {
-    clseq__arena vars;
     clseq__arena staging;
     cl_event written; /* the last copy out of staging; NULL: there was none yet */
 } clseq__half;
@@ -96,10 +94,11 @@ struct clseq_graph {
     bool is_backward_done;
     clseq_status status; /* of the first failure */
     char sentence[2048];
-    uint64_t generation;                  /* counts the context's graphs, from 1 */
-    uint64_t seed, step;                  /* of dropout masks */
-    uint64_t drops;                       /* dropout operations so far */
-    clseq_var *vars;                      /* the last one made */
+    uint64_t generation; /* counts the context's graphs, from 1 */
+    uint64_t seed, step; /* of dropout masks */
+    uint64_t drops;      /* dropout operations so far */
+    clseq__var_table vars;
+    clseq__var *last;                     /* the last one made */
     clseq__node *tape;                    /* the last one made */
     clseq_tensor pending[CLSEQ__PENDING]; /* contributions to gradients that are not added yet */
     clseq__half halves[2];                /* of odd and even generations */
@@ -111,30 +110,32 @@ struct clseq_graph {
 /* Whether the operation may run: the graph is there, open and has not failed. */
 bool clseq__op_enter(clseq_graph *g, const char *op);
 
-/* The end of an operation: y, or on failure NULL, with the graph marked and the sentence named after the operation. */
-clseq_var *clseq__op_leave(clseq_graph *g, const char *op, clseq_status status, clseq_var *y);
+/* The end of an operation: the handle of y, or on failure NULL, with the graph marked and the sentence named after the operation. */
+clseq_var *clseq__op_leave(clseq_graph *g, const char *op, clseq_status status, const clseq__var *y);
 
-/* Checks a variable that comes in: there, of this graph, of this type. */
-clseq_status clseq__op_input(clseq_graph *g, const char *op, const char *argument, clseq_var *x,
-                             clseq_dtype dtype);
+/* The variable of a handle that comes in, which must be this graph's; with `op_input` also of this type. */
+clseq_status clseq__op_var(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
+                           clseq__var **out);
+clseq_status clseq__op_input(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
+                             clseq_dtype dtype, clseq__var **out);
 
 /* The two have the same dims. */
-clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq_var *x, const char *other_name,
-                                 const clseq_var *other);
+clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq__var *x,
+                                 const char *other_name, const clseq__var *other);
 
 /* The values of an i32 variable, when they are known on the host, lie within 0..limit-1 or equal *ignored. */
-clseq_status clseq__op_range(const char *op, const char *what, const char *whole, const clseq_var *x,
+clseq_status clseq__op_range(const char *op, const char *what, const char *whole, const clseq__var *x,
                              int64_t limit, const int32_t *ignored);
 
 /* A variable with a new buffer, or one that looks at a tensor of somebody else. */
 clseq_status clseq__var_new(clseq_graph *g, clseq_dtype dtype, int ndim, const int64_t *dims,
-                            clseq_var **out);
-clseq_status clseq__var_view(clseq_graph *g, const clseq_tensor *value, clseq_var **out);
+                            clseq__var **out);
+clseq_status clseq__var_view(clseq_graph *g, const clseq_tensor *value, clseq__var **out);
 
 typedef struct clseq__node_desc {
     const clseq__op *op;
-    clseq_var *in[CLSEQ__NODE_INPUTS];
-    clseq_var *out[CLSEQ__NODE_OUTPUTS];
+    clseq__var *in[CLSEQ__NODE_INPUTS];
+    clseq__var *out[CLSEQ__NODE_OUTPUTS];
     const void *args; /* copied */
     size_t args_size;
     bool has_params; /* the operation has parameters of its own, which want gradients */
@@ -159,16 +160,16 @@ clseq_status clseq__stage(clseq_graph *g, const void *host, size_t bytes, const 
  * Where to write (=) what reaches x: no tensor when x wants no gradient; its gradient when nothing had reached it yet,
  * else a place that grad_end adds to it. Every begin is followed by an end with the same tensor.
  */
-clseq_status clseq__grad_begin(clseq_graph *g, clseq_var *x, clseq_tensor *dx);
-clseq_status clseq__grad_end(clseq_graph *g, clseq_var *x, clseq_tensor *dx);
+clseq_status clseq__grad_begin(clseq_graph *g, clseq__var *x, clseq_tensor *dx);
+clseq_status clseq__grad_end(clseq_graph *g, clseq__var *x, clseq_tensor *dx);
 
 /* x's gradient itself, to be written (=) or, where *accumulate, added to. */
-clseq_status clseq__grad_open(clseq_graph *g, clseq_var *x, clseq_tensor *dx, bool *accumulate);
+clseq_status clseq__grad_open(clseq_graph *g, clseq__var *x, clseq_tensor *dx, bool *accumulate);
 
 /* What reaches x is y's gradient, element by element; `last`: y's is not needed any more after this. */
-clseq_status clseq__grad_pass(clseq_graph *g, clseq_var *y, clseq_var *x, bool last);
+clseq_status clseq__grad_pass(clseq_graph *g, clseq__var *y, clseq__var *x, bool last);
 
 /* Gives the gradient's buffer back unless it is to be kept. */
-void clseq__grad_drop(clseq_graph *g, clseq_var *x);
+void clseq__grad_drop(clseq_graph *g, clseq__var *x);
 
 #endif

@@ -48,6 +48,7 @@ void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float wei
 {
     static const char op[] = "meter add";
     clseq_status status = CLSEQ_OK;
+    clseq__var *in = NULL;
     char text[CLSEQ__DIMS_TEXT];
     if (!clseq__op_enter(g, op))
         return;
@@ -55,15 +56,15 @@ void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float wei
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: meter is NULL", op);
     if (meter->ctx != g->ctx)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: the meter belongs to another context", op);
-    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32));
-    if (clseq_tensor_elements(&x->value) != 1)
+    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32, &in));
+    if (clseq_tensor_elements(&in->value) != 1)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "%s: x has shape %s, expected one element", op,
-                    clseq__dims_text(text, x->value.ndim, x->value.dims));
+                    clseq__dims_text(text, in->value.ndim, in->value.dims));
     if (!(weight >= 0.0f) || !isfinite(weight))
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: weight is %g, expected a finite number of at least 0", op,
                     (double)weight);
     CLSEQ__TRY(clseq__launch(g->ctx, meter->add, CLSEQ__GRID1(1, 1),
-                             CLSEQ__ARGS(CLSEQ__M(x->value.buffer), CLSEQ__L(x->value.offset),
+                             CLSEQ__ARGS(CLSEQ__M(in->value.buffer), CLSEQ__L(in->value.offset),
                                          CLSEQ__F(weight), CLSEQ__M(meter->parts.buffer))));
 done:
     clseq__op_leave(g, op, status, NULL);

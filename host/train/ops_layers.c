@@ -28,35 +28,35 @@ clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *to
 {
     static const clseq__op op = {"embed", embed_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     clseq_tensor table = {0};
     int64_t dims[CLSEQ_MAX_DIMS] = {0};
     int ndim = 0;
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(check_layer(g, op.name, "embedding", embedding ? embedding->params : NULL));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "tokens", tokens, CLSEQ_I32));
-    if (tokens->value.ndim >= CLSEQ_MAX_DIMS)
-        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "embed: tokens has %d dims, expected at most %d", tokens->value.ndim,
+    CLSEQ__TRY(clseq__op_input(g, op.name, "tokens", tokens, CLSEQ_I32, &in));
+    if (in->value.ndim >= CLSEQ_MAX_DIMS)
+        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "embed: tokens has %d dims, expected at most %d", in->value.ndim,
                     CLSEQ_MAX_DIMS - 1);
-    CLSEQ__TRY(clseq__op_range(op.name, "token", "vocabulary", tokens, embedding->weight->dims[0], NULL));
+    CLSEQ__TRY(clseq__op_range(op.name, "token", "vocabulary", in, embedding->weight->dims[0], NULL));
     CLSEQ__TRY(clseq_param_value(embedding->weight, &table));
-    for (; ndim < tokens->value.ndim; ndim++)
-        dims[ndim] = tokens->value.dims[ndim];
+    for (; ndim < in->value.ndim; ndim++)
+        dims[ndim] = in->value.dims[ndim];
     dims[ndim++] = embedding->weight->dims[1];
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, ndim, dims, &y));
     CLSEQ__TRY(clseq__node_add(g,
                                &(clseq__node_desc){.op = &op,
-                                                   .in = {tokens},
+                                                   .in = {in},
                                                    .out = {y},
                                                    .args = &embedding,
                                                    .args_size = sizeof embedding,
                                                    .has_params = true},
                                NULL));
-    CLSEQ__TRY(clseq_embedding_forward(g->ctx, &table, &tokens->value, &y->value));
-    if (tokens->value.ndim == 2) {
+    CLSEQ__TRY(clseq_embedding_forward(g->ctx, &table, &in->value, &y->value));
+    if (in->value.ndim == 2) {
         y->embedding = embedding;
-        y->tokens = tokens;
+        y->tokens = in;
     }
 done:
     return clseq__op_leave(g, op.name, status, y);
@@ -66,7 +66,7 @@ done:
 static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
 {
     clseq_linear *linear = *(clseq_linear **)node->args;
-    clseq_var *x = node->in[0];
+    clseq__var *x = node->in[0];
     clseq_tensor w = {0}, dw = {0}, db = {0}, dx = {0};
     CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
     CLSEQ__RETURN_IF(clseq_param_grad(linear->weight, &dw));
@@ -82,33 +82,33 @@ clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
 {
     static const clseq__op op = {"affine", affine_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     clseq_tensor w = {0}, b = {0};
     int64_t dims[CLSEQ_MAX_DIMS] = {0};
     char text[CLSEQ__DIMS_TEXT];
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(check_layer(g, op.name, "linear", linear ? linear->params : NULL));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32));
-    for (int i = 0; i < x->value.ndim; i++)
-        dims[i] = x->value.dims[i];
-    if (dims[x->value.ndim - 1] != linear->weight->dims[1])
+    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32, &in));
+    for (int i = 0; i < in->value.ndim; i++)
+        dims[i] = in->value.dims[i];
+    if (dims[in->value.ndim - 1] != linear->weight->dims[1])
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "affine: x has shape %s, expected [...,%lld]",
-                    clseq__dims_text(text, x->value.ndim, dims), (long long)linear->weight->dims[1]);
-    dims[x->value.ndim - 1] = linear->weight->dims[0];
+                    clseq__dims_text(text, in->value.ndim, dims), (long long)linear->weight->dims[1]);
+    dims[in->value.ndim - 1] = linear->weight->dims[0];
     CLSEQ__TRY(clseq_param_value(linear->weight, &w));
     if (linear->bias)
         CLSEQ__TRY(clseq_param_value(linear->bias, &b));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, dims, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, dims, &y));
     CLSEQ__TRY(clseq__node_add(g,
                                &(clseq__node_desc){.op = &op,
-                                                   .in = {x},
+                                                   .in = {in},
                                                    .out = {y},
                                                    .args = &linear,
                                                    .args_size = sizeof linear,
                                                    .has_params = true},
                                NULL));
-    CLSEQ__TRY(clseq_affine_forward(g->ctx, &x->value, &w, linear->bias ? &b : NULL, &y->value));
+    CLSEQ__TRY(clseq_affine_forward(g->ctx, &in->value, &w, linear->bias ? &b : NULL, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

@@ -18,18 +18,18 @@ static clseq_status sum_backward(clseq_graph *g, clseq__node *node)
 static clseq_var *sum(clseq_graph *g, const clseq__op *op, clseq_var *x, bool is_mean)
 {
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     float scale = 1.0f;
     if (!clseq__op_enter(g, op->name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_F32, &in));
     if (is_mean)
-        scale = (float)(1.0 / (double)clseq_tensor_elements(&x->value));
+        scale = (float)(1.0 / (double)clseq_tensor_elements(&in->value));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, 1, (int64_t[]){1}, &y));
     CLSEQ__TRY(clseq__node_add(
-        g, &(clseq__node_desc){.op = op, .in = {x}, .out = {y}, .args = &scale, .args_size = sizeof scale},
+        g, &(clseq__node_desc){.op = op, .in = {in}, .out = {y}, .args = &scale, .args_size = sizeof scale},
         NULL));
-    CLSEQ__TRY(clseq_sum(g->ctx, &x->value, scale, &y->value));
+    CLSEQ__TRY(clseq_sum(g->ctx, &in->value, scale, &y->value));
 done:
     return clseq__op_leave(g, op->name, status, y);
 }
@@ -50,7 +50,7 @@ clseq_var *clseq_total(clseq_graph *g, clseq_var *x)
 static clseq_status cross_entropy_backward(clseq_graph *g, clseq__node *node)
 {
     const clseq_cross_entropy_desc *desc = node->args;
-    clseq_var *logits = node->in[0];
+    clseq__var *logits = node->in[0];
     clseq_tensor dlogits = {0};
     CLSEQ__RETURN_IF(clseq__grad_begin(g, logits, &dlogits));
     CLSEQ__RETURN_IF(clseq_cross_entropy_backward(g->ctx, desc, &logits->value, &node->in[1]->value,
@@ -59,7 +59,7 @@ static clseq_status cross_entropy_backward(clseq_graph *g, clseq__node *node)
 }
 
 /* logits [...,V], targets [...] within 0..V-1 or ignored. */
-static clseq_status cross_entropy_check(const clseq_var *logits, const clseq_var *targets,
+static clseq_status cross_entropy_check(const clseq__var *logits, const clseq__var *targets,
                                         const clseq_cross_entropy_desc *desc)
 {
     const clseq_tensor *x = &logits->value, *t = &targets->value;
@@ -82,25 +82,23 @@ clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *tar
     static const clseq__op op = {"cross entropy", cross_entropy_backward};
     static const clseq_cross_entropy_desc defaults = {0};
     clseq_status status = CLSEQ_OK;
-    clseq_var *loss = NULL;
+    clseq__var *x = NULL, *t = NULL, *loss = NULL;
     clseq__node *node = NULL;
     clseq_tensor saved = {0};
     if (!clseq__op_enter(g, op.name))
         return NULL;
     desc = desc ? desc : &defaults;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "logits", logits, CLSEQ_F32));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_I32));
-    CLSEQ__TRY(cross_entropy_check(logits, targets, desc));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "logits", logits, CLSEQ_F32, &x));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_I32, &t));
+    CLSEQ__TRY(cross_entropy_check(x, t, desc));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, 1, (int64_t[]){1}, &loss));
     CLSEQ__TRY(clseq__node_add(
         g,
-        &(clseq__node_desc){
-            .op = &op, .in = {logits, targets}, .out = {loss}, .args = desc, .args_size = sizeof *desc},
+        &(clseq__node_desc){.op = &op, .in = {x, t}, .out = {loss}, .args = desc, .args_size = sizeof *desc},
         &node));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1,
-                                   (int64_t[]){clseq_tensor_elements(&targets->value) + 1}, &saved));
     CLSEQ__TRY(
-        clseq_cross_entropy_forward(g->ctx, desc, &logits->value, &targets->value, &loss->value, &saved));
+        clseq_tensor_create(g->ctx, CLSEQ_F32, 1, (int64_t[]){clseq_tensor_elements(&t->value) + 1}, &saved));
+    CLSEQ__TRY(clseq_cross_entropy_forward(g->ctx, desc, &x->value, &t->value, &loss->value, &saved));
     if (node) {
         node->saved[0] = saved;
         saved = (clseq_tensor){0};

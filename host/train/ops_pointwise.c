@@ -2,13 +2,14 @@
 #include "train/graph.h"
 
 /* y and the node of an operation on two variables with the same dims. */
-static clseq_status begin_pair(clseq_graph *g, const clseq__op *op, clseq_var *a, clseq_var *b, clseq_var **y)
+static clseq_status begin_pair(clseq_graph *g, const clseq__op *op, clseq_var *a, clseq_var *b,
+                               clseq__var *in[2], clseq__var **y)
 {
-    CLSEQ__RETURN_IF(clseq__op_input(g, op->name, "a", a, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__op_input(g, op->name, "b", b, CLSEQ_F32));
-    CLSEQ__RETURN_IF(clseq__op_same_dims(op->name, "a", a, "b", b));
-    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_F32, a->value.ndim, a->value.dims, y));
-    return clseq__node_add(g, &(clseq__node_desc){.op = op, .in = {a, b}, .out = {*y}}, NULL);
+    CLSEQ__RETURN_IF(clseq__op_input(g, op->name, "a", a, CLSEQ_F32, &in[0]));
+    CLSEQ__RETURN_IF(clseq__op_input(g, op->name, "b", b, CLSEQ_F32, &in[1]));
+    CLSEQ__RETURN_IF(clseq__op_same_dims(op->name, "a", in[0], "b", in[1]));
+    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_F32, in[0]->value.ndim, in[0]->value.dims, y));
+    return clseq__node_add(g, &(clseq__node_desc){.op = op, .in = {in[0], in[1]}, .out = {*y}}, NULL);
 }
 
 /* y = a + b; both gradients are dy. */
@@ -22,11 +23,11 @@ clseq_var *clseq_plus(clseq_graph *g, clseq_var *a, clseq_var *b)
 {
     static const clseq__op op = {"plus", plus_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in[2] = {0}, *y = NULL;
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(begin_pair(g, &op, a, b, &y));
-    CLSEQ__TRY(clseq_add(g->ctx, 1.0f, &a->value, 1.0f, &b->value, &y->value));
+    CLSEQ__TRY(begin_pair(g, &op, a, b, in, &y));
+    CLSEQ__TRY(clseq_add(g->ctx, 1.0f, &in[0]->value, 1.0f, &in[1]->value, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }
@@ -49,11 +50,11 @@ clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b)
 {
     static const clseq__op op = {"mul", mul_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in[2] = {0}, *y = NULL;
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(begin_pair(g, &op, a, b, &y));
-    CLSEQ__TRY(clseq_multiply(g->ctx, &a->value, &b->value, false, &y->value));
+    CLSEQ__TRY(begin_pair(g, &op, a, b, in, &y));
+    CLSEQ__TRY(clseq_multiply(g->ctx, &in[0]->value, &in[1]->value, false, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }
@@ -62,7 +63,7 @@ done:
 static clseq_status activation_backward(clseq_graph *g, clseq__node *node)
 {
     const clseq_activation *kind = node->args;
-    clseq_var *x = node->in[0], *y = node->out[0];
+    clseq__var *x = node->in[0], *y = node->out[0];
     clseq_tensor dx = {0};
     CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
     CLSEQ__RETURN_IF(clseq_activation_backward(g->ctx, *kind, &y->value, &y->grad, &dx));
@@ -72,15 +73,15 @@ static clseq_status activation_backward(clseq_graph *g, clseq__node *node)
 static clseq_var *activation(clseq_graph *g, const clseq__op *op, clseq_activation kind, clseq_var *x)
 {
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     if (!clseq__op_enter(g, op->name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_F32));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, x->value.dims, &y));
+    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_F32, &in));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, in->value.dims, &y));
     CLSEQ__TRY(clseq__node_add(
-        g, &(clseq__node_desc){.op = op, .in = {x}, .out = {y}, .args = &kind, .args_size = sizeof kind},
+        g, &(clseq__node_desc){.op = op, .in = {in}, .out = {y}, .args = &kind, .args_size = sizeof kind},
         NULL));
-    CLSEQ__TRY(clseq_activation_forward(g->ctx, kind, &x->value, &y->value));
+    CLSEQ__TRY(clseq_activation_forward(g->ctx, kind, &in->value, &y->value));
 done:
     return clseq__op_leave(g, op->name, status, y);
 }
@@ -112,7 +113,7 @@ typedef struct drop_args {
 static clseq_status drop_backward(clseq_graph *g, clseq__node *node)
 {
     const drop_args *args = node->args;
-    clseq_var *x = node->in[0];
+    clseq__var *x = node->in[0];
     clseq_tensor dx = {0};
     CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
     CLSEQ__RETURN_IF(clseq_dropout(g->ctx, &node->out[0]->grad, args->p, args->seed, args->stream, &dx));
@@ -131,11 +132,11 @@ clseq_var *clseq_drop(clseq_graph *g, clseq_var *x, float p)
 {
     static const clseq__op op = {"drop", drop_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     drop_args args = {.p = p};
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32, &in));
     if (!(p >= 0.0f && p < 1.0f))
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "drop: p is %g, expected at least 0 and less than 1", (double)p);
     /* The count goes on in any case, so that the masks of other operations do not depend on this one's p. */
@@ -143,11 +144,11 @@ clseq_var *clseq_drop(clseq_graph *g, clseq_var *x, float p)
     args.stream = mix(mix(g->step + 0x9e3779b97f4a7c15u) + g->drops++);
     if (p == 0.0f || g->mode == CLSEQ_INFERENCE)
         return x;
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, x->value.ndim, x->value.dims, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, in->value.dims, &y));
     CLSEQ__TRY(clseq__node_add(
-        g, &(clseq__node_desc){.op = &op, .in = {x}, .out = {y}, .args = &args, .args_size = sizeof args},
+        g, &(clseq__node_desc){.op = &op, .in = {in}, .out = {y}, .args = &args, .args_size = sizeof args},
         NULL));
-    CLSEQ__TRY(clseq_dropout(g->ctx, &x->value, p, args.seed, args.stream, &y->value));
+    CLSEQ__TRY(clseq_dropout(g->ctx, &in->value, p, args.seed, args.stream, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

@@ -15,26 +15,26 @@ clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *
 {
     static const clseq__op op = {"reshape", reshape_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     clseq_tensor view = {0};
     char from[CLSEQ__DIMS_TEXT], to[CLSEQ__DIMS_TEXT];
     int64_t left = 0;
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, x ? x->value.dtype : CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_var(g, op.name, "x", x, &in));
     if (ndim < 1 || ndim > CLSEQ_MAX_DIMS || !dims)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "reshape: %d dims%s, expected 1 to %d", ndim, dims ? "" : " (NULL)",
                     CLSEQ_MAX_DIMS);
-    left = clseq_tensor_elements(&x->value);
+    left = clseq_tensor_elements(&in->value);
     for (int i = 0; i < ndim; i++)
         left = dims[i] > 0 && left % dims[i] == 0 ? left / dims[i] : 0;
     if (left != 1)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "reshape: x has shape %s, which has not the elements of %s",
-                    clseq__dims_text(from, x->value.ndim, x->value.dims), clseq__dims_text(to, ndim, dims));
-    view = clseq_tensor_view(x->value.buffer, x->value.offset, x->value.dtype, ndim, dims);
+                    clseq__dims_text(from, in->value.ndim, in->value.dims), clseq__dims_text(to, ndim, dims));
+    view = clseq_tensor_view(in->value.buffer, in->value.offset, in->value.dtype, ndim, dims);
     CLSEQ__TRY(clseq__var_view(g, &view, &y));
-    y->host = x->host;
-    CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {x}, .out = {y}}, NULL));
+    y->host = in->host;
+    CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {in}, .out = {y}}, NULL));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }
@@ -48,7 +48,7 @@ typedef struct slice_args {
 static clseq_status slice_backward(clseq_graph *g, clseq__node *node)
 {
     const slice_args *args = node->args;
-    clseq_var *x = node->in[0], *y = node->out[0];
+    clseq__var *x = node->in[0], *y = node->out[0];
     clseq_tensor dx = {0}, part;
     bool accumulate = false;
     if (args->dim == 0) { /* the part is packed: add to it where it lies */
@@ -67,7 +67,7 @@ static clseq_status slice_backward(clseq_graph *g, clseq__node *node)
 }
 
 /* The slice of the host's copy of an i32 input, so that its range can still be checked. */
-static clseq_status slice_host(clseq_graph *g, const clseq_var *x, const slice_args *args, clseq_var *y)
+static clseq_status slice_host(clseq_graph *g, const clseq__var *x, const slice_args *args, clseq__var *y)
 {
     const clseq_tensor *from = &x->value;
     int64_t outer = 1, inner = 1;
@@ -95,20 +95,20 @@ clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int
 {
     static const clseq__op op = {"slice", slice_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     clseq_tensor part;
     slice_args args = {dim, start};
     char text[CLSEQ__DIMS_TEXT];
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, x ? x->value.dtype : CLSEQ_F32));
-    clseq__dims_text(text, x->value.ndim, x->value.dims);
-    if (dim < 0 || dim >= x->value.ndim)
+    CLSEQ__TRY(clseq__op_var(g, op.name, "x", x, &in));
+    clseq__dims_text(text, in->value.ndim, in->value.dims);
+    if (dim < 0 || dim >= in->value.ndim)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "slice: dim is %d, x has shape %s", dim, text);
-    if (start < 0 || length < 1 || length > x->value.dims[dim] || start > x->value.dims[dim] - length)
+    if (start < 0 || length < 1 || length > in->value.dims[dim] || start > in->value.dims[dim] - length)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "slice: start %lld and length %lld in dim %d, x has shape %s",
                     (long long)start, (long long)length, dim, text);
-    part = clseq_tensor_slice(&x->value, dim, start, length);
+    part = clseq_tensor_slice(&in->value, dim, start, length);
     if (clseq_tensor_is_contiguous(&part)) {
         part = clseq_tensor_view(part.buffer, part.offset, part.dtype, part.ndim, part.dims);
         CLSEQ__TRY(clseq__var_view(g, &part, &y));
@@ -116,9 +116,9 @@ clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int
         CLSEQ__TRY(clseq__var_new(g, part.dtype, part.ndim, part.dims, &y));
         CLSEQ__TRY(clseq_tensor_copy(g->ctx, &part, &y->value));
     }
-    CLSEQ__TRY(slice_host(g, x, &args, y));
+    CLSEQ__TRY(slice_host(g, in, &args, y));
     CLSEQ__TRY(clseq__node_add(
-        g, &(clseq__node_desc){.op = &op, .in = {x}, .out = {y}, .args = &args, .args_size = sizeof args},
+        g, &(clseq__node_desc){.op = &op, .in = {in}, .out = {y}, .args = &args, .args_size = sizeof args},
         NULL));
 done:
     return clseq__op_leave(g, op.name, status, y);
@@ -130,7 +130,7 @@ static clseq_status concat_backward(clseq_graph *g, clseq__node *node)
     const int dim = *(const int *)node->args;
     int64_t start = 0;
     for (int i = 0; i < CLSEQ__NODE_INPUTS && node->in[i]; i++) {
-        clseq_var *x = node->in[i];
+        clseq__var *x = node->in[i];
         clseq_tensor part = clseq_tensor_slice(&node->out[0]->grad, dim, start, x->value.dims[dim]), dx = {0};
         start += x->value.dims[dim];
         CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
@@ -142,7 +142,8 @@ static clseq_status concat_backward(clseq_graph *g, clseq__node *node)
 }
 
 /* All inputs agree but in `dim`; the dims of the whole. */
-static clseq_status concat_dims(clseq_graph *g, clseq_var *const *xs, int count, int dim, int64_t *dims)
+static clseq_status concat_dims(clseq_graph *g, clseq_var *const *xs, int count, int dim, clseq__var **in,
+                                int64_t *dims)
 {
     char name[16], first[CLSEQ__DIMS_TEXT], text[CLSEQ__DIMS_TEXT];
     if (!xs || count < 1 || count > CLSEQ__NODE_INPUTS)
@@ -150,8 +151,8 @@ static clseq_status concat_dims(clseq_graph *g, clseq_var *const *xs, int count,
                             xs ? "" : " (NULL)", CLSEQ__NODE_INPUTS);
     for (int i = 0; i < count; i++) {
         snprintf(name, sizeof name, "xs[%d]", i);
-        CLSEQ__RETURN_IF(clseq__op_input(g, "concat", name, xs[i], CLSEQ_F32));
-        const clseq_tensor *x = &xs[i]->value, *x0 = &xs[0]->value;
+        CLSEQ__RETURN_IF(clseq__op_input(g, "concat", name, xs[i], CLSEQ_F32, &in[i]));
+        const clseq_tensor *x = &in[i]->value, *x0 = &in[0]->value;
         bool fits = x->ndim == x0->ndim;
         if (dim < 0 || dim >= x0->ndim)
             return clseq__error(CLSEQ_INVALID_SHAPE, "concat: dim is %d, xs[0] has shape %s", dim,
@@ -173,18 +174,17 @@ clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int count, int dim
 {
     static const clseq__op op = {"concat", concat_backward};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *y = NULL;
     int64_t dims[CLSEQ_MAX_DIMS] = {0}, start = 0;
     clseq__node_desc desc = {.op = &op, .args = &dim, .args_size = sizeof dim};
     if (!clseq__op_enter(g, op.name))
         return NULL;
-    CLSEQ__TRY(concat_dims(g, xs, count, dim, dims));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, xs[0]->value.ndim, dims, &y));
+    CLSEQ__TRY(concat_dims(g, xs, count, dim, desc.in, dims));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, desc.in[0]->value.ndim, dims, &y));
     for (int i = 0; i < count; i++) {
-        const clseq_tensor part = clseq_tensor_slice(&y->value, dim, start, xs[i]->value.dims[dim]);
-        CLSEQ__TRY(clseq_tensor_copy(g->ctx, &xs[i]->value, &part));
-        start += xs[i]->value.dims[dim];
-        desc.in[i] = xs[i];
+        const clseq_tensor part = clseq_tensor_slice(&y->value, dim, start, desc.in[i]->value.dims[dim]);
+        CLSEQ__TRY(clseq_tensor_copy(g->ctx, &desc.in[i]->value, &part));
+        start += desc.in[i]->value.dims[dim];
     }
     desc.out[0] = y;
     CLSEQ__TRY(clseq__node_add(g, &desc, NULL));

@@ -13,7 +13,7 @@ enum { IN_X, IN_INITIAL };
 typedef struct recur_args {
     clseq_rnn *rnn;
     clseq__rnn_way *way;
-    clseq_var *x; /* what the way's plan reads: the node's input, or the tokens that it was looked up for */
+    clseq__var *x; /* what the way's plan reads: the node's input, or the tokens that it was looked up for */
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
 } recur_args;
@@ -22,7 +22,7 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
 {
     const recur_args *args = node->args;
     clseq_status status = CLSEQ_OK;
-    clseq_var **in = node->in, **out = node->out;
+    clseq__var **in = node->in, **out = node->out;
     clseq_rnn_backward_args b = {.x = args->x->value,
                                  .lengths = node->saved[LENGTHS],
                                  .dy = out[0]->grad,
@@ -50,14 +50,16 @@ done:
 }
 
 /* The layer and x [T,B,I], or [T,B] numbers. */
-static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, clseq_var *x)
+static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clseq_var *handle,
+                                clseq__var **in)
 {
     char text[CLSEQ__DIMS_TEXT];
     if (!rnn)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn is NULL");
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
-    CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", x, rnn->desc.one_hot ? CLSEQ_I32 : CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", handle, rnn->desc.one_hot ? CLSEQ_I32 : CLSEQ_F32, in));
+    const clseq__var *x = *in;
     if (rnn->desc.one_hot && x->value.ndim != 2)
         return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B]",
                             clseq__dims_text(text, x->value.ndim, x->value.dims));
@@ -70,7 +72,7 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, clseq_var 
 }
 
 /* Through the table of the embedding that x comes from, unless that gains nothing or x wants its gradient. */
-static clseq_status choose_way(clseq_rnn *rnn, clseq_var *x, recur_args *args)
+static clseq_status choose_way(clseq_rnn *rnn, clseq__var *x, recur_args *args)
 {
     clseq__rnn_way *through = NULL;
     if (x->embedding && !x->keep_grad)
@@ -118,11 +120,10 @@ static clseq_status take_initial(clseq_graph *g, const clseq_recur_opts *opts, i
             f->initial[i] = carry->tensors[i];
         if (!opts->initial[i])
             continue;
-        CLSEQ__RETURN_IF(clseq__op_input(g, "recur", names[i], opts->initial[i], CLSEQ_F32));
-        CLSEQ__RETURN_IF(
-            check_state(names[i], opts->initial[i]->value.ndim, opts->initial[i]->value.dims, dims));
-        f->initial[i] = opts->initial[i]->value;
-        desc->in[IN_INITIAL + i] = opts->initial[i];
+        clseq__var **in = &desc->in[IN_INITIAL + i];
+        CLSEQ__RETURN_IF(clseq__op_input(g, "recur", names[i], opts->initial[i], CLSEQ_F32, in));
+        CLSEQ__RETURN_IF(check_state(names[i], (*in)->value.ndim, (*in)->value.dims, dims));
+        f->initial[i] = (*in)->value;
     }
     return CLSEQ_OK;
 }
@@ -180,26 +181,26 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     static const clseq__op op = {"recur", recur_backward};
     static const clseq_recur_opts defaults = {0};
     clseq_status status = CLSEQ_OK;
-    clseq_var *y = NULL;
+    clseq__var *in = NULL, *y = NULL;
     clseq__node *node = NULL;
     recur_args args = {.rnn = rnn};
     clseq_rnn_forward_args f = {0};
-    clseq__node_desc desc = {
-        .op = &op, .in = {x}, .args = &args, .args_size = sizeof args, .has_params = true};
+    clseq__node_desc desc = {.op = &op, .args = &args, .args_size = sizeof args, .has_params = true};
     if (!clseq__op_enter(g, op.name))
         return NULL;
     opts = opts ? opts : &defaults;
     for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++)
         if (opts->final[i])
             *opts->final[i] = NULL;
-    CLSEQ__TRY(check_input(g, rnn, x));
+    CLSEQ__TRY(check_input(g, rnn, x, &in));
+    desc.in[IN_X] = in;
     const int states = clseq_cell_states(rnn->desc.cell);
-    const int64_t T = x->value.dims[0], B = x->value.dims[1], H = rnn->desc.hidden;
+    const int64_t T = in->value.dims[0], B = in->value.dims[1], H = rnn->desc.hidden;
     const int64_t dims[] = {rnn->desc.layers, B, H};
     args.shape = (clseq_rnn_shape){.T = T, .B = B, .mode = CLSEQ_TRAINING};
     if (g->mode == CLSEQ_INFERENCE || g->is_backward_done)
         args.shape.mode = CLSEQ_INFERENCE;
-    CLSEQ__TRY(choose_way(rnn, x, &args));
+    CLSEQ__TRY(choose_way(rnn, in, &args));
     f.x = args.x->value;
     CLSEQ__TRY(take_initial(g, opts, states, dims, &f, &desc));
     CLSEQ__TRY(take_lengths(g, opts->lengths, &args.shape, &f.lengths));
@@ -212,7 +213,7 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     CLSEQ__TRY(clseq__node_add(g, &desc, &node));
     for (int i = 0; i < states; i++)
         if (opts->final[i])
-            *opts->final[i] = desc.out[1 + i];
+            *opts->final[i] = desc.out[1 + i]->handle;
     if (node) { /* backward needs them */
         node->saved[RESERVE] = f.reserve;
         node->saved[LENGTHS] = f.lengths;

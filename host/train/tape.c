@@ -38,12 +38,12 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
 }
 
 /* A gradient's buffer, of x's dims, contents undefined. */
-static clseq_status new_grad(clseq_graph *g, const clseq_var *x, clseq_tensor *out)
+static clseq_status new_grad(clseq_graph *g, const clseq__var *x, clseq_tensor *out)
 {
     return clseq_tensor_create(g->ctx, CLSEQ_F32, x->value.ndim, x->value.dims, out);
 }
 
-clseq_status clseq__grad_open(clseq_graph *g, clseq_var *x, clseq_tensor *dx, bool *accumulate)
+clseq_status clseq__grad_open(clseq_graph *g, clseq__var *x, clseq_tensor *dx, bool *accumulate)
 {
     *dx = (clseq_tensor){0};
     *accumulate = false;
@@ -58,7 +58,7 @@ clseq_status clseq__grad_open(clseq_graph *g, clseq_var *x, clseq_tensor *dx, bo
     return CLSEQ_OK;
 }
 
-clseq_status clseq__grad_begin(clseq_graph *g, clseq_var *x, clseq_tensor *dx)
+clseq_status clseq__grad_begin(clseq_graph *g, clseq__var *x, clseq_tensor *dx)
 {
     bool accumulate = false;
     CLSEQ__RETURN_IF(clseq__grad_open(g, x, dx, &accumulate));
@@ -74,7 +74,7 @@ clseq_status clseq__grad_begin(clseq_graph *g, clseq_var *x, clseq_tensor *dx)
                         CLSEQ__PENDING);
 }
 
-clseq_status clseq__grad_end(clseq_graph *g, clseq_var *x, clseq_tensor *dx)
+clseq_status clseq__grad_end(clseq_graph *g, clseq__var *x, clseq_tensor *dx)
 {
     clseq_status status = CLSEQ_OK;
     if (!dx->buffer || dx->buffer == x->grad.buffer)
@@ -86,7 +86,7 @@ clseq_status clseq__grad_end(clseq_graph *g, clseq_var *x, clseq_tensor *dx)
     return status;
 }
 
-clseq_status clseq__grad_pass(clseq_graph *g, clseq_var *y, clseq_var *x, bool last)
+clseq_status clseq__grad_pass(clseq_graph *g, clseq__var *y, clseq__var *x, bool last)
 {
     clseq_tensor dy =
         clseq_tensor_view(y->grad.buffer, y->grad.offset, CLSEQ_F32, x->value.ndim, x->value.dims);
@@ -107,7 +107,7 @@ clseq_status clseq__grad_pass(clseq_graph *g, clseq_var *y, clseq_var *x, bool l
     return clseq_tensor_copy(g->ctx, &dy, &dx);
 }
 
-void clseq__grad_drop(clseq_graph *g, clseq_var *x)
+void clseq__grad_drop(clseq_graph *g, clseq__var *x)
 {
     if (x->keep_grad || !x->owns_grad)
         return;
@@ -132,7 +132,7 @@ static clseq_status run(clseq_graph *g, clseq__node *node)
 }
 
 /* Backward from y, whose gradient is `dy` in host memory, or 1 where that is NULL. */
-static clseq_status backward(clseq_graph *g, clseq_var *y, const float *dy)
+static clseq_status backward(clseq_graph *g, clseq__var *y, const float *dy)
 {
     clseq_tensor seed = {0};
     if (g->mode != CLSEQ_TRAINING)
@@ -164,17 +164,18 @@ static clseq_status backward(clseq_graph *g, clseq_var *y, const float *dy)
 static clseq_status enter_backward(clseq_graph *g, clseq_var *y, const float *dy, bool is_scalar)
 {
     clseq_status status = CLSEQ_OK;
+    clseq__var *from = NULL;
     char text[CLSEQ__DIMS_TEXT];
     if (!g)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "backward: the graph is NULL; the last failure was: %s",
                             clseq_last_error());
     if (!clseq__op_enter(g, "backward"))
         return g->is_open ? clseq__error(g->status, "%s", g->sentence) : CLSEQ_INVALID_STATE;
-    CLSEQ__TRY(clseq__op_input(g, "backward", is_scalar ? "the loss" : "y", y, CLSEQ_F32));
-    if (is_scalar && clseq_tensor_elements(&y->value) != 1)
+    CLSEQ__TRY(clseq__op_input(g, "backward", is_scalar ? "the loss" : "y", y, CLSEQ_F32, &from));
+    if (is_scalar && clseq_tensor_elements(&from->value) != 1)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "backward: the loss has shape %s, expected one element",
-                    clseq__dims_text(text, y->value.ndim, y->value.dims));
-    CLSEQ__TRY(backward(g, y, dy));
+                    clseq__dims_text(text, from->value.ndim, from->value.dims));
+    CLSEQ__TRY(backward(g, from, dy));
 done:
     clseq__op_leave(g, "backward", status, NULL);
     return g->status == CLSEQ_OK ? CLSEQ_OK : clseq__error(g->status, "%s", g->sentence);

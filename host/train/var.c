@@ -4,19 +4,19 @@
 #include "core/tensor.h"
 #include "train/params.h"
 
-/* Arenas of variables hold nothing else, so that a pointer to an old variable always meets the fields of one. */
-static clseq_status new_var(clseq_graph *g, clseq_var **out)
+static clseq_status new_var(clseq_graph *g, clseq__var **out)
 {
-    clseq_var *x = clseq__arena_get(&g->halves[g->generation % 2].vars, sizeof *x);
+    clseq__var *x = clseq__vars_add(&g->vars);
     if (!x)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for a variable");
-    *x = (clseq_var){.graph = g, .generation = g->generation, .previous = g->vars};
-    g->vars = x;
+    x->previous = g->last;
+    g->last = x;
     *out = x;
     return CLSEQ_OK;
 }
 
-clseq_status clseq__var_new(clseq_graph *g, clseq_dtype dtype, int ndim, const int64_t *dims, clseq_var **out)
+clseq_status clseq__var_new(clseq_graph *g, clseq_dtype dtype, int ndim, const int64_t *dims,
+                            clseq__var **out)
 {
     CLSEQ__RETURN_IF(new_var(g, out));
     CLSEQ__RETURN_IF(clseq_tensor_create(g->ctx, dtype, ndim, dims, &(*out)->value));
@@ -24,29 +24,37 @@ clseq_status clseq__var_new(clseq_graph *g, clseq_dtype dtype, int ndim, const i
     return CLSEQ_OK;
 }
 
-clseq_status clseq__var_view(clseq_graph *g, const clseq_tensor *value, clseq_var **out)
+clseq_status clseq__var_view(clseq_graph *g, const clseq_tensor *value, clseq__var **out)
 {
     CLSEQ__RETURN_IF(new_var(g, out));
     (*out)->value = *value;
     return CLSEQ_OK;
 }
 
-clseq_status clseq__op_input(clseq_graph *g, const char *op, const char *argument, clseq_var *x,
-                             clseq_dtype dtype)
+clseq_status clseq__op_var(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
+                           clseq__var **out)
 {
     if (!x)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", op, argument);
-    if (x->graph != g || x->generation != g->generation)
+    *out = clseq__vars_find(&g->vars, x);
+    if (!*out)
         return clseq__error(CLSEQ_INVALID_STATE, "%s: %s belongs to another graph or to one that has ended",
                             op, argument);
-    if (x->value.dtype != dtype)
-        return clseq__error(CLSEQ_INVALID_DTYPE, "%s: %s has type %s, expected %s", op, argument,
-                            clseq_dtype_name(x->value.dtype), clseq_dtype_name(dtype));
     return CLSEQ_OK;
 }
 
-clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq_var *x, const char *other_name,
-                                 const clseq_var *other)
+clseq_status clseq__op_input(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
+                             clseq_dtype dtype, clseq__var **out)
+{
+    CLSEQ__RETURN_IF(clseq__op_var(g, op, argument, x, out));
+    if ((*out)->value.dtype != dtype)
+        return clseq__error(CLSEQ_INVALID_DTYPE, "%s: %s has type %s, expected %s", op, argument,
+                            clseq_dtype_name((*out)->value.dtype), clseq_dtype_name(dtype));
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq__var *x,
+                                 const char *other_name, const clseq__var *other)
 {
     char text[CLSEQ__DIMS_TEXT], other_text[CLSEQ__DIMS_TEXT];
     bool is_same = x->value.ndim == other->value.ndim;
@@ -59,7 +67,7 @@ clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq_v
                         clseq__dims_text(other_text, other->value.ndim, other->value.dims));
 }
 
-clseq_status clseq__op_range(const char *op, const char *what, const char *whole, const clseq_var *x,
+clseq_status clseq__op_range(const char *op, const char *what, const char *whole, const clseq__var *x,
                              int64_t limit, const int32_t *ignored)
 {
     const int64_t n = clseq_tensor_elements(&x->value);
@@ -95,7 +103,7 @@ static clseq_var *input(clseq_graph *g, const char *op, clseq_dtype dtype, const
                         const int64_t *dims)
 {
     clseq_status status = CLSEQ_OK;
-    clseq_var *x = NULL;
+    clseq__var *x = NULL;
     const void *kept = NULL;
     if (!clseq__op_enter(g, op))
         return NULL;
@@ -124,7 +132,7 @@ clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor)
 {
     static const char op[] = "input tensor";
     clseq_status status = CLSEQ_OK;
-    clseq_var *x = NULL;
+    clseq__var *x = NULL;
     if (!clseq__op_enter(g, op))
         return NULL;
     if (!tensor || !tensor->buffer)
@@ -146,7 +154,7 @@ clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param)
 {
     static const char op[] = "param var";
     clseq_status status = CLSEQ_OK;
-    clseq_var *x = NULL;
+    clseq__var *x = NULL;
     clseq_tensor value = {0};
     if (!clseq__op_enter(g, op))
         return NULL;
@@ -168,88 +176,80 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
 {
     static const char op[] = "require grad";
     clseq_status status = CLSEQ_OK;
+    clseq__var *in = NULL;
     if (!clseq__op_enter(g, op))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32));
+    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32, &in));
     if (g->is_backward_done)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: backward has run already", op);
-    if (x->is_used && !x->needs_grad)
+    if (in->is_used && !in->needs_grad)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: x was used already, ask for its gradient before that", op);
-    if (x->is_looked_up)
+    if (in->is_looked_up)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE,
                     "%s: a recurrent layer has read x through the embedding's table already, ask before that",
                     op);
-    x->needs_grad = g->mode == CLSEQ_TRAINING;
-    x->keep_grad = true;
+    in->needs_grad = g->mode == CLSEQ_TRAINING;
+    in->keep_grad = true;
 done:
-    return clseq__op_leave(g, op, status, x);
+    return clseq__op_leave(g, op, status, in);
 }
 
-/* For functions that read a variable: its graph still holds it. */
-static clseq_status check_alive(const char *op, const clseq_var *x)
-{
-    if (!x)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: x is NULL", op);
-    if (x->generation != x->graph->generation || !x->graph->is_open)
-        return clseq__error(CLSEQ_INVALID_STATE, "%s: x belongs to a graph that has ended", op);
-    return CLSEQ_OK;
-}
-
-clseq_status clseq_var_value(const clseq_var *x, clseq_tensor *out)
-{
-    CLSEQ__RETURN_IF(check_alive("var value", x));
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "var value: out is NULL");
-    *out = x->value;
-    return CLSEQ_OK;
-}
-
-clseq_status clseq_var_grad(const clseq_var *x, clseq_tensor *out)
-{
-    CLSEQ__RETURN_IF(check_alive("var grad", x));
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "var grad: out is NULL");
-    if (!x->keep_grad)
-        return clseq__error(CLSEQ_INVALID_STATE,
-                            "var grad: x did not ask for its gradient with clseq_require_grad");
-    if (!x->graph->is_backward_done)
-        return clseq__error(CLSEQ_INVALID_STATE, "var grad: backward has not run");
-    if (!x->grad.buffer)
-        return clseq__error(CLSEQ_INVALID_STATE, "var grad: no gradient reached x");
-    *out = x->grad;
-    return CLSEQ_OK;
-}
-
-/* What reading functions check besides. */
-static clseq_status check_read(const char *op, const clseq_graph *g, const clseq_var *x, const void *out)
+/* What functions that read a variable check: the graph is open and has not failed, and holds it. */
+static clseq_status check_read(const char *op, const clseq_graph *g, const clseq_var *x, const void *out,
+                               clseq__var **in)
 {
     if (!g)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: the graph is NULL", op);
+    if (!g->is_open)
+        return clseq__error(CLSEQ_INVALID_STATE, "%s: the graph has ended", op);
     if (g->status != CLSEQ_OK)
         return clseq__error(g->status, "%s", g->sentence);
-    CLSEQ__RETURN_IF(check_alive(op, x));
-    if (x->graph != g)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: x belongs to another graph", op);
+    CLSEQ__RETURN_IF(clseq__op_var(g, op, "x", x, in));
     if (!out)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: out is NULL", op);
     return CLSEQ_OK;
 }
 
+clseq_status clseq_var_value(const clseq_graph *g, const clseq_var *x, clseq_tensor *out)
+{
+    clseq__var *in = NULL;
+    CLSEQ__RETURN_IF(check_read("var value", g, x, out, &in));
+    *out = in->value;
+    return CLSEQ_OK;
+}
+
+clseq_status clseq_var_grad(const clseq_graph *g, const clseq_var *x, clseq_tensor *out)
+{
+    clseq__var *in = NULL;
+    CLSEQ__RETURN_IF(check_read("var grad", g, x, out, &in));
+    if (!in->keep_grad)
+        return clseq__error(CLSEQ_INVALID_STATE,
+                            "var grad: x did not ask for its gradient with clseq_require_grad");
+    if (!g->is_backward_done)
+        return clseq__error(CLSEQ_INVALID_STATE, "var grad: backward has not run");
+    if (!in->grad.buffer)
+        return clseq__error(CLSEQ_INVALID_STATE, "var grad: no gradient reached x");
+    *out = in->grad;
+    return CLSEQ_OK;
+}
+
 clseq_status clseq_read(clseq_graph *g, const clseq_var *x, void *out)
 {
-    CLSEQ__RETURN_IF(check_read("read", g, x, out));
-    return clseq_tensor_read(g->ctx, &x->value, out);
+    clseq__var *in = NULL;
+    CLSEQ__RETURN_IF(check_read("read", g, x, out, &in));
+    return clseq_tensor_read(g->ctx, &in->value, out);
 }
 
 clseq_status clseq_read_float(clseq_graph *g, const clseq_var *x, float *out)
 {
+    clseq__var *in = NULL;
     char text[CLSEQ__DIMS_TEXT];
-    CLSEQ__RETURN_IF(check_read("read float", g, x, out));
-    if (x->value.dtype != CLSEQ_F32)
+    CLSEQ__RETURN_IF(check_read("read float", g, x, out, &in));
+    if (in->value.dtype != CLSEQ_F32)
         return clseq__error(CLSEQ_INVALID_DTYPE, "read float: x has type %s, expected f32",
-                            clseq_dtype_name(x->value.dtype));
-    if (clseq_tensor_elements(&x->value) != 1)
+                            clseq_dtype_name(in->value.dtype));
+    if (clseq_tensor_elements(&in->value) != 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "read float: x has shape %s, expected one element",
-                            clseq__dims_text(text, x->value.ndim, x->value.dims));
-    return clseq_tensor_read(g->ctx, &x->value, out);
+                            clseq__dims_text(text, in->value.ndim, in->value.dims));
+    return clseq_tensor_read(g->ctx, &in->value, out);
 }

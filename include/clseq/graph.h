@@ -18,8 +18,12 @@
  * Nothing waits but what reads a value; clseq_graph_begin waits only while inputs of the graph before the last one are
  * still on their way to the device, so that a program is never more than two steps ahead of it. The memory of a graph
  * goes back to the context at clseq_graph_end and is used again: after the first two steps of a size nothing is
- * allocated, and after the first one nothing on the device. Variables live until clseq_graph_end; one that is used
- * later is recognised and fails. Graphs do not nest in one context: begin, end, begin, end.
+ * allocated, and after the first one nothing on the device. Graphs do not nest in one context: begin, end, begin, end.
+ *
+ * Variables live until clseq_graph_end. A clseq_var pointer is a number that points to nothing; with 64-bit pointers
+ * none is given out twice in a process (with 32-bit ones, not before 16 million later graphs). One that is used in any
+ * later graph, or in another context's, is therefore always recognised and fails with CLSEQ_INVALID_STATE. That needs
+ * a graph to ask: a clseq_graph pointer itself is the context's and goes with it.
  *
  * Dropout masks are drawn from the graph's random stream, (seed, step), which clseq_graph_seed sets; a program that
  * resumes at step n sets the same numbers again and gets the same masks.
@@ -137,8 +141,8 @@ CLSEQ_API clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int coun
  * The variable's values on the device, valid until clseq_graph_end; and, after clseq_backward, its gradient, if it was
  * asked for with clseq_require_grad and anything reached it (otherwise CLSEQ_INVALID_STATE).
  */
-CLSEQ_API clseq_status clseq_var_value(const clseq_var *x, clseq_tensor *out);
-CLSEQ_API clseq_status clseq_var_grad(const clseq_var *x, clseq_tensor *out);
+CLSEQ_API clseq_status clseq_var_value(const clseq_graph *g, const clseq_var *x, clseq_tensor *out);
+CLSEQ_API clseq_status clseq_var_grad(const clseq_graph *g, const clseq_var *x, clseq_tensor *out);
 
 /* Copies values to host memory, row-major. These wait. */
 CLSEQ_API clseq_status clseq_read(clseq_graph *g, const clseq_var *x, void *out);

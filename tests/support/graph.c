@@ -44,17 +44,17 @@ clseq_var *graph_input(clseq_graph *g, const double *values, int ndim, const int
     return x;
 }
 
-size_t graph_elements(const clseq_var *x)
+size_t graph_elements(const clseq_graph *g, const clseq_var *x)
 {
     clseq_tensor value = {0};
-    EXPECT_OK(clseq_var_value(x, &value));
+    EXPECT_OK(clseq_var_value(g, x, &value));
     return (size_t)clseq_tensor_elements(&value);
 }
 
 void graph_backward(clseq_graph *g, clseq_var *y, const double *dy)
 {
     EXPECT_OK(clseq_graph_status(g));
-    float *floats = test_floats_of(dy, graph_elements(y));
+    float *floats = test_floats_of(dy, graph_elements(g, y));
     EXPECT_OK(clseq_backward_from(g, y, floats));
     free(floats);
 }
@@ -73,7 +73,7 @@ static void compare_value(const char *name, clseq_graph *g, const clseq_var *x, 
                           double bound, const double *bounds)
 {
     EXPECT_OK(clseq_graph_status(g));
-    const size_t n = graph_elements(x);
+    const size_t n = graph_elements(g, x);
     float *got = test_floats(n);
     EXPECT_OK(clseq_read(g, x, got));
     compare(name, got, want, n, bound, bounds);
@@ -85,8 +85,8 @@ static void compare_grad(const char *name, clseq_graph *g, const clseq_var *x, c
 {
     clseq_tensor grad = {0};
     EXPECT_OK(clseq_graph_status(g));
-    EXPECT_OK(clseq_var_grad(x, &grad));
-    const size_t n = graph_elements(x);
+    EXPECT_OK(clseq_var_grad(g, x, &grad));
+    const size_t n = graph_elements(g, x);
     float *got = test_floats(n);
     EXPECT_OK(clseq_read(g, clseq_input_tensor(g, &grad), got));
     compare(name, got, want, n, bound, bounds);

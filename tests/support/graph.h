@@ -32,7 +32,7 @@ clseq_var *graph_input(clseq_graph *g, const double *values, int ndim, const int
 void graph_backward(clseq_graph *g, clseq_var *y, const double *dy);
 
 /* Elements of a variable. */
-size_t graph_elements(const clseq_var *x);
+size_t graph_elements(const clseq_graph *g, const clseq_var *x);
 
 /* Compares a variable's values, its gradient, or a parameter's gradient, each element within `bound`. */
 void graph_expect_value(const char *name, clseq_graph *g, const clseq_var *x, const double *want,

@@ -228,8 +228,9 @@ Test(graph, null_graph)
     EXPECT_ERROR(clseq_read(NULL, NULL, &value), CLSEQ_INVALID_ARGUMENT, "read: the graph is NULL");
     EXPECT_ERROR(clseq_read_float(NULL, NULL, &value), CLSEQ_INVALID_ARGUMENT,
                  "read float: the graph is NULL");
-    EXPECT_ERROR(clseq_var_value(NULL, &tensor), CLSEQ_INVALID_ARGUMENT, "var value: x is NULL");
-    EXPECT_ERROR(clseq_var_grad(NULL, &tensor), CLSEQ_INVALID_ARGUMENT, "var grad: x is NULL");
+    EXPECT_ERROR(clseq_var_value(NULL, NULL, &tensor), CLSEQ_INVALID_ARGUMENT,
+                 "var value: the graph is NULL");
+    EXPECT_ERROR(clseq_var_grad(NULL, NULL, &tensor), CLSEQ_INVALID_ARGUMENT, "var grad: the graph is NULL");
 }
 
 /* ---- graphs that follow each other ---- */
@@ -262,19 +263,19 @@ Test(graph, foreign_variables)
         clseq_var *stale = loss_of(f.g, f.linear);
         cr_assert_not_null(stale);
         EXPECT_OK(clseq_graph_end(f.g));
-        EXPECT_ERROR(clseq_var_value(stale, &tensor), CLSEQ_INVALID_STATE,
-                     "var value: x belongs to a graph that has ended");
+        EXPECT_ERROR(clseq_var_value(f.g, stale, &tensor), CLSEQ_INVALID_STATE,
+                     "var value: the graph has ended");
         f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
         for (int i = 0; i < 8; i++)
             cr_assert_not_null(loss_of(f.g, f.linear));
         EXPECT_ERROR(clseq_read_float(f.g, stale, &value), CLSEQ_INVALID_STATE,
-                     "read float: x belongs to a graph that has ended");
+                     "read float: x belongs to another graph or to one that has ended");
         cr_assert_null(clseq_plus(f.g, stale, stale));
         expect_failed(&f, CLSEQ_INVALID_STATE, "plus: a belongs to another graph or to one that has ended");
     }
     clseq_var *foreign = six_values(other.g);
-    EXPECT_ERROR(clseq_read(f.g, foreign, &value), CLSEQ_INVALID_ARGUMENT,
-                 "read: x belongs to another graph");
+    EXPECT_ERROR(clseq_read(f.g, foreign, &value), CLSEQ_INVALID_STATE,
+                 "read: x belongs to another graph or to one that has ended");
     cr_assert_null(clseq_tanh(f.g, foreign));
     expect_failed(&f, CLSEQ_INVALID_STATE, "tanh: x belongs to another graph or to one that has ended");
     cr_assert_null(clseq_affine(f.g, other.linear, six_values(f.g)));
@@ -285,6 +286,52 @@ Test(graph, foreign_variables)
     EXPECT_OK(clseq_graph_end(other.g));
     end(&f);
     end(&other);
+}
+
+/* Variables kept from many graphs before this one, each at the place where this one has one of its own. */
+Test(graph, variables_of_all_graphs_before)
+{
+    enum { GRAPHS = 40, EACH = 300 };
+    const int each = test_small() ? 2 : EACH; /* more than one block of them */
+    fixture f = begin(CLSEQ_TRAINING);
+    clseq_var *kept[GRAPHS][EACH], *last = NULL;
+    clseq_tensor tensor = {0};
+    for (int n = 0; n < GRAPHS; n++) {
+        for (int i = 0; i < each; i++)
+            cr_assert_not_null(kept[n][i] = clseq_param_var(f.g, clseq_params_at(f.params, 0)));
+        last = kept[n][each - 1];
+        for (int before = 0; before < n; before++)
+            for (int i = 0; i < each; i++)
+                EXPECT_ERROR(clseq_var_value(f.g, kept[before][i], &tensor), CLSEQ_INVALID_STATE,
+                             "var value: x belongs to another graph or to one that has ended");
+        for (int i = 0; i < each; i++)
+            EXPECT_OK(clseq_var_value(f.g, kept[n][i], &tensor));
+        cr_assert_null(clseq_plus(f.g, kept[n][0], n > 0 ? kept[n / 2][0] : NULL));
+        EXPECT_ERROR(clseq_graph_end(f.g), n > 0 ? CLSEQ_INVALID_STATE : CLSEQ_INVALID_ARGUMENT, "plus: b ");
+        EXPECT_ERROR(clseq_var_value(f.g, last, &tensor), CLSEQ_INVALID_STATE,
+                     "var value: the graph has ended");
+        f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    }
+    EXPECT_OK(clseq_graph_end(f.g));
+    end(&f);
+}
+
+/* A number that no variable has yet is none, whatever its bits. */
+Test(graph, what_is_no_variable)
+{
+    fixture f = begin(CLSEQ_TRAINING);
+    clseq_tensor tensor = {0};
+    clseq_var *x = six_values(f.g);
+    const uintptr_t at = (uintptr_t)x;
+    EXPECT_OK(clseq_var_value(f.g, x, &tensor));
+    static const uintptr_t off[] = {1, 2, 255, 256, 512, (uintptr_t)-1, (uintptr_t)1 << 31};
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++)
+        EXPECT_ERROR(clseq_var_value(f.g, (clseq_var *)(at + off[i]), &tensor), CLSEQ_INVALID_STATE,
+                     "var value: x belongs to another graph or to one that has ended");
+    EXPECT_ERROR(clseq_var_value(f.g, (const clseq_var *)&tensor, &tensor), CLSEQ_INVALID_STATE,
+                 "var value: x");
+    EXPECT_OK(clseq_graph_end(f.g));
+    end(&f);
 }
 
 /* ---- backward ---- */
@@ -338,12 +385,12 @@ Test(graph, require_grad)
               *unused = clseq_require_grad(f.g, six_values(f.g));
     clseq_var *t = clseq_tanh(f.g, x), *u = clseq_require_grad(f.g, clseq_mul(f.g, t, t));
     clseq_var *loss = clseq_total(f.g, u);
-    EXPECT_ERROR(clseq_var_grad(x, &grad), CLSEQ_INVALID_STATE, "var grad: backward has not run");
+    EXPECT_ERROR(clseq_var_grad(f.g, x, &grad), CLSEQ_INVALID_STATE, "var grad: backward has not run");
     EXPECT_OK(clseq_backward(f.g, loss));
     graph_expect_grad("u", f.g, u, (double[]){1, 1, 1, 1, 1, 1}, 0);
-    EXPECT_OK(clseq_var_grad(x, &grad));
-    EXPECT_ERROR(clseq_var_grad(t, &grad), CLSEQ_INVALID_STATE, "did not ask for its gradient");
-    EXPECT_ERROR(clseq_var_grad(unused, &grad), CLSEQ_INVALID_STATE, "no gradient reached x");
+    EXPECT_OK(clseq_var_grad(f.g, x, &grad));
+    EXPECT_ERROR(clseq_var_grad(f.g, t, &grad), CLSEQ_INVALID_STATE, "did not ask for its gradient");
+    EXPECT_ERROR(clseq_var_grad(f.g, unused, &grad), CLSEQ_INVALID_STATE, "no gradient reached x");
     /* values stay, and operations go on without a gradient */
     graph_expect_value("x", f.g, x, (double[]){1, 2, 3, 4, 5, 6}, 0);
     cr_assert_not_null(clseq_plus(f.g, x, u));
@@ -399,9 +446,9 @@ Test(graph, reading)
         CLSEQ_INVALID_DTYPE, "read float: x has type i32, expected f32");
     EXPECT_ERROR(clseq_read(f.g, NULL, &value), CLSEQ_INVALID_ARGUMENT, "read: x is NULL");
     EXPECT_ERROR(clseq_read(f.g, x, NULL), CLSEQ_INVALID_ARGUMENT, "read: out is NULL");
-    EXPECT_ERROR(clseq_var_value(x, NULL), CLSEQ_INVALID_ARGUMENT, "var value: out is NULL");
-    EXPECT_ERROR(clseq_var_grad(x, NULL), CLSEQ_INVALID_ARGUMENT, "var grad: out is NULL");
-    EXPECT_OK(clseq_var_value(x, &tensor));
+    EXPECT_ERROR(clseq_var_value(f.g, x, NULL), CLSEQ_INVALID_ARGUMENT, "var value: out is NULL");
+    EXPECT_ERROR(clseq_var_grad(f.g, x, NULL), CLSEQ_INVALID_ARGUMENT, "var grad: out is NULL");
+    EXPECT_OK(clseq_var_value(f.g, x, &tensor));
     cr_assert_eq(tensor.ndim, 2);
     /* reading does not fail the graph; a graph that has failed says why when it is read */
     EXPECT_OK(clseq_graph_status(f.g));

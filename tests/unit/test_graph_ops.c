@@ -352,7 +352,7 @@ Test(graph_ops, reshape)
         clseq_var *r = clseq_reshape(g, vx, shapes[i].ndim, shapes[i].dims);
         clseq_var *y = clseq_mul(g, clseq_reshape(g, r, 3, shape), vx);
         clseq_tensor value = {0};
-        EXPECT_OK(clseq_var_value(r, &value));
+        EXPECT_OK(clseq_var_value(g, r, &value));
         cr_assert_eq(value.ndim, shapes[i].ndim);
         for (int d = 0; d < value.ndim; d++)
             cr_assert_eq(value.dims[d], shapes[i].dims[d]);
@@ -386,7 +386,7 @@ Test(graph_ops, input_tensor)
     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
     clseq_tensor view = clseq_tensor_transpose(&tensor, 0, 2);
     clseq_var *a = clseq_input_tensor(g, &tensor), *b = clseq_require_grad(g, clseq_input_tensor(g, &view));
-    EXPECT_OK(clseq_var_value(a, &value));
+    EXPECT_OK(clseq_var_value(g, a, &value));
     cr_assert_eq(value.buffer, tensor.buffer);
     graph_expect_value("packed", g, a, x, 0);
     graph_expect_value("transposed", g, b, transposed, 0);
@@ -558,7 +558,7 @@ static void drop_run(clseq_context *ctx, float p, uint64_t seed, uint64_t step, 
     clseq_tensor grad = {0};
     EXPECT_OK(clseq_backward_from(g, dropped, ones));
     EXPECT_OK(clseq_read(g, dropped, y));
-    EXPECT_OK(clseq_var_grad(x, &grad));
+    EXPECT_OK(clseq_var_grad(g, x, &grad));
     EXPECT_OK(clseq_tensor_read(ctx, &grad, dx));
     graph_end(g);
 }

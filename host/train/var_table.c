@@ -1,0 +1,79 @@
+#include "train/var_table.h"
+
+#include "train/graph.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define PLACE_BITS 8
+#define BLOCK_VARS ((size_t)1 << PLACE_BITS)
+
+/* Process-wide, as variables of one context's graph must not be taken for those of another's. */
+static _Atomic uint64_t last_number;
+
+/* Numbers leave room for the place and are not 0, so that no handle is NULL. */
+static uintptr_t new_number(void)
+{
+    uintptr_t number = 0;
+    while (number == 0)
+        number = (uintptr_t)(atomic_fetch_add(&last_number, 1) + 1) & (UINTPTR_MAX >> PLACE_BITS);
+    return number;
+}
+
+/* Memory for one more block, unless it is there. */
+static bool make_block(clseq__var_table *table)
+{
+    if (table->count < table->made)
+        return true;
+    if (table->made == table->capacity) {
+        const size_t capacity = table->capacity > 0 ? 2 * table->capacity : 4;
+        clseq__var_block *blocks = realloc(table->blocks, capacity * sizeof *blocks);
+        if (!blocks)
+            return false;
+        table->blocks = blocks;
+        table->capacity = capacity;
+    }
+    clseq__var *vars = malloc(BLOCK_VARS * sizeof *vars);
+    if (!vars)
+        return false;
+    table->blocks[table->made++].vars = vars;
+    return true;
+}
+
+clseq__var *clseq__vars_add(clseq__var_table *table)
+{
+    if (table->count == 0 || table->used == BLOCK_VARS) {
+        if (!make_block(table))
+            return NULL;
+        table->blocks[table->count++].number = new_number();
+        table->used = 0;
+    }
+    const clseq__var_block *block = &table->blocks[table->count - 1];
+    clseq__var *x = &block->vars[table->used];
+    *x = (clseq__var){.handle = (clseq_var *)(block->number << PLACE_BITS | table->used)};
+    table->used++;
+    return x;
+}
+
+clseq__var *clseq__vars_find(const clseq__var_table *table, const clseq_var *handle)
+{
+    const uintptr_t number = (uintptr_t)handle >> PLACE_BITS;
+    const size_t place = (uintptr_t)handle & (BLOCK_VARS - 1);
+    for (size_t i = table->count; i-- > 0;)
+        if (table->blocks[i].number == number)
+            return i + 1 < table->count || place < table->used ? &table->blocks[i].vars[place] : NULL;
+    return NULL;
+}
+
+void clseq__vars_reset(clseq__var_table *table)
+{
+    table->count = 0;
+    table->used = 0;
+}
+
+void clseq__vars_release(clseq__var_table *table)
+{
+    for (size_t i = 0; i < table->made; i++)
+        free(table->blocks[i].vars);
+    free(table->blocks);
+    *table = (clseq__var_table){0};
+}
