@@ -5,7 +5,7 @@
  *   loss     = sum over counted rows of (lse[n] - logits[n,targets[n]]) / divisor
  *   dlogits  = dloss (exp(logits[n,v] - lse[n]) - (v == targets[n])) / divisor,  0 in rows that do not count
  *
- * A row counts when its target is within 0..size-1 and not the ignored one. The divisor is 1, or the number of rows that
+ * A row counts when its target is within 0..size-1 and not the ignored one. A target that is neither makes the loss NaN. The divisor is 1, or the number of rows that
  * count (1 when none does). saved holds lse (0 in rows that do not count), then the divisor.
  *
  * nn_cross_entropy_rows gives each work-group some rows, whose loss and number it leaves in partial[group] and
@@ -26,6 +26,12 @@
 static inline bool counts_row(int target, int size, int ignore, int ignored)
 {
     return target >= 0 && target < size && !(ignore && target == ignored);
+}
+
+/* What a row that does not count adds to the loss. */
+static inline float loss_of_uncounted(int target, int ignore, int ignored)
+{
+    return ignore && target == ignored ? 0.0f : NAN;
 }
 
 #if CPU
@@ -76,7 +82,7 @@ kernel void nn_cross_entropy_rows(long N, int size, int ignore, int ignored, glo
         global const float *x = logits + logits_offset + n * size;
         const float lse = counted ? row_log_sum_exp(x, size) : 0.0f;
         saved[saved_offset + n] = lse;
-        loss += counted ? lse - x[target] : 0.0f;
+        loss += counted ? lse - x[target] : loss_of_uncounted(target, ignore, ignored);
         count += counted;
     }
     partial[get_group_id(0)] = loss;
@@ -142,7 +148,7 @@ nn_cross_entropy_rows(long N, int size, int ignore, int ignored, global const fl
         const float lse = m + log(over_group(sum, false, scratch));
         if (get_local_id(0) == 0)
             saved[saved_offset + n] = counted ? lse : 0.0f;
-        loss += counted ? lse - x[target] : 0.0f;
+        loss += counted ? lse - x[target] : loss_of_uncounted(target, ignore, ignored);
         count += counted;
     }
     if (get_local_id(0) == 0) {

@@ -85,7 +85,7 @@ clseq_status clseq_context_create(const clseq_context_desc *desc, clseq_context 
     ctx = NULL;
 done:
     clseq_context_destroy(ctx);
-    return status;
+    return clseq__made("context create", status);
 }
 
 /* Checks the caller's queue; gives its device and whether it measures. */
@@ -144,7 +144,7 @@ clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue, cons
     ctx = NULL;
 done:
     clseq_context_destroy(ctx);
-    return status;
+    return clseq__made("context create", status);
 }
 
 void clseq_context_destroy(clseq_context *ctx)
@@ -176,7 +176,7 @@ clseq_status clseq_context_finish(clseq_context *ctx)
 {
     clseq_status status = CLSEQ_OK;
     if (ctx == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context finish: ctx is NULL");
+        return clseq__error_null("context finish", "ctx");
     CLSEQ__TRY_CL(clFinish(ctx->queue));
 done:
     return status;
@@ -199,8 +199,10 @@ cl_command_queue clseq_context_queue(const clseq_context *ctx)
 
 clseq_status clseq_context_get_stats(const clseq_context *ctx, clseq_context_stats *out)
 {
-    if (ctx == NULL || out == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context stats: %s is NULL", ctx == NULL ? "ctx" : "out");
+    if (ctx == NULL)
+        return clseq__error_null("context stats", "ctx");
+    if (out == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context stats: out is NULL");
     *out = ctx->stats;
     return CLSEQ_OK;
 }

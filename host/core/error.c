@@ -10,6 +10,11 @@
 
 static _Thread_local char sentence[SENTENCE_SIZE];
 
+/* Why a handle could not be made, which function was to make it, and whether `sentence` only follows from that. */
+static _Thread_local char cause[SENTENCE_SIZE];
+static _Thread_local const char *cause_op;
+static _Thread_local bool follows;
+
 const char *clseq_last_error(void)
 {
     return sentence;
@@ -44,6 +49,26 @@ clseq_status clseq__error(clseq_status status, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     memcpy(sentence, text, strlen(text) + 1);
+    follows = false;
+    return status;
+}
+
+clseq_status clseq__error_null(const char *op, const char *argument)
+{
+    clseq__error(CLSEQ_INVALID_ARGUMENT, "%s%s%s: %s is NULL", cause, cause[0] ? "; then " : "", op,
+                 argument);
+    follows = true;
+    return CLSEQ_INVALID_ARGUMENT;
+}
+
+clseq_status clseq__made(const char *op, clseq_status status)
+{
+    if (status == CLSEQ_OK && cause_op && strcmp(op, cause_op) == 0)
+        cause[0] = '\0';
+    if (status != CLSEQ_OK && !follows) {
+        memcpy(cause, sentence, sizeof cause);
+        cause_op = op;
+    }
     return status;
 }
 

@@ -15,6 +15,19 @@
  * ..."); */
 clseq_status clseq__error(clseq_status status, const char *format, ...) CLSEQ__PRINTF(2, 3);
 
+/*
+ * CLSEQ_INVALID_ARGUMENT for a handle that is NULL: "gemm: ctx is NULL". Where an earlier call could not make a handle,
+ * the sentence begins with why ("context create: there is no device; then gemm: ctx is NULL"), through any number of
+ * calls that follow from each other.
+ */
+clseq_status clseq__error_null(const char *op, const char *argument);
+
+/*
+ * At the end of a function that makes a handle: returns `status` and keeps the sentence of a failure for
+ * clseq__error_null, until the same function succeeds. `op` is a static string.
+ */
+clseq_status clseq__made(const char *op, clseq_status status);
+
 /* The status that stands for an OpenCL error code: a special one for lack of memory, device or compiler,
  * CLSEQ_OPENCL_ERROR for most, CLSEQ_OK for CL_SUCCESS. */
 clseq_status clseq__cl_status(int code);

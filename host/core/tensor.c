@@ -232,17 +232,17 @@ clseq_status clseq__tensor_check_packed(clseq_context *ctx, const char *what, co
 clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const int64_t *dims,
                                  clseq_tensor *out)
 {
-    if (ctx == NULL || out == NULL || (dims == NULL && ndim > 0))
+    if (ctx == NULL)
+        return clseq__error_null("tensor create", "ctx");
+    if (out == NULL || (dims == NULL && ndim > 0))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor create: %s is NULL",
-                            ctx == NULL   ? "ctx"
-                            : out == NULL ? "out"
-                                          : "dims");
+                            out == NULL ? "out" : "dims");
     if (!is_dtype(dtype))
         return clseq__error(CLSEQ_INVALID_DTYPE, "tensor create: the type %d is unknown", (int)dtype);
     if (ndim < 0 || ndim > CLSEQ_MAX_DIMS)
         return clseq__error(CLSEQ_INVALID_SHAPE, "tensor create: %d dimensions, expected 0 to %d", ndim,
                             CLSEQ_MAX_DIMS);
-    char text[CLSEQ__DIMS_TEXT], what[CLSEQ__DIMS_TEXT + 32];
+    char text[CLSEQ__DIMS_TEXT];
     int64_t bytes = (int64_t)clseq_dtype_size(dtype);
     for (int i = 0; i < ndim; i++) {
         if (dims[i] < 1)
@@ -257,9 +257,11 @@ clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim
         return clseq__error(CLSEQ_OUT_OF_DEVICE_MEMORY,
                             "tensor create: shape %s exceeds this machine's sizes",
                             clseq__dims_text(text, ndim, dims));
-    snprintf(what, sizeof what, "tensor create %s", clseq__dims_text(text, ndim, dims));
     cl_mem buffer = NULL;
-    CLSEQ__RETURN_IF(clseq__pool_get(ctx, (size_t)bytes, what, &buffer));
+    clseq_status status = clseq__pool_get(ctx, (size_t)bytes, "tensor create", &buffer);
+    if (status != CLSEQ_OK)
+        return clseq__error(status, "tensor create %s%s", clseq__dims_text(text, ndim, dims),
+                            clseq_last_error() + strlen("tensor create"));
     *out = clseq_tensor_view(buffer, 0, dtype, ndim, dims);
     return CLSEQ_OK;
 }
@@ -325,8 +327,10 @@ clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, 
 {
     clseq_status status = CLSEQ_OK;
     clseq_tensor packed = {0};
-    if (ctx == NULL || host == NULL)
-        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "tensor write: %s is NULL", ctx == NULL ? "ctx" : "host");
+    if (ctx == NULL)
+        return clseq__error_null("tensor write", "ctx");
+    if (host == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor write: host is NULL");
     CLSEQ__TRY(check_view(ctx, "tensor write: tensor", tensor));
     if (clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY_CL(clEnqueueWriteBuffer(ctx->queue, tensor->buffer, CL_TRUE, byte_offset(tensor),
@@ -348,8 +352,10 @@ clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, v
     clseq_status status = CLSEQ_OK;
     clseq_tensor packed = {0};
     const clseq_tensor *source = tensor;
-    if (ctx == NULL || host == NULL)
-        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "tensor read: %s is NULL", ctx == NULL ? "ctx" : "host");
+    if (ctx == NULL)
+        return clseq__error_null("tensor read", "ctx");
+    if (host == NULL)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor read: host is NULL");
     CLSEQ__TRY(check_view(ctx, "tensor read: tensor", tensor));
     if (!clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY(create_packed(ctx, tensor, &packed));
@@ -381,7 +387,7 @@ static uint32_t bits_of(clseq_dtype dtype, double value)
 clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, double value)
 {
     if (ctx == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor fill: ctx is NULL");
+        return clseq__error_null("tensor fill", "ctx");
     CLSEQ__RETURN_IF(check_view(ctx, "tensor fill: tensor", tensor));
     uint32_t bits = bits_of(tensor->dtype, value);
     if (clseq_tensor_is_contiguous(tensor))
@@ -400,7 +406,7 @@ clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, d
 clseq_status clseq_tensor_copy(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
 {
     if (ctx == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor copy: ctx is NULL");
+        return clseq__error_null("tensor copy", "ctx");
     CLSEQ__RETURN_IF(check_view(ctx, "tensor copy: from", from));
     CLSEQ__RETURN_IF(
         clseq__tensor_check(ctx, "tensor copy: to", to, from->dtype, from->ndim, from->dims, false));

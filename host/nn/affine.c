@@ -53,7 +53,7 @@ clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, con
 {
     sizes s = {0};
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "affine forward: ctx is NULL");
+        return clseq__error_null("affine forward", "ctx");
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine forward: x", x, "affine forward: w", w, &s));
     CLSEQ__RETURN_IF(clseq__check_rows(ctx, "affine forward: y", y, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "x", x, false));
@@ -104,7 +104,7 @@ clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, co
 {
     sizes s = {0};
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "affine backward: ctx is NULL");
+        return clseq__error_null("affine backward", "ctx");
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine backward: x", x, "affine backward: w", w, &s));
     CLSEQ__RETURN_IF(
         clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_F32, x->ndim - 1, x->dims, s.out));

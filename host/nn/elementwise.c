@@ -11,7 +11,7 @@ clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, f
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "add: ctx is NULL");
+        return clseq__error_null("add", "ctx");
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "add: a", a, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "add: y", y, a));
     CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "a", a, true));
@@ -33,7 +33,7 @@ clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const cls
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "multiply: ctx is NULL");
+        return clseq__error_null("multiply", "ctx");
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "multiply: a", a, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "multiply: b", b, a));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "multiply: y", y, a));
@@ -53,7 +53,7 @@ clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "scale: ctx is NULL");
+        return clseq__error_null("scale", "ctx");
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "scale: x", x, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "scale: scalar", scalar));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "scale: y", y, x));

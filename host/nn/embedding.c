@@ -32,7 +32,7 @@ clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *tab
     clseq__kernel *kernel = NULL;
     int64_t N = 0, E = 0;
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "embedding forward: ctx is NULL");
+        return clseq__error_null("embedding forward", "ctx");
     CLSEQ__RETURN_IF(check(ctx, what, table, tokens, y));
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "table", table, false));
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "tokens", tokens, false));
@@ -54,7 +54,7 @@ clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *to
     clseq__kernel *kernel = NULL;
     int64_t N = 0, E = 0;
     if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "embedding backward: ctx is NULL");
+        return clseq__error_null("embedding backward", "ctx");
     CLSEQ__RETURN_IF(check(ctx, what, dtable, tokens, dy));
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "dy", dy, false));
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "tokens", tokens, false));

@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/pool.h"
+#include "train/params.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,27 +73,31 @@ static clseq_graph *graph_of(clseq_context *ctx)
     return g;
 }
 
+/* A graph may begin, and is there. */
+static clseq_status check_begin(clseq_context *ctx, clseq_mode mode)
+{
+    const clseq_graph *g = NULL;
+    if (!ctx)
+        return clseq__error_null("graph begin", "ctx");
+    if (mode != CLSEQ_TRAINING && mode != CLSEQ_INFERENCE)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "graph begin: mode is %d, expected CLSEQ_TRAINING or CLSEQ_INFERENCE", (int)mode);
+    g = graph_of(ctx);
+    if (!g)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "graph begin: no memory for the graph");
+    if (g->is_open)
+        return clseq__error(CLSEQ_INVALID_STATE,
+                            "graph begin: the context's last graph was not ended with clseq_graph_end");
+    return CLSEQ_OK;
+}
+
 clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
 {
+    static const char op[] = "graph begin";
     clseq_graph *g = NULL;
-    if (!ctx) {
-        clseq__error(CLSEQ_INVALID_ARGUMENT, "graph begin: ctx is NULL");
+    if (clseq__made(op, check_begin(ctx, mode)) != CLSEQ_OK)
         return NULL;
-    }
-    if (mode != CLSEQ_TRAINING && mode != CLSEQ_INFERENCE) {
-        clseq__error(CLSEQ_INVALID_ARGUMENT, "graph begin: mode is %d, which is none", (int)mode);
-        return NULL;
-    }
-    g = graph_of(ctx);
-    if (!g) {
-        clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "graph begin: no memory for the graph");
-        return NULL;
-    }
-    if (g->is_open) {
-        clseq__error(CLSEQ_INVALID_STATE,
-                     "graph begin: the context's last graph was not ended with clseq_graph_end");
-        return NULL;
-    }
+    g = ctx->graphs;
     g->generation++;
     g->mode = mode;
     g->is_open = true;
@@ -102,8 +107,9 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
     g->seed = 0;
     g->step = g->generation - 1;
     g->drops = 0;
+    g->readings = NULL;
     clseq__arena_reset(&g->nodes);
-    clseq__op_leave(g, "graph begin", recycle(&g->halves[g->generation % 2]), NULL);
+    clseq__op_leave(g, op, recycle(&g->halves[g->generation % 2]), NULL);
     return g;
 }
 
@@ -111,8 +117,7 @@ clseq_status clseq_graph_end(clseq_graph *g)
 {
     clseq_status status = CLSEQ_OK;
     if (!g)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "graph end: the graph is NULL; the last failure was: %s",
-                            clseq_last_error());
+        return clseq__error_null("graph end", "g");
     if (!g->is_open)
         return clseq__error(CLSEQ_INVALID_STATE, "graph end: the graph has ended already");
     give_back(g);
@@ -126,7 +131,7 @@ done:
 clseq_status clseq_graph_status(const clseq_graph *g)
 {
     if (!g)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "graph status: the graph is NULL");
+        return clseq__error_null("graph status", "g");
     return g->status == CLSEQ_OK ? CLSEQ_OK : clseq__error(g->status, "%s", g->sentence);
 }
 
@@ -147,16 +152,24 @@ bool clseq__op_enter(clseq_graph *g, const char *op)
     return g->is_open && g->status == CLSEQ_OK;
 }
 
+/* Whether the operation's name stands at the sentence's begin, or behind what it follows from. */
+static bool is_named(const char *sentence, const char *op)
+{
+    static const char then[] = "; then ";
+    const char *follows = strstr(sentence, then);
+    return strncmp(sentence, op, strlen(op)) == 0 ||
+           (follows && strncmp(follows + strlen(then), op, strlen(op)) == 0);
+}
+
 clseq_var *clseq__op_leave(clseq_graph *g, const char *op, clseq_status status, const clseq__var *y)
 {
     const char *sentence = clseq_last_error();
     if (status == CLSEQ_OK)
         return y ? y->handle : NULL;
     if (g->status == CLSEQ_OK) {
-        const bool is_named = strncmp(sentence, op, strlen(op)) == 0;
+        const bool named = is_named(sentence, op);
         g->status = status;
-        snprintf(g->sentence, sizeof g->sentence, "%s%s%s", is_named ? "" : op, is_named ? "" : ": ",
-                 sentence);
+        snprintf(g->sentence, sizeof g->sentence, "%s%s%s", named ? "" : op, named ? "" : ": ", sentence);
         clseq__error(status, "%s", g->sentence);
     }
     return NULL;
@@ -167,6 +180,22 @@ clseq_status clseq__graph_memory(clseq_graph *g, size_t bytes, void **out)
     *out = clseq__arena_get(&g->nodes, bytes);
     if (!*out)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for %zu bytes of the graph", bytes);
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__op_reads(clseq_graph *g, const char *op, const clseq_param *param)
+{
+    void *memory = NULL;
+    clseq__reading *reading = NULL;
+    if (g->mode != CLSEQ_TRAINING || g->is_backward_done)
+        return CLSEQ_OK;
+    for (const clseq__reading *r = g->readings; r; r = r->previous)
+        if (r->param->store == param->store && r->version == param->store->version)
+            return CLSEQ_OK;
+    CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *reading, &memory));
+    reading = memory;
+    *reading = (clseq__reading){g->readings, op, param, param->store->version};
+    g->readings = reading;
     return CLSEQ_OK;
 }
 

@@ -87,6 +87,14 @@ typedef struct clseq__half {
     cl_event written; /* the last copy out of staging; NULL: there was none yet */
 } clseq__half;
 
+/* What an operation has read: a store's values as they were, named after one of its parameters. */
+typedef struct clseq__reading {
+    const struct clseq__reading *previous;
+    const char *op;
+    const clseq_param *param;
+    uint64_t version;
+} clseq__reading;
+
 struct clseq_graph {
     clseq_context *ctx;
     clseq_mode mode;
@@ -100,6 +108,7 @@ struct clseq_graph {
     clseq__var_table vars;
     clseq__var *last;                     /* the last one made */
     clseq__node *tape;                    /* the last one made */
+    const clseq__reading *readings;       /* one for each version of a store that was read */
     clseq_tensor pending[CLSEQ__PENDING]; /* contributions to gradients that are not added yet */
     clseq__half halves[2];                /* of odd and even generations */
     clseq__arena nodes;
@@ -146,6 +155,9 @@ typedef struct clseq__node_desc {
  * `node` may be NULL.
  */
 clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq__node **node);
+
+/* The operation reads values of this parameter's store, which must be the same in backward. `op` is static. */
+clseq_status clseq__op_reads(clseq_graph *g, const char *op, const clseq_param *param);
 
 /* Memory that lives until the graph's end. */
 clseq_status clseq__graph_memory(clseq_graph *g, size_t bytes, void **out);

@@ -17,13 +17,14 @@ static clseq_status add(clseq_params *params, const char *layer, const char *par
 
 static clseq_status check(const char *function, const clseq_params *params, const char *name, const void *out)
 {
-    if (params && name && name[0] != '\0' && out)
+    if (!params)
+        return clseq__error_null(function, "params");
+    if (name && name[0] != '\0' && out)
         return CLSEQ_OK;
     return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s", function,
-                        !params ? "params is NULL"
-                        : !name ? "the name is NULL"
-                        : !out  ? "out is NULL"
-                                : "the name is empty");
+                        !name  ? "name is NULL"
+                        : !out ? "out is NULL"
+                               : "name is empty");
 }
 
 clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary, int64_t features,
@@ -41,11 +42,11 @@ clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t
                    &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
-    return CLSEQ_OK;
+    return clseq__made("embedding new", CLSEQ_OK);
 done:
     clseq__params_drop(params, before);
     free(layer);
-    return status;
+    return clseq__made("embedding new", status);
 }
 
 clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in, int64_t out_features,
@@ -65,9 +66,9 @@ clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in
         CLSEQ__TRY(add(params, name, "bias", 1, &out_features, &init, &layer->bias));
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
-    return CLSEQ_OK;
+    return clseq__made("linear new", CLSEQ_OK);
 done:
     clseq__params_drop(params, before);
     free(layer);
-    return status;
+    return clseq__made("linear new", status);
 }

@@ -86,13 +86,14 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     const size_t before = clseq_params_count(params);
     clseq_rnn *rnn = NULL;
     size_t layers = 0;
-    if (!params || !name || name[0] == '\0' || !desc || !out)
+    if (!params)
+        return clseq__error_null("rnn new", "params");
+    if (!name || name[0] == '\0' || !desc || !out)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn new: %s",
-                            !params ? "params is NULL"
-                            : !desc ? "desc is NULL"
+                            !desc   ? "desc is NULL"
                             : !out  ? "out is NULL"
-                            : !name ? "the name is NULL"
-                                    : "the name is empty");
+                            : !name ? "name is NULL"
+                                    : "name is empty");
     init = init ? init : &defaults;
     rnn = calloc(1, sizeof *rnn);
     if (!rnn)
@@ -110,11 +111,11 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
         CLSEQ__TRY(add_layer(rnn, name, init, k));
     CLSEQ__TRY(clseq__params_own(params, rnn, release));
     *out = rnn;
-    return CLSEQ_OK;
+    return clseq__made("rnn new", CLSEQ_OK);
 done:
     clseq__params_drop(params, before);
     release(rnn);
-    return status;
+    return clseq__made("rnn new", status);
 }
 
 const clseq_rnn_desc *clseq_rnn_description(const clseq_rnn *rnn)

@@ -20,8 +20,10 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
 {
     clseq_status status = CLSEQ_OK;
     clseq_meter *meter = NULL;
-    if (!ctx || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter create: %s is NULL", ctx ? "out" : "ctx");
+    if (!ctx)
+        return clseq__error_null("meter create", "ctx");
+    if (!out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter create: out is NULL");
     meter = calloc(1, sizeof *meter);
     if (!meter)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "meter create: no memory for the meter");
@@ -33,7 +35,7 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
     meter = NULL;
 done:
     clseq_meter_destroy(meter);
-    return status;
+    return clseq__made("meter create", status);
 }
 
 void clseq_meter_destroy(clseq_meter *meter)
@@ -53,7 +55,7 @@ void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float wei
     if (!clseq__op_enter(g, op))
         return;
     if (!meter)
-        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: meter is NULL", op);
+        CLSEQ__TRY(clseq__error_null(op, "meter"));
     if (meter->ctx != g->ctx)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: the meter belongs to another context", op);
     CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32, &in));
@@ -80,8 +82,10 @@ clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
 {
     float parts[PARTS];
     double weight = 0.0;
-    if (!meter || !mean)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter read: %s is NULL", meter ? "mean" : "meter");
+    if (!meter)
+        return clseq__error_null("meter read", "meter");
+    if (!mean)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter read: mean is NULL");
     CLSEQ__RETURN_IF(clseq_tensor_read(meter->ctx, &meter->parts, parts));
     weight = joined(parts[WEIGHT], parts[WEIGHT_REST]);
     *mean = joined(parts[SUM], parts[SUM_REST]);
@@ -95,6 +99,6 @@ clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
 clseq_status clseq_meter_reset(clseq_meter *meter)
 {
     if (!meter)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter reset: meter is NULL");
+        return clseq__error_null("meter reset", "meter");
     return clseq_tensor_fill(meter->ctx, &meter->parts, 0.0);
 }

@@ -9,7 +9,7 @@ static clseq_status check_layer(const clseq_graph *g, const char *op, const char
                                 const clseq_params *params)
 {
     if (!params)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", op, argument);
+        return clseq__error_null(op, argument);
     if (params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s belongs to another context", op, argument);
     return CLSEQ_OK;
@@ -41,6 +41,7 @@ clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *to
                     CLSEQ_MAX_DIMS - 1);
     CLSEQ__TRY(clseq__op_range(op.name, "token", "vocabulary", in, embedding->weight->dims[0], NULL));
     CLSEQ__TRY(clseq_param_value(embedding->weight, &table));
+    CLSEQ__TRY(clseq__op_reads(g, op.name, embedding->weight));
     for (; ndim < in->value.ndim; ndim++)
         dims[ndim] = in->value.dims[ndim];
     dims[ndim++] = embedding->weight->dims[1];
@@ -97,6 +98,7 @@ clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
                     clseq__dims_text(text, in->value.ndim, dims), (long long)linear->weight->dims[1]);
     dims[in->value.ndim - 1] = linear->weight->dims[0];
     CLSEQ__TRY(clseq_param_value(linear->weight, &w));
+    CLSEQ__TRY(clseq__op_reads(g, op.name, linear->weight));
     if (linear->bias)
         CLSEQ__TRY(clseq_param_value(linear->bias, &b));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, dims, &y));

@@ -2,7 +2,6 @@
 #include "train/graph.h"
 
 #include "core/tensor.h"
-#include <stdio.h>
 #include <string.h>
 
 /* The same gradient under the other dims. */
@@ -102,12 +101,13 @@ clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(clseq__op_var(g, op.name, "x", x, &in));
-    clseq__dims_text(text, in->value.ndim, in->value.dims);
     if (dim < 0 || dim >= in->value.ndim)
-        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "slice: dim is %d, x has shape %s", dim, text);
+        CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "slice: dim is %d, x has shape %s", dim,
+                    clseq__dims_text(text, in->value.ndim, in->value.dims));
     if (start < 0 || length < 1 || length > in->value.dims[dim] || start > in->value.dims[dim] - length)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "slice: start %lld and length %lld in dim %d, x has shape %s",
-                    (long long)start, (long long)length, dim, text);
+                    (long long)start, (long long)length, dim,
+                    clseq__dims_text(text, in->value.ndim, in->value.dims));
     part = clseq_tensor_slice(&in->value, dim, start, length);
     if (clseq_tensor_is_contiguous(&part)) {
         part = clseq_tensor_view(part.buffer, part.offset, part.dtype, part.ndim, part.dims);
@@ -145,13 +145,14 @@ static clseq_status concat_backward(clseq_graph *g, clseq__node *node)
 static clseq_status concat_dims(clseq_graph *g, clseq_var *const *xs, int count, int dim, clseq__var **in,
                                 int64_t *dims)
 {
-    char name[16], first[CLSEQ__DIMS_TEXT], text[CLSEQ__DIMS_TEXT];
+    static const char *const names[CLSEQ__NODE_INPUTS] = {"xs[0]", "xs[1]", "xs[2]", "xs[3]",
+                                                          "xs[4]", "xs[5]", "xs[6]", "xs[7]"};
+    char first[CLSEQ__DIMS_TEXT], text[CLSEQ__DIMS_TEXT];
     if (!xs || count < 1 || count > CLSEQ__NODE_INPUTS)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "concat: %d variables%s, expected 1 to %d", count,
                             xs ? "" : " (NULL)", CLSEQ__NODE_INPUTS);
     for (int i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "xs[%d]", i);
-        CLSEQ__RETURN_IF(clseq__op_input(g, "concat", name, xs[i], CLSEQ_F32, &in[i]));
+        CLSEQ__RETURN_IF(clseq__op_input(g, "concat", names[i], xs[i], CLSEQ_F32, &in[i]));
         const clseq_tensor *x = &in[i]->value, *x0 = &in[0]->value;
         bool fits = x->ndim == x0->ndim;
         if (dim < 0 || dim >= x0->ndim)
@@ -162,7 +163,7 @@ static clseq_status concat_dims(clseq_graph *g, clseq_var *const *xs, int count,
         if (!fits)
             return clseq__error(CLSEQ_INVALID_SHAPE,
                                 "concat: %s has shape %s and xs[0] has %s, expected the same but in dim %d",
-                                name, clseq__dims_text(text, x->ndim, x->dims),
+                                names[i], clseq__dims_text(text, x->ndim, x->dims),
                                 clseq__dims_text(first, x0->ndim, x0->dims), dim);
         for (int d = 0; d < x->ndim; d++)
             dims[d] = d == dim && i > 0 ? dims[d] + x->dims[d] : x->dims[d];

@@ -100,11 +100,10 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
 {
     clseq_status status = CLSEQ_OK;
     clseq_optimizer *o = NULL;
-    if (!params || !desc || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: %s is NULL",
-                            !params ? "params"
-                            : !desc ? "desc"
-                                    : "out");
+    if (!params)
+        return clseq__error_null("optimizer create", "params");
+    if (!desc || !out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: %s is NULL", desc ? "out" : "desc");
     *out = NULL;
     CLSEQ__RETURN_IF(check_desc(desc));
     CLSEQ__RETURN_IF(clseq__params_materialize(params));
@@ -125,7 +124,7 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
     return CLSEQ_OK;
 done:
     clseq_optimizer_destroy(o);
-    return status;
+    return clseq__made("optimizer create", status);
 }
 
 void clseq_optimizer_destroy(clseq_optimizer *optimizer)
@@ -141,7 +140,7 @@ clseq_status clseq_optimizer_step(clseq_optimizer *optimizer)
 {
     float lr = 0.0f;
     if (!optimizer)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer step: optimizer is NULL");
+        return clseq__error_null("optimizer step", "optimizer");
     lr = clseq_optimizer_lr(optimizer);
     /* A schedule may begin or end at 0. */
     if (!(lr >= 0.0f) || !isfinite(lr))
@@ -162,7 +161,7 @@ int64_t clseq_optimizer_steps(const clseq_optimizer *optimizer)
 clseq_status clseq_optimizer_set_lr(clseq_optimizer *optimizer, float lr)
 {
     if (!optimizer)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer set lr: optimizer is NULL");
+        return clseq__error_null("optimizer set lr", "optimizer");
     CLSEQ__RETURN_IF(check_lr("optimizer set lr", lr));
     optimizer->desc.lr = lr;
     optimizer->desc.lr_at = NULL;

@@ -9,14 +9,17 @@
 
 clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out)
 {
-    if (!ctx || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "params create: %s is NULL", ctx ? "out" : "ctx");
+    if (!ctx)
+        return clseq__error_null("params create", "ctx");
+    if (!out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "params create: out is NULL");
     *out = calloc(1, sizeof **out);
     if (!*out)
-        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "params create: no memory for the store");
+        return clseq__made("params create",
+                           clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "params create: no memory for the store"));
     (*out)->ctx = ctx;
     (*out)->seed = seed;
-    return CLSEQ_OK;
+    return clseq__made("params create", CLSEQ_OK);
 }
 
 void clseq_params_destroy(clseq_params *params)
@@ -105,7 +108,7 @@ clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, 
     clseq_param **all = NULL;
     int64_t elements = 0;
     if (!params)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "params add: params is NULL");
+        return clseq__error_null("params add", "params");
     CLSEQ__RETURN_IF(check_name(params, name));
     if (params->values)
         return clseq__error(CLSEQ_INVALID_STATE, "params add: %s comes too late, the store is in use already",
@@ -292,7 +295,7 @@ void clseq_params_touch(clseq_params *params)
 clseq_status clseq_params_zero_grad(clseq_params *params)
 {
     if (!params)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "params zero grad: params is NULL");
+        return clseq__error_null("params zero grad", "params");
     CLSEQ__RETURN_IF(clseq__params_materialize(params));
     return clseq__fill_bytes(params->ctx, params->grads, 0, (size_t)params->flat * sizeof(float), 0);
 }

@@ -55,7 +55,7 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
 {
     char text[CLSEQ__DIMS_TEXT];
     if (!rnn)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn is NULL");
+        return clseq__error_null("recur", "rnn");
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
     CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", handle, rnn->desc.one_hot ? CLSEQ_I32 : CLSEQ_F32, in));
@@ -210,6 +210,7 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     desc.out[0] = y;
     f.y = y->value;
     CLSEQ__TRY(run_forward(g, &args, opts, &f));
+    CLSEQ__TRY(clseq__op_reads(g, op.name, rnn->layers[0].w_ih));
     CLSEQ__TRY(clseq__node_add(g, &desc, &node));
     for (int i = 0; i < states; i++)
         if (opts->final[i])

@@ -8,8 +8,10 @@ clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **o
 {
     clseq_status status = CLSEQ_OK;
     clseq_state *state = NULL;
-    if (!rnn || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "state create: %s is NULL", rnn ? "out" : "rnn");
+    if (!rnn)
+        return clseq__error_null("state create", "rnn");
+    if (!out)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "state create: out is NULL");
     if (B < 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "state create: B is %lld, expected at least 1",
                             (long long)B);
@@ -26,7 +28,7 @@ clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **o
     state = NULL;
 done:
     clseq_state_destroy(state);
-    return status;
+    return clseq__made("state create", status);
 }
 
 void clseq_state_destroy(clseq_state *state)
@@ -41,7 +43,7 @@ void clseq_state_destroy(clseq_state *state)
 clseq_status clseq_state_reset(clseq_state *state)
 {
     if (!state)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "state reset: state is NULL");
+        return clseq__error_null("state reset", "state");
     for (int i = 0; i < state->count; i++)
         CLSEQ__RETURN_IF(clseq_tensor_fill(state->ctx, &state->tensors[i], 0.0));
     return CLSEQ_OK;

@@ -3,6 +3,7 @@
 
 #include "core/pool.h"
 #include "core/tensor.h"
+#include "train/params.h"
 #include <string.h>
 
 clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq__node **node)
@@ -131,6 +132,19 @@ static clseq_status run(clseq_graph *g, clseq__node *node)
     return CLSEQ_OK;
 }
 
+/* Backward reads parameters again, so they must be those that forward ran with. */
+static clseq_status check_readings(const clseq_graph *g)
+{
+    for (const clseq__reading *r = g->readings; r; r = r->previous)
+        if (r->param->store->version != r->version)
+            return clseq__error(
+                CLSEQ_INVALID_STATE,
+                "backward: the store of %s has changed since %s read it in this graph, expected "
+                "that values change after backward",
+                r->param->name, r->op);
+    return CLSEQ_OK;
+}
+
 /* Backward from y, whose gradient is `dy` in host memory, or 1 where that is NULL. */
 static clseq_status backward(clseq_graph *g, clseq__var *y, const float *dy)
 {
@@ -143,6 +157,7 @@ static clseq_status backward(clseq_graph *g, clseq__var *y, const float *dy)
         return clseq__error(
             CLSEQ_INVALID_ARGUMENT,
             "backward: no parameter and no variable that asked for its gradient lies above this one");
+    CLSEQ__RETURN_IF(check_readings(g));
     g->is_backward_done = true;
     CLSEQ__RETURN_IF(clseq__grad_begin(g, y, &seed));
     if (dy)
@@ -167,8 +182,7 @@ static clseq_status enter_backward(clseq_graph *g, clseq_var *y, const float *dy
     clseq__var *from = NULL;
     char text[CLSEQ__DIMS_TEXT];
     if (!g)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "backward: the graph is NULL; the last failure was: %s",
-                            clseq_last_error());
+        return clseq__error_null("backward", "g");
     if (!clseq__op_enter(g, "backward"))
         return g->is_open ? clseq__error(g->status, "%s", g->sentence) : CLSEQ_INVALID_STATE;
     CLSEQ__TRY(clseq__op_input(g, "backward", is_scalar ? "the loss" : "y", y, CLSEQ_F32, &from));

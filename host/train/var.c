@@ -136,7 +136,7 @@ clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor)
     if (!clseq__op_enter(g, op))
         return NULL;
     if (!tensor || !tensor->buffer)
-        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: the tensor is NULL", op);
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: tensor is NULL", op);
     CLSEQ__TRY(check_dims(op, tensor->ndim, tensor->dims));
     CLSEQ__TRY(clseq__tensor_check(g->ctx, "input tensor: tensor", tensor, tensor->dtype, tensor->ndim,
                                    tensor->dims, false));
@@ -159,10 +159,11 @@ clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param)
     if (!clseq__op_enter(g, op))
         return NULL;
     if (!param)
-        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: param is NULL", op);
+        CLSEQ__TRY(clseq__error_null(op, "param"));
     if (param->store->ctx != g->ctx)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: %s belongs to another context", op, param->name);
     CLSEQ__TRY(clseq_param_value(param, &value));
+    CLSEQ__TRY(clseq__op_reads(g, op, param));
     CLSEQ__TRY(clseq__var_view(g, &value, &x));
     /* The gradient is there from the start, in the store: whatever reaches it is added. */
     CLSEQ__TRY(clseq_param_grad(param, &x->grad));
@@ -199,7 +200,7 @@ static clseq_status check_read(const char *op, const clseq_graph *g, const clseq
                                clseq__var **in)
 {
     if (!g)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: the graph is NULL", op);
+        return clseq__error_null(op, "g");
     if (!g->is_open)
         return clseq__error(CLSEQ_INVALID_STATE, "%s: the graph has ended", op);
     if (g->status != CLSEQ_OK)

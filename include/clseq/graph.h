@@ -28,6 +28,14 @@
  * Dropout masks are drawn from the graph's random stream, (seed, step), which clseq_graph_seed sets; a program that
  * resumes at step n sets the same numbers again and gets the same masks.
  *
+ * Tokens and targets out of range: those that come from host memory (clseq_input_i32, and what is sliced or reshaped from
+ * it) are refused with a sentence. Those on the device (clseq_input_tensor) cannot be refused without waiting; there, as
+ * in nn.h, a token outside of the table is no token, zeros without a gradient, and a target that is neither a class nor
+ * the ignored one makes the loss NaN (clseq_meter_read says CLSEQ_NOT_FINITE), while its row gets no gradient.
+ *
+ * Parameters that operations of a graph have read must not change between them and clseq_backward, which says
+ * CLSEQ_INVALID_STATE, names the operation and a parameter of the store, and adds nothing to any gradient.
+ *
  * Tensors are row-major; [T,B,F] for sequences. Gradients of parameters are added to (+=) the store's.
  */
 #ifndef CLSEQ_GRAPH_H
@@ -43,7 +51,7 @@ extern "C" {
 typedef struct clseq_graph clseq_graph;
 typedef struct clseq_var clseq_var;
 
-/* NULL when there is no memory; the NULL may be used like a graph that has failed. */
+/* NULL on failure (clseq_last_error says why); the NULL may be used like a graph that has failed. */
 CLSEQ_API clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode);
 
 /* The status of the first failure since begin, and its sentence. Everything made in the graph is gone afterwards. */
@@ -86,7 +94,7 @@ CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
 /* A parameter as a variable; its gradient is added to the store's. */
 CLSEQ_API clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param);
 
-/* tokens [...] i32 -> [...,E]. A token outside of the vocabulary fails, when it comes from host memory. */
+/* tokens [...] i32 -> [...,E]. Tokens outside of 0..V-1: see above. */
 CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens);
 
 /* [...,in] -> [...,out] */
@@ -120,7 +128,7 @@ CLSEQ_API clseq_var *clseq_relu(clseq_graph *g, clseq_var *x);
 /* Inverted dropout with probability p in training, x itself in inference and for p = 0. */
 CLSEQ_API clseq_var *clseq_drop(clseq_graph *g, clseq_var *x, float p);
 
-/* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. A target outside of 0..V-1 that is not ignored fails. */
+/* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. Targets that are neither 0..V-1 nor ignored: see above. */
 CLSEQ_API clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *targets,
                                          const clseq_cross_entropy_desc *desc);
 

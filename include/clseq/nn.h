@@ -11,6 +11,12 @@
  * comment says otherwise. Gradients of activations are written (=); gradients of parameters are added (+=). An output
  * pointer that is NULL is not computed. Inputs and outputs must not overlap, except where `in place` is said: there
  * an output may be exactly the same view as the named input. N stands for the product of leading dimensions.
+ *
+ * Tokens and targets out of range: the device sees them only when it runs, when nothing can be refused any more. A token
+ * outside of the table is no token: zeros, and no gradient. A target that is neither a class nor the ignored one has no
+ * right answer: the loss is NaN, so that it is noticed wherever a loss is looked at, while its row gets no gradient (and
+ * is not in the mean's divisor), so that no parameter is damaged. Nothing outside of a tensor is read or written. The
+ * graph (graph.h) goes by the same rule, and refuses besides what it can see on the host.
  */
 #ifndef CLSEQ_NN_H
 #define CLSEQ_NN_H
@@ -23,7 +29,7 @@ extern "C" {
 
 /*
  * y[n,:] = table[tokens[n],:]     table [V,E], tokens [...] i32, y [...,E]
- * A token outside of 0..V-1 gives a row of zeros and no gradient. backward: dtable[tokens[n],:] += dy[n,:], summed in
+ * A token outside of 0..V-1 gives a row of zeros. backward: dtable[tokens[n],:] += dy[n,:], summed in
  * the order of n, without atomics.
  */
 CLSEQ_API clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *table,
@@ -86,7 +92,7 @@ typedef struct clseq_cross_entropy_desc {
 
 /*
  * Softmax cross-entropy: loss = mean over rows of log(sum(exp(logits))) - logits[target], in natural logarithms.
- * logits [...,V], targets [...] i32 within 0..V-1 or ignored (others count as ignored), loss [1],
+ * logits [...,V], targets [...] i32 within 0..V-1 or ignored (any other makes the loss NaN), loss [1],
  * saved [N+1] (log-sum-exp of each row that counts, then the divisor), needed by backward. desc may be NULL.
  * backward: dlogits = dloss * (softmax - onehot) / divisor; dloss [1] or NULL for 1; in place allowed (dlogits = logits).
  */

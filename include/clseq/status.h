@@ -57,7 +57,8 @@ CLSEQ_API const char *clseq_status_text(clseq_status status);
 
 /*
  * The sentence of the calling thread's last failure, "" when there was none. It stays valid until the next
- * call that fails on this thread. Success does not clear it.
+ * call that fails on this thread. Success does not clear it. Where a handle is NULL because an earlier call on this
+ * thread could not make it, the sentence begins with that call's: "device find: ...; then graph end: g is NULL".
  */
 CLSEQ_API const char *clseq_last_error(void);
 

@@ -53,7 +53,8 @@ void reference_dropout_mask(uint64_t seed, uint64_t stream, float p, size_t n, b
 
 /*
  * Softmax cross-entropy in natural logarithms, logits [N,V]. Rows whose target is outside of 0..V-1, or ignore_index
- * where `ignore`, count nothing and get no gradient. The mean is over the rows that count, 0 when none does.
+ * where `ignore`, count nothing and get no gradient. The mean is over the rows that count, 0 when none does. (On the
+ * device the loss is NaN where a target is neither a class nor ignored; this is what the other rows add.)
  */
 typedef struct reference_cross_entropy {
     bool ignore;

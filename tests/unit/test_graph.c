@@ -5,6 +5,7 @@
 #include "support/graph.h"
 #include "support/numeric.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,8 +153,8 @@ Test(graph, inputs)
                    "input f32: tensor create");
     EXPECT_FAILURE(clseq_input_i32(g, (const int32_t *)six, 2, DIMS((int64_t)1 << 31, 1 << 20)),
                    CLSEQ_OUT_OF_DEVICE_MEMORY, "input i32: tensor create");
-    EXPECT_FAILURE(clseq_input_tensor(g, &none), CLSEQ_INVALID_ARGUMENT, "input tensor: the tensor is NULL");
-    EXPECT_FAILURE(clseq_input_tensor(g, NULL), CLSEQ_INVALID_ARGUMENT, "input tensor: the tensor is NULL");
+    EXPECT_FAILURE(clseq_input_tensor(g, &none), CLSEQ_INVALID_ARGUMENT, "input tensor: tensor is NULL");
+    EXPECT_FAILURE(clseq_input_tensor(g, NULL), CLSEQ_INVALID_ARGUMENT, "input tensor: tensor is NULL");
     EXPECT_OK(clseq_graph_end(f.g));
     end(&f);
 }
@@ -220,17 +221,74 @@ Test(graph, null_graph)
     cr_assert_null(clseq_concat(NULL, NULL, 0, 0));
     clseq_graph_seed(NULL, 1, 1);
     clseq_meter_add(NULL, NULL, NULL, 1.0f);
-    /* the sentence of what made it NULL is still there */
-    EXPECT_ERROR(clseq_backward(NULL, NULL), CLSEQ_INVALID_ARGUMENT, "graph begin: ctx is NULL");
-    EXPECT_ERROR(clseq_backward_from(NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT, "graph begin: ctx is NULL");
-    EXPECT_ERROR(clseq_graph_end(NULL), CLSEQ_INVALID_ARGUMENT, "graph begin: ctx is NULL");
-    EXPECT_ERROR(clseq_graph_status(NULL), CLSEQ_INVALID_ARGUMENT, "graph status: the graph is NULL");
-    EXPECT_ERROR(clseq_read(NULL, NULL, &value), CLSEQ_INVALID_ARGUMENT, "read: the graph is NULL");
-    EXPECT_ERROR(clseq_read_float(NULL, NULL, &value), CLSEQ_INVALID_ARGUMENT,
-                 "read float: the graph is NULL");
-    EXPECT_ERROR(clseq_var_value(NULL, NULL, &tensor), CLSEQ_INVALID_ARGUMENT,
-                 "var value: the graph is NULL");
-    EXPECT_ERROR(clseq_var_grad(NULL, NULL, &tensor), CLSEQ_INVALID_ARGUMENT, "var grad: the graph is NULL");
+    EXPECT_ERROR(clseq_backward(NULL, NULL), CLSEQ_INVALID_ARGUMENT, "backward: g is NULL");
+    EXPECT_ERROR(clseq_backward_from(NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT, "backward: g is NULL");
+    EXPECT_ERROR(clseq_graph_end(NULL), CLSEQ_INVALID_ARGUMENT, "graph end: g is NULL");
+    EXPECT_ERROR(clseq_graph_status(NULL), CLSEQ_INVALID_ARGUMENT, "graph status: g is NULL");
+    EXPECT_ERROR(clseq_read(NULL, NULL, &value), CLSEQ_INVALID_ARGUMENT, "read: g is NULL");
+    EXPECT_ERROR(clseq_read_float(NULL, NULL, &value), CLSEQ_INVALID_ARGUMENT, "read float: g is NULL");
+    EXPECT_ERROR(clseq_var_value(NULL, NULL, &tensor), CLSEQ_INVALID_ARGUMENT, "var value: g is NULL");
+    EXPECT_ERROR(clseq_var_grad(NULL, NULL, &tensor), CLSEQ_INVALID_ARGUMENT, "var grad: g is NULL");
+}
+
+/* A program that checks nothing before the graph's end, where no context could be made: it is told why, once. */
+static void expect_first_cause(const clseq_context_desc *desc, clseq_status status)
+{
+    clseq_context *ctx = NULL;
+    clseq_params *params = NULL;
+    clseq_embedding *embed = NULL;
+    clseq_rnn *rnn = NULL;
+    clseq_linear *linear = NULL;
+    clseq_optimizer *adam = NULL;
+    char first[512], expected[600];
+    cr_assert_eq(clseq_context_create(desc, &ctx), status);
+    snprintf(first, sizeof first, "%s", clseq_last_error());
+    clseq_params_create(ctx, 1, &params);
+    clseq_embedding_new(params, "embed", 5, 3, &embed);
+    clseq_rnn_new(params, "rnn", &(clseq_rnn_desc){.input = 3, .hidden = 3}, NULL, &rnn);
+    clseq_linear_new(params, "out", 3, 5, true, &linear);
+    clseq_optimizer_create(params, &(clseq_optimizer_desc){.lr = 1.0f}, &adam);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_var *x = clseq_embed(g, embed, clseq_input_i32(g, (int32_t[]){0}, 2, DIMS(1, 1)));
+    clseq_backward(g, clseq_mean(g, clseq_affine(g, linear, clseq_recur(g, rnn, x, NULL))));
+    cr_assert_eq(clseq_graph_end(g), CLSEQ_INVALID_ARGUMENT);
+    snprintf(expected, sizeof expected, "%s; then graph end: g is NULL", first);
+    cr_assert_str_eq(clseq_last_error(), expected);
+    cr_assert_eq(clseq_optimizer_step(adam), CLSEQ_INVALID_ARGUMENT);
+    snprintf(expected, sizeof expected, "%s; then optimizer step: optimizer is NULL", first);
+    cr_assert_str_eq(clseq_last_error(), expected);
+}
+
+Test(graph, without_a_platform_that_is_what_is_said)
+{
+    setenv("OCL_ICD_VENDORS", "/no/such/folder", 1);
+    unsetenv("CLSEQ_DEVICE");
+    expect_first_cause(NULL, CLSEQ_NO_DEVICE);
+    cr_assert(strstr(clseq_last_error(), "no OpenCL platform"), "%s", clseq_last_error());
+}
+
+Test(graph, the_first_cause_survives)
+{
+    static const clseq_context_desc desc = {.device = "no such device"};
+    clseq_context *ctx = NULL;
+    clseq_linear *linear = NULL;
+    char first[512], expected[600];
+    expect_first_cause(&desc, CLSEQ_NO_DEVICE);
+    /* a layer that could not be made, in a graph that is there */
+    fixture f = begin(CLSEQ_TRAINING);
+    cr_assert_eq(clseq_linear_new(f.params, "out", 3, 2, true, &linear), CLSEQ_INVALID_ARGUMENT);
+    snprintf(first, sizeof first, "%s", clseq_last_error());
+    cr_assert_null(clseq_affine(f.g, linear, six_values(f.g)));
+    snprintf(expected, sizeof expected, "%s; then affine: linear is NULL", first);
+    EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_ARGUMENT, expected);
+    cr_assert_str_eq(clseq_last_error(), expected);
+    end(&f);
+    /* what succeeded since is no cause */
+    cr_assert_eq(clseq_context_create(&desc, &ctx), CLSEQ_NO_DEVICE);
+    ctx = test_context();
+    cr_assert_eq(clseq_context_finish(NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_str_eq(clseq_last_error(), "context finish: ctx is NULL");
+    clseq_context_destroy(ctx);
 }
 
 /* ---- graphs that follow each other ---- */
@@ -373,6 +431,148 @@ Test(graph, backward_arguments)
     EXPECT_ERROR(clseq_backward(f.g, clseq_input_i32(f.g, (int32_t[]){1}, 1, DIMS(1))), CLSEQ_INVALID_DTYPE,
                  "backward: the loss has type i32, expected f32");
     EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_DTYPE, "backward: the loss has type i32");
+    end(&f);
+}
+
+typedef clseq_var *reading(fixture *f, clseq_var *x);
+
+static clseq_var *reads_affine(fixture *f, clseq_var *x)
+{
+    return clseq_affine(f->g, f->linear, x);
+}
+
+static clseq_var *reads_embed(fixture *f, clseq_var *x)
+{
+    (void)x;
+    return clseq_embed(f->g, f->embed, clseq_input_i32(f->g, (int32_t[]){0, 1, 2, 3}, 2, DIMS(2, 2)));
+}
+
+static clseq_var *reads_recur(fixture *f, clseq_var *x)
+{
+    return clseq_recur(f->g, f->rnn, clseq_reshape(f->g, x, 3, DIMS(2, 1, 3)), NULL);
+}
+
+static clseq_var *reads_param(fixture *f, clseq_var *x)
+{
+    return clseq_mul(
+        f->g,
+        clseq_reshape(f->g, clseq_param_var(f->g, clseq_params_find(f->params, "out.weight")), 2, DIMS(2, 3)),
+        x);
+}
+
+static void change_touch(fixture *f, clseq_optimizer *sgd)
+{
+    (void)sgd;
+    clseq_params_touch(f->params);
+}
+
+static void change_set(fixture *f, clseq_optimizer *sgd)
+{
+    (void)sgd;
+    EXPECT_OK(clseq_param_set(clseq_params_find(f->params, "out.bias"), six));
+}
+
+static void change_step(fixture *f, clseq_optimizer *sgd)
+{
+    (void)f;
+    EXPECT_OK(clseq_optimizer_step(sgd));
+}
+
+/* Parameters that change between forward and backward: refused with their name, and no gradient is added. */
+Test(graph, parameters_that_change_before_backward)
+{
+    static const struct {
+        reading *read;
+        const char *sentence;
+    } readings[] = {
+        {reads_affine, "backward: the store of out.weight has changed since affine read it in this graph"},
+        {reads_embed, "backward: the store of embed.weight has changed since embed read it in this graph"},
+        {reads_recur,
+         "backward: the store of rnn.weight_ih_l0 has changed since recur read it in this graph"},
+        {reads_param, "backward: the store of out.weight has changed since param var read it in this graph"}};
+    static void (*const changes[])(fixture *, clseq_optimizer *) = {change_touch, change_set, change_step};
+    fixture f = begin(CLSEQ_TRAINING);
+    clseq_optimizer *sgd = NULL;
+    float grad[10];
+    EXPECT_OK(clseq_optimizer_create(f.params, &(clseq_optimizer_desc){.kind = CLSEQ_SGD, .lr = 1.0f}, &sgd));
+    EXPECT_OK(clseq_graph_end(f.g));
+    for (size_t i = 0; i < sizeof readings / sizeof readings[0]; i++)
+        for (size_t k = 0; k < sizeof changes / sizeof changes[0]; k++) {
+            f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+            clseq_var *loss = clseq_total(f.g, readings[i].read(&f, six_values(f.g)));
+            changes[k](&f, sgd);
+            clseq_affine(f.g, f.linear, six_values(f.g)); /* reads the new ones, which does not help */
+            EXPECT_ERROR(clseq_backward(f.g, loss), CLSEQ_INVALID_STATE, readings[i].sentence);
+            EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_STATE, readings[i].sentence);
+            for (size_t p = 0; p < clseq_params_count(f.params); p++) {
+                clseq_param *param = clseq_params_at(f.params, p);
+                clseq_tensor view = {0};
+                float *all = NULL;
+                EXPECT_OK(clseq_param_grad(param, &view));
+                all = test_floats((size_t)clseq_tensor_elements(&view));
+                EXPECT_OK(clseq_param_get_grad(param, all));
+                for (int64_t e = 0; e < clseq_tensor_elements(&view); e++)
+                    cr_assert_eq(all[e], 0.0f);
+                free(all);
+            }
+        }
+    /* after backward they may, and clearing gradients is no change */
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    clseq_var *loss = loss_of(f.g, f.linear);
+    EXPECT_OK(clseq_params_zero_grad(f.params));
+    EXPECT_OK(clseq_backward(f.g, loss));
+    EXPECT_OK(clseq_param_get_grad(clseq_params_find(f.params, "out.bias"), grad));
+    cr_assert_eq(grad[0], 0.5f);
+    EXPECT_OK(clseq_optimizer_step(sgd));
+    EXPECT_OK(clseq_graph_end(f.g));
+    clseq_optimizer_destroy(sgd);
+    end(&f);
+}
+
+/* Targets and tokens on the device that are out of range, beside the same from host memory (shapes_and_types). */
+Test(graph, out_of_range_on_the_device)
+{
+    fixture f = begin(CLSEQ_TRAINING);
+    clseq_tensor tensor = {0};
+    clseq_meter *meter = NULL;
+    float value = 0;
+    double mean = 0;
+    EXPECT_OK(clseq_meter_create(f.ctx, &meter));
+    EXPECT_OK(clseq_tensor_create(f.ctx, CLSEQ_I32, 1, DIMS(2), &tensor));
+    EXPECT_OK(clseq_tensor_write(f.ctx, &tensor, (int32_t[]){3, 1}));
+    clseq_var *x = clseq_require_grad(f.g, six_values(f.g));
+    clseq_var *loss = clseq_cross_entropy(f.g, x, clseq_input_tensor(f.g, &tensor), NULL);
+    clseq_var *right = clseq_require_grad(f.g, clseq_input_f32(f.g, six + 3, 2, DIMS(1, 3)));
+    clseq_var *other =
+        clseq_cross_entropy(f.g, right, clseq_input_i32(f.g, (int32_t[]){1}, 1, DIMS(1)), NULL);
+    clseq_meter_add(f.g, meter, loss, 1.0f);
+    EXPECT_OK(clseq_backward(f.g, clseq_plus(f.g, loss, other)));
+    EXPECT_OK(clseq_read_float(f.g, loss, &value));
+    cr_assert(isnan(value), "the loss is %g", (double)value);
+    EXPECT_ERROR(clseq_meter_read(meter, &mean), CLSEQ_NOT_FINITE, "meter read");
+    /* the row with the wrong target gets nothing, the other what it gets alone */
+    clseq_tensor dx = {0}, dright = {0};
+    float both[6], alone[3];
+    EXPECT_OK(clseq_var_grad(f.g, x, &dx));
+    EXPECT_OK(clseq_var_grad(f.g, right, &dright));
+    EXPECT_OK(clseq_tensor_read(f.ctx, &dx, both));
+    EXPECT_OK(clseq_tensor_read(f.ctx, &dright, alone));
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(both[i], 0.0f);
+        cr_assert_eq(both[3 + i], alone[i]);
+        cr_assert_neq(alone[i], 0.0f);
+    }
+    EXPECT_OK(clseq_graph_end(f.g));
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    clseq_tensor tokens = clseq_tensor_slice(&tensor, 0, 0, 2);
+    EXPECT_OK(clseq_tensor_write(f.ctx, &tensor, (int32_t[]){5, -1}));
+    clseq_var *rows = clseq_embed(f.g, f.embed, clseq_input_tensor(f.g, &tokens));
+    graph_expect_value("rows", f.g, rows, (double[]){0, 0, 0, 0, 0, 0}, 0);
+    EXPECT_OK(clseq_backward(f.g, clseq_total(f.g, rows)));
+    EXPECT_OK(clseq_graph_end(f.g));
+    graph_expect_param_grad(clseq_params_find(f.params, "embed.weight"), (double[15]){0}, 0);
+    clseq_meter_destroy(meter);
+    clseq_tensor_destroy(f.ctx, &tensor);
     end(&f);
 }
 
