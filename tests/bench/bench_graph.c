@@ -1,0 +1,199 @@
+/*
+ * bench_graph - what an operation of the graph costs on the host: microseconds a call on tensors of a few elements,
+ * beside the enqueue of one kernel by OpenCL alone. The queue is emptied between rounds, outside of the clock. Medians.
+ *
+ *     bench_graph [ROUNDS]     501 without it
+ */
+#include "bench/bench.h"
+#include <clseq/clseq.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CALLS = 20, MOST = 10000 };
+
+typedef struct bench {
+    clseq_context *ctx;
+    clseq_params *params;
+    clseq_linear *linear;
+    clseq_embedding *embed;
+    clseq_rnn *rnn;
+    cl_kernel kernel;
+    /* of the current graph */
+    clseq_graph *g;
+    clseq_var *x, *logits, *sequence, *tokens, *targets;
+} bench;
+
+static void check(clseq_status status)
+{
+    if (status == CLSEQ_OK)
+        return;
+    fprintf(stderr, "bench_graph: %s\n", clseq_last_error());
+    exit(1);
+}
+
+static const float values[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+static const int32_t numbers[4] = {0, 1, 2, 3};
+
+static void bare(bench *b)
+{
+    const size_t one = 1;
+    clEnqueueNDRangeKernel(clseq_context_queue(b->ctx), b->kernel, 1, NULL, &one, &one, 0, NULL, NULL);
+}
+
+static void input(bench *b)
+{
+    clseq_input_f32(b->g, values, 2, (int64_t[]){4, 3});
+}
+
+static void input_i32(bench *b)
+{
+    clseq_input_i32(b->g, numbers, 2, (int64_t[]){2, 2});
+}
+
+static void plus(bench *b)
+{
+    clseq_plus(b->g, b->x, b->x);
+}
+
+static void mul(bench *b)
+{
+    clseq_mul(b->g, b->x, b->x);
+}
+
+static void activation(bench *b)
+{
+    clseq_tanh(b->g, b->x);
+}
+
+static void drop(bench *b)
+{
+    clseq_drop(b->g, b->x, 0.5f);
+}
+
+static void mean(bench *b)
+{
+    clseq_mean(b->g, b->x);
+}
+
+static void reshape(bench *b)
+{
+    clseq_reshape(b->g, b->x, 1, (int64_t[]){12});
+}
+
+static void slice(bench *b)
+{
+    clseq_slice(b->g, b->x, 1, 0, 2);
+}
+
+static void concat(bench *b)
+{
+    clseq_concat(b->g, (clseq_var *[]){b->x, b->x}, 2, 0);
+}
+
+static void affine(bench *b)
+{
+    clseq_affine(b->g, b->linear, b->x);
+}
+
+static void embed(bench *b)
+{
+    clseq_embed(b->g, b->embed, b->tokens);
+}
+
+static void cross_entropy(bench *b)
+{
+    clseq_cross_entropy(b->g, b->logits, b->targets, NULL);
+}
+
+static void recur(bench *b)
+{
+    clseq_recur(b->g, b->rnn, b->sequence, NULL);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(bench *b);
+} ops[] = {{"one kernel, OpenCL alone", bare},
+           {"input f32", input},
+           {"input i32", input_i32},
+           {"plus", plus},
+           {"mul", mul},
+           {"tanh", activation},
+           {"drop", drop},
+           {"mean", mean},
+           {"reshape", reshape},
+           {"slice", slice},
+           {"concat", concat},
+           {"affine", affine},
+           {"embed", embed},
+           {"cross entropy", cross_entropy},
+           {"recur", recur}};
+
+static void create(bench *b)
+{
+    static const char *source = "kernel void nothing(global float *x) { x[0] = 1.0f; }";
+    int code = 0;
+    check(clseq_context_create(NULL, &b->ctx));
+    check(clseq_params_create(b->ctx, 1, &b->params));
+    check(clseq_linear_new(b->params, "linear", 3, 3, true, &b->linear));
+    check(clseq_embedding_new(b->params, "embed", 4, 3, &b->embed));
+    check(clseq_rnn_new(b->params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 3, .hidden = 3}, NULL,
+                        &b->rnn));
+    cl_context context = clseq_context_cl_context(b->ctx);
+    cl_program program = clCreateProgramWithSource(context, 1, &source, NULL, &code);
+    cl_mem buffer = clCreateBuffer(context, CL_MEM_READ_WRITE, 64, NULL, &code);
+    if (code != CL_SUCCESS || clBuildProgram(program, 0, NULL, "", NULL, NULL) != CL_SUCCESS) {
+        fprintf(stderr, "bench_graph: no kernel to compare with\n");
+        exit(1);
+    }
+    b->kernel = clCreateKernel(program, "nothing", &code);
+    clSetKernelArg(b->kernel, 0, sizeof(cl_mem), &buffer);
+}
+
+/* Microseconds a call of operation `op`: CALLS of them in a graph of their own. */
+static double time_calls(bench *b, size_t op)
+{
+    b->g = clseq_graph_begin(b->ctx, CLSEQ_TRAINING);
+    b->x = clseq_require_grad(b->g, clseq_input_f32(b->g, values, 2, (int64_t[]){4, 3}));
+    b->logits = b->x;
+    b->sequence = clseq_reshape(b->g, b->x, 3, (int64_t[]){2, 2, 3});
+    b->tokens = clseq_input_i32(b->g, numbers, 2, (int64_t[]){2, 2});
+    b->targets = clseq_input_i32(b->g, (int32_t[]){0, 1, 2, 0}, 1, (int64_t[]){4});
+    ops[op].run(b);
+    check(clseq_context_finish(b->ctx));
+    const double begin = bench_now();
+    for (int i = 0; i < CALLS; i++)
+        ops[op].run(b);
+    const double seconds = bench_now() - begin;
+    check(clseq_context_finish(b->ctx));
+    check(clseq_graph_end(b->g));
+    return seconds / CALLS * 1e6;
+}
+
+int main(int argc, char **argv)
+{
+    enum { COUNT = sizeof ops / sizeof ops[0] };
+    static double times[COUNT][MOST];
+    bench b = {0};
+    const int rounds = argc > 1 ? atoi(argv[1]) : 501;
+    if (rounds < 1 || rounds > MOST) {
+        fprintf(stderr, "usage: bench_graph [ROUNDS], 1 to %d\n", MOST);
+        return 2;
+    }
+    create(&b);
+    for (int round = -3; round < rounds; round++)
+        for (size_t op = 0; op < COUNT; op++) {
+            const double time = time_calls(&b, op);
+            if (round >= 0)
+                times[op][round] = time;
+        }
+    const double kernel = bench_median(times[0], (size_t)rounds);
+    printf("%s\n%-26s %8s %8s\n", clseq_context_device(b.ctx)->name, "operation", "us", "of bare");
+    for (size_t op = 0; op < COUNT; op++) {
+        const double time = bench_median(times[op], (size_t)rounds);
+        printf("%-26s %8.2f %8.1f\n", ops[op].name, time, time / kernel);
+    }
+    clseq_params_destroy(b.params);
+    clseq_context_destroy(b.ctx);
+    return 0;
+}
