@@ -1,6 +1,7 @@
 #include "core/text.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,4 +53,65 @@ char *clseq__text_copy(const char *text)
     size_t size = strlen(text) + 1;
     char *copy = malloc(size);
     return copy != NULL ? memcpy(copy, text, size) : NULL;
+}
+
+/* The length of the UTF-8 sequence at `text` and its code point; 0 where there is none (Unicode 15, table 3-7). */
+static size_t decode(const unsigned char *text, uint32_t *code)
+{
+    static const struct {
+        unsigned char mask, lead; /* of the first byte */
+        uint32_t least;           /* shorter sequences hold what is below */
+    } lengths[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+    for (size_t i = 0; i < 4; i++) {
+        if ((text[0] & lengths[i].mask) != lengths[i].lead)
+            continue;
+        *code = text[0] & (unsigned char)~lengths[i].mask;
+        for (size_t k = 1; k <= i; k++) {
+            if ((text[k] & 0xc0) != 0x80)
+                return 0;
+            *code = *code << 6 | (text[k] & 0x3f);
+        }
+        const bool surrogate = *code >= 0xd800 && *code < 0xe000;
+        return *code >= lengths[i].least && *code <= 0x10ffff && !surrogate ? i + 1 : 0;
+    }
+    return 0;
+}
+
+/* Characters that do something other than stand there: controls, invisible ones, marks of direction. */
+static bool acts(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0, 0x1f},        {'\\', '\\'},     {0x7f, 0x9f},     {0x61c, 0x61c},   {0x200b, 0x200f},
+                  {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return false;
+}
+
+const char *clseq__printable(char out[CLSEQ__PRINTABLE], const char *text)
+{
+    static const char cut[] = "...";
+    const unsigned char *at = (const unsigned char *)text;
+    size_t used = 0, fits = 0; /* fits: how much leaves room for the dots */
+    while (*at) {
+        uint32_t code = 0;
+        const size_t length = decode(at, &code), bytes = length > 0 ? length : 1;
+        const bool plain = length > 0 && !acts(code);
+        const size_t more = plain ? bytes : 4 * bytes;
+        if (used + more >= CLSEQ__PRINTABLE) {
+            memcpy(out + fits, cut, sizeof cut);
+            return out;
+        }
+        if (plain)
+            memcpy(out + used, at, bytes);
+        for (size_t i = 0; !plain && i < bytes; i++)
+            snprintf(out + used + 4 * i, 5, "\\x%02x", at[i]);
+        at += bytes;
+        used += more;
+        fits = used + sizeof cut <= CLSEQ__PRINTABLE ? used : fits;
+    }
+    out[used] = '\0';
+    return out;
 }

@@ -16,6 +16,19 @@ typedef struct clseq__text {
 clseq_status clseq__text_add(clseq__text *text, const char *part, size_t size);
 clseq_status clseq__text_print(clseq__text *text, const char *format, ...) CLSEQ__PRINTF(2, 3);
 
+/* Room for a text as clseq__printable shows it. */
+#define CLSEQ__PRINTABLE 128
+
+/*
+ * A text of unknown origin, such as a name from a file, as it may stand in a sentence or on a terminal: in valid UTF-8,
+ * with control characters (and those that change the direction of what follows), bytes that are no UTF-8, and
+ * backslashes as \xNN, cut with "..." where it is longer than `out`. Returns `out`.
+ */
+const char *clseq__printable(char out[CLSEQ__PRINTABLE], const char *text);
+
+/* The same in an expression: memory that lives until the end of the block. */
+#define CLSEQ__SHOW(text) clseq__printable((char[CLSEQ__PRINTABLE]){0}, text)
+
 /* A copy that the caller frees; NULL when there is no memory for it. */
 char *clseq__text_copy(const char *text);
 
