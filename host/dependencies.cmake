@@ -1,6 +1,6 @@
-# The libraries that clseq stands on, as targets clseq_opencl, clseq_clblast and clseq_cjson. Also installed: the
-# package configuration includes this same file. A missing CLBlast or cJSON is an error only where clseq itself is
-# built; a program that links the shared library needs neither.
+# The libraries that clseq stands on, as targets clseq_opencl, clseq_clblast, clseq_cjson and clseq_xxhash. Also
+# installed: the package configuration includes this same file. A missing CLBlast or cJSON is an error only where clseq
+# itself is built; a program that links the shared library needs neither. xxHash is compiled in: no program needs it.
 #
 # pkg-config is asked first. A CUDA toolkit brings an OpenCL library and headers of its own, and find_package would
 # take those on a machine that has both.
@@ -38,7 +38,9 @@ clseq_find(clseq_clblast clblast clblast_c.h clblast)
 clseq_find(clseq_cjson libcjson cjson/cJSON.h cjson)
 
 if(CMAKE_CURRENT_LIST_DIR STREQUAL "${PROJECT_SOURCE_DIR}/host")
-    foreach(dependency "clseq_opencl;ocl-icd-opencl-dev" "clseq_clblast;libclblast-dev" "clseq_cjson;libcjson-dev")
+    clseq_find(clseq_xxhash libxxhash xxhash.h xxhash)
+    foreach(dependency "clseq_opencl;ocl-icd-opencl-dev" "clseq_clblast;libclblast-dev" "clseq_cjson;libcjson-dev"
+            "clseq_xxhash;libxxhash-dev")
         list(GET dependency 0 target)
         list(GET dependency 1 package)
         if(NOT TARGET ${target})

@@ -5,9 +5,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # What Debian calls the things that clseq is built from.
 build_packages=(cmake ninja-build gcc libc6-dev pkgconf ocl-icd-opencl-dev libclblast-dev libcjson-dev
-                pocl-opencl-icd)
+                libxxhash-dev pocl-opencl-icd)
 needed="CMake, Ninja, a C11 compiler, pkg-config, the OpenCL headers and ICD loader, an OpenCL implementation \
-(PoCL, or the GPU vendor's), CLBlast and cJSON"
+(PoCL, or the GPU vendor's), CLBlast, cJSON and xxHash"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }

@@ -1,11 +1,14 @@
 #include "core/cache.h"
 
+#include "core/array.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/text.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +19,7 @@
 #define HASH_DIGITS 32
 #define NAME_LENGTH (HASH_DIGITS + sizeof SUFFIX - 1)
 #define DEFAULT_MEGABYTES 256
-/* A temporary file that is older than this belongs to a process that died. */
+/* The temporary file of an entry that is not stored again: when it is older than this, its process died. */
 #define STALE_SECONDS 3600
 
 struct clseq__cache {
@@ -37,33 +40,13 @@ typedef struct header {
     hash payload;
 } header;
 
-static const char magic[8] = "clseqP1";
+static const char magic[8] = "clseqP2";
 
-static uint64_t rotate(uint64_t x, int by)
-{
-    return x << by | x >> (64 - by);
-}
-
-static uint64_t scramble(uint64_t x)
-{
-    x = (x ^ x >> 31) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 29) * 0x94D049BB133111EBu;
-    return x ^ x >> 32;
-}
-
-/* 128 bits that guard against damage and mix-ups, not against somebody who makes collisions on purpose: two
- * multiplicative lanes over 8-byte words that exchange bits in each step. */
+/* 128 bits that guard against damage and mix-ups, not against somebody who makes collisions on purpose. */
 static hash hash_of(const void *data, size_t size)
 {
-    const unsigned char *bytes = data;
-    uint64_t a = 0x243F6A8885A308D3u ^ size, b = 0x13198A2E03707344u;
-    for (size_t i = 0; i < size; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, bytes + i, size - i < 8 ? size - i : 8);
-        a = rotate((a ^ word) * 0x9E3779B97F4A7C15u, 29) + b;
-        b = rotate((b + word) * 0xC2B2AE3D27D4EB4Fu, 31) ^ a;
-    }
-    return (hash){{scramble(a + rotate(b, 17)), scramble(b ^ rotate(a, 41))}};
+    const XXH128_hash_t value = XXH3_128bits(data, size);
+    return (hash){{value.high64, value.low64}};
 }
 
 static bool is_set(const char *text)
@@ -272,13 +255,10 @@ static bool list_entries(int folder, DIR *listing, found_file **files, size_t *c
                 (void)unlinkat(folder, at->d_name, 0);
             continue;
         }
-        if (*count == capacity) {
-            capacity = capacity > 0 ? 2 * capacity : 64;
-            found_file *more = realloc(*files, capacity * sizeof *more);
-            if (more == NULL)
-                return false;
-            *files = more;
-        }
+        found_file *more = clseq__array_room(*files, sizeof *more, *count, &capacity);
+        if (more == NULL)
+            return false;
+        *files = more;
         found_file *file = &(*files)[(*count)++];
         memcpy(file->name, at->d_name, NAME_LENGTH + 1);
         file->size = (uint64_t)facts.st_size;
@@ -315,8 +295,7 @@ void clseq__cache_store(clseq__cache *cache, const char *key, size_t key_size, c
     if (cache == NULL)
         return;
     clseq_status status = CLSEQ_OK;
-    FILE *file = NULL;
-    char *temporary = NULL;
+    clseq__file *file = NULL;
     header head = {.key = hash_of(key, key_size), .payload_size = payload_size};
     memcpy(head.magic, magic, sizeof magic);
     head.payload = hash_of(payload, payload_size);
@@ -324,14 +303,13 @@ void clseq__cache_store(clseq__cache *cache, const char *key, size_t key_size, c
     if (path == NULL)
         return;
     make_folder(cache->folder);
-    CLSEQ__TRY(clseq__file_begin(path, &file, &temporary));
-    CLSEQ__TRY(clseq__file_write(path, file, &head, sizeof head));
-    CLSEQ__TRY(clseq__file_write(path, file, payload, payload_size));
-    status = clseq__file_commit(path, file, temporary);
+    CLSEQ__TRY(clseq__file_begin(path, &file));
+    CLSEQ__TRY(clseq__file_write(file, &head, sizeof head));
+    CLSEQ__TRY(clseq__file_write(file, payload, payload_size));
+    status = clseq__file_commit(file);
     file = NULL;
-    temporary = NULL;
 done:
-    clseq__file_abandon(file, temporary);
+    clseq__file_abandon(file);
     if (status != CLSEQ_OK)
         clseq__log(CLSEQ_LOG_WARN, "cache of programs: %s", clseq_last_error());
     else

@@ -79,4 +79,18 @@ void clseq__log_text(clseq_log_level level, const char *text);
             return clseq_status_;                  \
     } while (0)
 
+/* For arguments that must be given: a handle, which an earlier call may have failed to make, and any other pointer.
+ * CLSEQ__NOT_NULL("gemm", args); says "gemm: args is NULL". */
+#define CLSEQ__NEEDS(operation, handle)                   \
+    do {                                                  \
+        if (!(handle))                                    \
+            return clseq__error_null(operation, #handle); \
+    } while (0)
+
+#define CLSEQ__NOT_NULL(operation, argument)                                                     \
+    do {                                                                                         \
+        if (!(argument))                                                                         \
+            return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", operation, #argument); \
+    } while (0)
+
 #endif

@@ -15,8 +15,7 @@ static const struct {
 
 static clseq_status check_kind(const char *what, clseq_context *ctx, clseq_activation kind)
 {
-    if (!ctx)
-        return clseq__error_null(what, "ctx");
+    CLSEQ__NEEDS(what, ctx);
     if ((unsigned)kind >= CLSEQ_ACTIVATION_COUNT)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: there is no activation %d", what, (int)kind);
     return CLSEQ_OK;

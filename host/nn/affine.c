@@ -52,8 +52,7 @@ clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, con
                                   const clseq_tensor *b, const clseq_tensor *y)
 {
     sizes s = {0};
-    if (!ctx)
-        return clseq__error_null("affine forward", "ctx");
+    CLSEQ__NEEDS("affine forward", ctx);
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine forward: x", x, "affine forward: w", w, &s));
     CLSEQ__RETURN_IF(clseq__check_rows(ctx, "affine forward: y", y, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "x", x, false));
@@ -103,8 +102,7 @@ clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, co
                                    const clseq_tensor *db)
 {
     sizes s = {0};
-    if (!ctx)
-        return clseq__error_null("affine backward", "ctx");
+    CLSEQ__NEEDS("affine backward", ctx);
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine backward: x", x, "affine backward: w", w, &s));
     CLSEQ__RETURN_IF(
         clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_F32, x->ndim - 1, x->dims, s.out));

@@ -77,8 +77,7 @@ clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_e
                                        "cross entropy forward: saved"};
     static const clseq_cross_entropy_desc defaults = {0};
     sizes s = {0};
-    if (!ctx)
-        return clseq__error_null("cross entropy forward", "ctx");
+    CLSEQ__NEEDS("cross entropy forward", ctx);
     CLSEQ__RETURN_IF(check(ctx, what, logits, targets, saved, &s));
     CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "cross entropy forward: loss", loss));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy forward: loss", loss, "logits", logits, false));
@@ -96,8 +95,7 @@ clseq_status clseq_cross_entropy_backward(clseq_context *ctx, const clseq_cross_
                                        "cross entropy backward: saved"};
     clseq__kernel *kernel = NULL;
     sizes s = {0};
-    if (!ctx)
-        return clseq__error_null("cross entropy backward", "ctx");
+    CLSEQ__NEEDS("cross entropy backward", ctx);
     CLSEQ__RETURN_IF(check(ctx, what, logits, targets, saved, &s));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "cross entropy backward: dlogits", dlogits, logits));
     CLSEQ__RETURN_IF(clseq__check_apart("cross entropy backward: dlogits", dlogits, "logits", logits, true));

@@ -10,8 +10,7 @@ clseq_status clseq_dropout(clseq_context *ctx, const clseq_tensor *x, float p, u
 {
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
-    if (!ctx)
-        return clseq__error_null("dropout", "ctx");
+    CLSEQ__NEEDS("dropout", ctx);
     if (!(p >= 0.0f && p < 1.0f))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "dropout: p is %g, expected 0 <= p < 1", (double)p);
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "dropout: x", x, CLSEQ_F32));

@@ -10,8 +10,7 @@ clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, f
 {
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
-    if (!ctx)
-        return clseq__error_null("add", "ctx");
+    CLSEQ__NEEDS("add", ctx);
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "add: a", a, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "add: y", y, a));
     CLSEQ__RETURN_IF(clseq__check_apart("add: y", y, "a", a, true));
@@ -32,8 +31,7 @@ clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const cls
 {
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
-    if (!ctx)
-        return clseq__error_null("multiply", "ctx");
+    CLSEQ__NEEDS("multiply", ctx);
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "multiply: a", a, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "multiply: b", b, a));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "multiply: y", y, a));
@@ -52,8 +50,7 @@ clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_
 {
     clseq__kernel *kernel = NULL;
     int64_t n = 0;
-    if (!ctx)
-        return clseq__error_null("scale", "ctx");
+    CLSEQ__NEEDS("scale", ctx);
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "scale: x", x, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "scale: scalar", scalar));
     CLSEQ__RETURN_IF(clseq__check_like(ctx, "scale: y", y, x));

@@ -31,8 +31,7 @@ clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *tab
                                        "embedding forward: y"};
     clseq__kernel *kernel = NULL;
     int64_t N = 0, E = 0;
-    if (!ctx)
-        return clseq__error_null("embedding forward", "ctx");
+    CLSEQ__NEEDS("embedding forward", ctx);
     CLSEQ__RETURN_IF(check(ctx, what, table, tokens, y));
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "table", table, false));
     CLSEQ__RETURN_IF(clseq__check_apart(what[2], y, "tokens", tokens, false));
@@ -53,8 +52,7 @@ clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *to
                                        "embedding backward: dy"};
     clseq__kernel *kernel = NULL;
     int64_t N = 0, E = 0;
-    if (!ctx)
-        return clseq__error_null("embedding backward", "ctx");
+    CLSEQ__NEEDS("embedding backward", ctx);
     CLSEQ__RETURN_IF(check(ctx, what, dtable, tokens, dy));
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "dy", dy, false));
     CLSEQ__RETURN_IF(clseq__check_apart(what[0], dtable, "tokens", tokens, false));

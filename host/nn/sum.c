@@ -7,8 +7,7 @@
 
 clseq_status clseq_sum(clseq_context *ctx, const clseq_tensor *x, float scale, const clseq_tensor *out)
 {
-    if (!ctx)
-        return clseq__error_null("sum", "ctx");
+    CLSEQ__NEEDS("sum", ctx);
     CLSEQ__RETURN_IF(clseq__check_any(ctx, "sum: x", x, CLSEQ_F32));
     CLSEQ__RETURN_IF(clseq__check_scalar(ctx, "sum: out", out));
     CLSEQ__RETURN_IF(clseq__check_apart("sum: out", out, "x", x, false));

@@ -9,8 +9,7 @@
 
 static clseq_status prepare(const char *what, clseq_params *params, float limit)
 {
-    if (!params)
-        return clseq__error_null(what, "params");
+    CLSEQ__NEEDS(what, params);
     if (!(limit > 0.0f))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: limit is %g, expected a positive number", what,
                             (double)limit);

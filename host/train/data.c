@@ -7,9 +7,11 @@ clseq_status clseq_vocabulary_from_bytes(clseq_vocabulary *vocabulary, const voi
 {
     const uint8_t *bytes = text;
     bool seen[256] = {false};
-    if (!vocabulary || !text || size == 0)
+    CLSEQ__NOT_NULL("vocabulary from bytes", vocabulary);
+    CLSEQ__NOT_NULL("vocabulary from bytes", text);
+    if (size == 0)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "vocabulary: the text is empty, expected at least one byte");
+                            "vocabulary from bytes: the text is empty, expected at least one byte");
     for (size_t i = 0; i < size; i++)
         seen[bytes[i]] = true;
     *vocabulary = (clseq_vocabulary){0};
@@ -27,8 +29,11 @@ clseq_status clseq_vocabulary_encode(const clseq_vocabulary *vocabulary, const v
                                      int32_t *tokens)
 {
     const uint8_t *bytes = text;
-    if (!vocabulary || (size > 0 && (!text || !tokens)))
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "vocabulary encode: vocabulary, text or tokens is NULL");
+    CLSEQ__NOT_NULL("vocabulary encode", vocabulary);
+    if (size == 0)
+        return CLSEQ_OK; /* without text and tokens too */
+    CLSEQ__NOT_NULL("vocabulary encode", text);
+    CLSEQ__NOT_NULL("vocabulary encode", tokens);
     for (size_t i = 0; i < size; i++) {
         tokens[i] = vocabulary->token_of[bytes[i]];
         if (tokens[i] < 0)
@@ -39,22 +44,28 @@ clseq_status clseq_vocabulary_encode(const clseq_vocabulary *vocabulary, const v
     return CLSEQ_OK;
 }
 
+static clseq_status check_at_least_one(const char *name, int64_t size)
+{
+    if (size >= 1)
+        return CLSEQ_OK;
+    return clseq__error(CLSEQ_INVALID_ARGUMENT, "stream init: %s is %lld, expected at least 1", name,
+                        (long long)size);
+}
+
 clseq_status clseq_stream_init(clseq_stream *stream, const int32_t *tokens, size_t count, int64_t T,
                                int64_t B)
 {
     int64_t step, windows;
-    if (!stream || !tokens)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "stream: stream or tokens is NULL");
-    if (T < 1 || B < 1)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "stream: T is %lld and B is %lld, expected at least 1 each", (long long)T,
-                            (long long)B);
+    CLSEQ__NOT_NULL("stream init", stream);
+    CLSEQ__NOT_NULL("stream init", tokens);
+    CLSEQ__RETURN_IF(check_at_least_one("T", T));
+    CLSEQ__RETURN_IF(check_at_least_one("B", B));
     step = count > 0 ? (int64_t)(count - 1) / B : 0;
     windows = step / T;
     if (windows < 1)
         return clseq__error(
             CLSEQ_INVALID_ARGUMENT,
-            "stream: %zu tokens are too few, expected at least B*T+1 with B = %lld and T = %lld", count,
+            "stream init: %zu tokens are too few, expected at least B*T+1 with B = %lld and T = %lld", count,
             (long long)B, (long long)T);
     *stream = (clseq_stream){
         .tokens = tokens, .length = windows * T, .step = step, .T = T, .B = B, .windows = windows};

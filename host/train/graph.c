@@ -77,8 +77,7 @@ static clseq_graph *graph_of(clseq_context *ctx)
 static clseq_status check_begin(clseq_context *ctx, clseq_mode mode)
 {
     const clseq_graph *g = NULL;
-    if (!ctx)
-        return clseq__error_null("graph begin", "ctx");
+    CLSEQ__NEEDS("graph begin", ctx);
     if (mode != CLSEQ_TRAINING && mode != CLSEQ_INFERENCE)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "graph begin: mode is %d, expected CLSEQ_TRAINING or CLSEQ_INFERENCE", (int)mode);
@@ -116,8 +115,7 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
 clseq_status clseq_graph_end(clseq_graph *g)
 {
     clseq_status status = CLSEQ_OK;
-    if (!g)
-        return clseq__error_null("graph end", "g");
+    CLSEQ__NEEDS("graph end", g);
     if (!g->is_open)
         return clseq__error(CLSEQ_INVALID_STATE, "graph end: the graph has ended already");
     give_back(g);
@@ -130,8 +128,7 @@ done:
 
 clseq_status clseq_graph_status(const clseq_graph *g)
 {
-    if (!g)
-        return clseq__error_null("graph status", "g");
+    CLSEQ__NEEDS("graph status", g);
     return g->status == CLSEQ_OK ? CLSEQ_OK : clseq__error(g->status, "%s", g->sentence);
 }
 

@@ -17,8 +17,7 @@ static clseq_status add(clseq_params *params, const char *layer, const char *par
 
 static clseq_status check(const char *function, const clseq_params *params, const char *name, const void *out)
 {
-    if (!params)
-        return clseq__error_null(function, "params");
+    CLSEQ__NEEDS(function, params);
     if (name && name[0] != '\0' && out)
         return CLSEQ_OK;
     return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s", function,

@@ -86,8 +86,7 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     const size_t before = clseq_params_count(params);
     clseq_rnn *rnn = NULL;
     size_t layers = 0;
-    if (!params)
-        return clseq__error_null("rnn new", "params");
+    CLSEQ__NEEDS("rnn new", params);
     if (!name || name[0] == '\0' || !desc || !out)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn new: %s",
                             !desc   ? "desc is NULL"

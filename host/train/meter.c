@@ -20,8 +20,7 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
 {
     clseq_status status = CLSEQ_OK;
     clseq_meter *meter = NULL;
-    if (!ctx)
-        return clseq__error_null("meter create", "ctx");
+    CLSEQ__NEEDS("meter create", ctx);
     if (!out)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter create: out is NULL");
     meter = calloc(1, sizeof *meter);
@@ -82,8 +81,7 @@ clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
 {
     float parts[PARTS];
     double weight = 0.0;
-    if (!meter)
-        return clseq__error_null("meter read", "meter");
+    CLSEQ__NEEDS("meter read", meter);
     if (!mean)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter read: mean is NULL");
     CLSEQ__RETURN_IF(clseq_tensor_read(meter->ctx, &meter->parts, parts));
@@ -98,7 +96,6 @@ clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
 
 clseq_status clseq_meter_reset(clseq_meter *meter)
 {
-    if (!meter)
-        return clseq__error_null("meter reset", "meter");
+    CLSEQ__NEEDS("meter reset", meter);
     return clseq_tensor_fill(meter->ctx, &meter->parts, 0.0);
 }

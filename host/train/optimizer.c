@@ -100,10 +100,9 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
 {
     clseq_status status = CLSEQ_OK;
     clseq_optimizer *o = NULL;
-    if (!params)
-        return clseq__error_null("optimizer create", "params");
-    if (!desc || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: %s is NULL", desc ? "out" : "desc");
+    CLSEQ__NEEDS("optimizer create", params);
+    CLSEQ__NOT_NULL("optimizer create", desc);
+    CLSEQ__NOT_NULL("optimizer create", out);
     *out = NULL;
     CLSEQ__RETURN_IF(check_desc(desc));
     CLSEQ__RETURN_IF(clseq__params_materialize(params));
@@ -139,8 +138,7 @@ void clseq_optimizer_destroy(clseq_optimizer *optimizer)
 clseq_status clseq_optimizer_step(clseq_optimizer *optimizer)
 {
     float lr = 0.0f;
-    if (!optimizer)
-        return clseq__error_null("optimizer step", "optimizer");
+    CLSEQ__NEEDS("optimizer step", optimizer);
     lr = clseq_optimizer_lr(optimizer);
     /* A schedule may begin or end at 0. */
     if (!(lr >= 0.0f) || !isfinite(lr))
@@ -160,8 +158,7 @@ int64_t clseq_optimizer_steps(const clseq_optimizer *optimizer)
 
 clseq_status clseq_optimizer_set_lr(clseq_optimizer *optimizer, float lr)
 {
-    if (!optimizer)
-        return clseq__error_null("optimizer set lr", "optimizer");
+    CLSEQ__NEEDS("optimizer set lr", optimizer);
     CLSEQ__RETURN_IF(check_lr("optimizer set lr", lr));
     optimizer->desc.lr = lr;
     optimizer->desc.lr_at = NULL;

@@ -1,18 +1,19 @@
 #include "train/params.h"
 
+#include "core/array.h"
 #include "core/error.h"
 #include "core/launch.h"
 #include "core/pool.h"
 #include "core/tensor.h"
+#include "core/text.h"
+#include "train/safetensors.h"
 #include <stdlib.h>
 #include <string.h>
 
 clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out)
 {
-    if (!ctx)
-        return clseq__error_null("params create", "ctx");
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "params create: out is NULL");
+    CLSEQ__NEEDS("params create", ctx);
+    CLSEQ__NOT_NULL("params create", out);
     *out = calloc(1, sizeof **out);
     if (!*out)
         return clseq__made("params create",
@@ -30,6 +31,8 @@ void clseq_params_destroy(clseq_params *params)
         params->owned[i].release(params->owned[i].object);
     clseq__pool_put(params->ctx, params->values);
     clseq__pool_put(params->ctx, params->grads);
+    clseq__names_clear(&params->names);
+    clseq__st_close(params->expected);
     for (size_t i = 0; i < params->count; i++)
         free(params->all[i]);
     free(params->all);
@@ -37,23 +40,10 @@ void clseq_params_destroy(clseq_params *params)
     free(params);
 }
 
-/* The array with room for one more element of `size` bytes, NULL when there is no memory (the old one stays). */
-static void *with_room(void *array, size_t size, size_t count, size_t *capacity)
-{
-    size_t wanted = *capacity > 0 ? 2 * *capacity : 16;
-    void *grown = NULL;
-    if (count < *capacity)
-        return array;
-    grown = realloc(array, wanted * size);
-    if (grown)
-        *capacity = wanted;
-    return grown;
-}
-
 clseq_status clseq__params_own(clseq_params *params, void *object, void (*release)(void *object))
 {
     clseq__owned *owned =
-        with_room(params->owned, sizeof *owned, params->owned_count, &params->owned_capacity);
+        clseq__array_room(params->owned, sizeof *owned, params->owned_count, &params->owned_capacity);
     if (!owned)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "params: no memory to take over a layer");
     params->owned = owned;
@@ -67,8 +57,8 @@ static clseq_status check_name(const clseq_params *params, const char *name)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "params add: the name is %s", name ? "empty" : "NULL");
     if (strlen(name) > CLSEQ__PARAM_NAME_MAX)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "params add: the name \"%.40s...\" has %zu bytes, expected at most %d", name,
-                            strlen(name), CLSEQ__PARAM_NAME_MAX);
+                            "params add: the name \"%s\" has %zu bytes, expected at most %d",
+                            CLSEQ__SHOW(name), strlen(name), CLSEQ__PARAM_NAME_MAX);
     if (clseq_params_find(params, name))
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "params add: there is a parameter with the name \"%s\" already", name);
@@ -107,19 +97,20 @@ clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, 
     clseq_param *param = NULL;
     clseq_param **all = NULL;
     int64_t elements = 0;
-    if (!params)
-        return clseq__error_null("params add", "params");
+    CLSEQ__NEEDS("params add", params);
     CLSEQ__RETURN_IF(check_name(params, name));
     if (params->values)
         return clseq__error(CLSEQ_INVALID_STATE, "params add: %s comes too late, the store is in use already",
                             name);
     CLSEQ__RETURN_IF(check_dims(params, name, ndim, dims, &elements));
+    if (params->expected)
+        CLSEQ__RETURN_IF(clseq__st_match(params->expected, name, ndim, dims, NULL));
     CLSEQ__RETURN_IF(clseq__init_check(init ? init : &zeros, name, ndim, dims));
-    all = with_room(params->all, sizeof *all, params->count, &params->capacity);
+    all = clseq__array_room(params->all, sizeof *all, params->count, &params->capacity);
     if (all)
         params->all = all;
     param = calloc(1, sizeof *param);
-    if (!all || !param) {
+    if (!all || !param || !clseq__names_add(&params->names, name, param)) {
         free(param);
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "params add: no memory for %s", name);
     }
@@ -146,6 +137,7 @@ void clseq__params_drop(clseq_params *params, size_t count)
         clseq_param *param = params->all[--params->count];
         params->elements -= param->elements;
         params->flat = param->offset;
+        clseq__names_remove(&params->names, param->name);
         free(param);
     }
 }
@@ -182,10 +174,7 @@ clseq_param *clseq_params_at(const clseq_params *params, size_t index)
 
 clseq_param *clseq_params_find(const clseq_params *params, const char *name)
 {
-    for (size_t i = 0; params && name && i < params->count; i++)
-        if (strcmp(params->all[i]->name, name) == 0)
-            return params->all[i];
-    return NULL;
+    return params && name ? clseq__names_find(&params->names, name) : NULL;
 }
 
 const char *clseq_param_name(const clseq_param *param)
@@ -229,6 +218,8 @@ clseq_status clseq__params_materialize(clseq_params *params)
     params->grads = grads;
     params->version++;
     values = grads = NULL;
+    clseq__st_close(params->expected); /* adding is over */
+    params->expected = NULL;
 done:
     clseq__pool_put(params->ctx, values);
     clseq__pool_put(params->ctx, grads);
@@ -239,8 +230,8 @@ done:
 /* A view of the parameter's part of the values or of the gradients. */
 static clseq_status view_of(const char *what, clseq_param *param, bool grad, clseq_tensor *out)
 {
-    if (!param || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", what, param ? "out" : "param");
+    CLSEQ__NEEDS(what, param);
+    CLSEQ__NOT_NULL(what, out);
     CLSEQ__RETURN_IF(clseq__params_materialize(param->store));
     *out = clseq_tensor_view(grad ? param->store->grads : param->store->values, param->offset, CLSEQ_F32,
                              param->ndim, param->dims);
@@ -294,8 +285,7 @@ void clseq_params_touch(clseq_params *params)
 
 clseq_status clseq_params_zero_grad(clseq_params *params)
 {
-    if (!params)
-        return clseq__error_null("params zero grad", "params");
+    CLSEQ__NEEDS("params zero grad", params);
     CLSEQ__RETURN_IF(clseq__params_materialize(params));
     return clseq__fill_bytes(params->ctx, params->grads, 0, (size_t)params->flat * sizeof(float), 0);
 }

@@ -8,6 +8,7 @@
 #ifndef CLSEQ_TRAIN_PARAMS_H
 #define CLSEQ_TRAIN_PARAMS_H
 
+#include "core/names.h"
 #include <clseq/params.h>
 
 #define CLSEQ__PARAM_ALIGN 64
@@ -37,6 +38,9 @@ struct clseq_params {
     uint64_t seed;
     clseq_param **all; /* in the order of adding */
     size_t count, capacity;
+    clseq__names names; /* of all */
+    struct clseq__st_reader
+        *expected;    /* NULL, or the file that every parameter must be in, while they are added */
     int64_t elements; /* of all parameters */
     int64_t flat;     /* floats of each buffer, gaps included */
     cl_mem values;    /* NULL until the store is used */

@@ -54,8 +54,7 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
                                 clseq__var **in)
 {
     char text[CLSEQ__DIMS_TEXT];
-    if (!rnn)
-        return clseq__error_null("recur", "rnn");
+    CLSEQ__NEEDS("recur", rnn);
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
     CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", handle, rnn->desc.one_hot ? CLSEQ_I32 : CLSEQ_F32, in));

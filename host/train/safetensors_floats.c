@@ -1,5 +1,6 @@
 #include "train/safetensors.h"
 
+#include "core/text.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,14 +62,13 @@ clseq_status clseq__st_read_floats(clseq__st_reader *reader, const clseq__st_ent
     while (kind < kinds && strcmp(conversions[kind].name, entry->dtype) != 0)
         kind++;
     if (kind == kinds)
-        return clseq__error(CLSEQ_INVALID_DTYPE,
-                            "tensor %s of the file is %s, expected F32, F64, F16 or BF16", entry->name,
-                            entry->dtype);
+        return clseq__error(CLSEQ_INVALID_DTYPE, "%s: tensor %s is %s, expected F32, F64, F16 or BF16",
+                            clseq__st_path(reader), CLSEQ__SHOW(entry->name), entry->dtype);
     size_t bytes = (size_t)(entry->end - entry->begin);
     uint8_t *data = malloc(bytes + 1);
     if (!data)
-        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "tensor %s: no memory for %zu bytes", entry->name,
-                            bytes);
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "%s: tensor %s: no memory for %zu bytes",
+                            clseq__st_path(reader), CLSEQ__SHOW(entry->name), bytes);
     clseq_status status = clseq__st_read(reader, entry, data);
     for (size_t i = 0; status == CLSEQ_OK && i < bytes / conversions[kind].size; i++)
         values[i] = conversions[kind].read(data + i * conversions[kind].size);

@@ -31,17 +31,31 @@ static int32_t last_kept(const float *logits, int32_t size, int32_t top_k, int32
     return last;
 }
 
+static clseq_status check(const float *logits, int32_t size, float temperature, int32_t top_k, double random,
+                          const int32_t *token)
+{
+    CLSEQ__NOT_NULL("sample token", logits);
+    CLSEQ__NOT_NULL("sample token", token);
+    if (size < 1)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "sample token: size is %d, expected at least 1",
+                            (int)size);
+    if (!(temperature >= 0) || isinf(temperature))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "sample token: temperature is %g, expected a finite number of at least 0",
+                            (double)temperature);
+    if (top_k < 0)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "sample token: top_k is %d, expected at least 0",
+                            (int)top_k);
+    if (!(random >= 0 && random < 1))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "sample token: random is %g, expected 0 <= random < 1",
+                            random);
+    return CLSEQ_OK;
+}
+
 clseq_status clseq_sample_token(const float *logits, int32_t size, float temperature, int32_t top_k,
                                 double random, int32_t *token)
 {
-    if (!logits || !token || size < 1)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "sample token: logits or token is NULL, or size %d is under 1", (int)size);
-    if (!(temperature >= 0) || isinf(temperature) || top_k < 0 || !(random >= 0 && random < 1))
-        return clseq__error(
-            CLSEQ_INVALID_ARGUMENT,
-            "sample token: temperature %g and top_k %d must not be negative, random %g within [0,1)",
-            (double)temperature, (int)top_k, random);
+    CLSEQ__RETURN_IF(check(logits, size, temperature, top_k, random, token));
     int32_t best = 0;
     for (int32_t i = 0; i < size; i++) {
         if (!isfinite(logits[i]))

@@ -8,8 +8,7 @@ clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **o
 {
     clseq_status status = CLSEQ_OK;
     clseq_state *state = NULL;
-    if (!rnn)
-        return clseq__error_null("state create", "rnn");
+    CLSEQ__NEEDS("state create", rnn);
     if (!out)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "state create: out is NULL");
     if (B < 1)
@@ -42,8 +41,7 @@ void clseq_state_destroy(clseq_state *state)
 
 clseq_status clseq_state_reset(clseq_state *state)
 {
-    if (!state)
-        return clseq__error_null("state reset", "state");
+    CLSEQ__NEEDS("state reset", state);
     for (int i = 0; i < state->count; i++)
         CLSEQ__RETURN_IF(clseq_tensor_fill(state->ctx, &state->tensors[i], 0.0));
     return CLSEQ_OK;

@@ -181,8 +181,7 @@ static clseq_status enter_backward(clseq_graph *g, clseq_var *y, const float *dy
     clseq_status status = CLSEQ_OK;
     clseq__var *from = NULL;
     char text[CLSEQ__DIMS_TEXT];
-    if (!g)
-        return clseq__error_null("backward", "g");
+    CLSEQ__NEEDS("backward", g);
     if (!clseq__op_enter(g, "backward"))
         return g->is_open ? clseq__error(g->status, "%s", g->sentence) : CLSEQ_INVALID_STATE;
     CLSEQ__TRY(clseq__op_input(g, "backward", is_scalar ? "the loss" : "y", y, CLSEQ_F32, &from));

@@ -199,8 +199,7 @@ done:
 static clseq_status check_read(const char *op, const clseq_graph *g, const clseq_var *x, const void *out,
                                clseq__var **in)
 {
-    if (!g)
-        return clseq__error_null(op, "g");
+    CLSEQ__NEEDS(op, g);
     if (!g->is_open)
         return clseq__error(CLSEQ_INVALID_STATE, "%s: the graph has ended", op);
     if (g->status != CLSEQ_OK)

@@ -16,8 +16,14 @@
  * and the caller's pairs in "__metadata__". Python's safetensors.torch.load_file reads it.
  *
  * Saving writes a temporary file in the same folder, flushes it to the disk and renames it: a full disk or a crash
- * leaves the old file as it was. Loading checks every field of the header against the file and the model before
- * anything is changed; a file that does not fit leaves the model as it was.
+ * leaves the old file as it was. A process that is killed while it saves may leave that file, FILE.clseq-XXXXXXXX with
+ * eight hexadecimal digits; the next save of the same file deletes those that no living process has open. A symbolic
+ * link is followed; what is there and no regular file is refused; the mode of a file that is replaced stays, its owner
+ * and group where the system permits it.
+ *
+ * Loading checks every field of the header against the file and the model before anything is changed; a file that does
+ * not fit leaves the model as it was. Each tensor has a checksum in "__metadata__" (XXH3, 64 bits, under
+ * "clseq.xxh3.NAME"), which is checked where it is there, so that files of other programs load too.
  */
 #ifndef CLSEQ_CHECKPOINT_H
 #define CLSEQ_CHECKPOINT_H
@@ -45,12 +51,23 @@ typedef struct clseq_checkpoint {
     size_t meta_count;
 } clseq_checkpoint;
 
-/* Waits for the queue. Errors: CLSEQ_IO_ERROR with the system's reason. */
+/*
+ * Waits for the queue. Errors: CLSEQ_IO_ERROR with the system's reason, or where `path` is something else than a regular
+ * file; CLSEQ_INVALID_ARGUMENT (a NULL, a name or a key that is there twice or kept for the file itself).
+ */
 CLSEQ_API clseq_status clseq_checkpoint_save(const char *path, const clseq_checkpoint *what);
 
 /*
+ * Whether a file can be made at `path`, as far as that can be known without its contents: to be asked before hours of
+ * training, not after them. Makes and deletes an empty temporary file. Errors: as clseq_checkpoint_save.
+ */
+CLSEQ_API clseq_status clseq_checkpoint_can_save(const char *path);
+
+/*
  * Loads everything that `what` names; each tensor must be there with the same shape, and no parameter of the file may
- * be left over. Errors: CLSEQ_IO_ERROR, CLSEQ_CORRUPT_FILE, CLSEQ_NOT_FOUND, CLSEQ_INVALID_SHAPE.
+ * be left over. Errors: CLSEQ_IO_ERROR, CLSEQ_CORRUPT_FILE (the file contradicts itself, a tensor does not have its
+ * checksum, or the step is not within 0 .. 2^53), CLSEQ_NOT_FOUND, CLSEQ_INVALID_SHAPE, CLSEQ_INVALID_DTYPE,
+ * CLSEQ_INVALID_ARGUMENT (the file has another kind of optimiser).
  */
 CLSEQ_API clseq_status clseq_checkpoint_load(const char *path, const clseq_checkpoint *what);
 
@@ -58,14 +75,34 @@ CLSEQ_API clseq_status clseq_checkpoint_load(const char *path, const clseq_check
  * Loads parameters from any safetensors file, for instance one that PyTorch wrote: tensor `from` + X of the file goes
  * to parameter `to` + X, for every X. With from "" and to "lstm." an nn.LSTM's state dict fills the layer "lstm".
  * Every parameter that starts with `to` must be found, and every tensor that starts with `from` must have a place.
+ * Errors: as clseq_checkpoint_load.
  */
 CLSEQ_API clseq_status clseq_params_load(clseq_params *params, const char *path, const char *from,
                                          const char *to);
 
 /*
+ * From now on a parameter can only be added to the store when the file has a tensor of its name and shape; a layer that
+ * asks for another one is CLSEQ_NOT_FOUND or CLSEQ_INVALID_SHAPE. For models that are made from a checkpoint's metadata:
+ * whatever those ask for, no more memory is taken than for what is in the file.
+ *
+ *     clseq_context *ctx = NULL;
+ *     clseq_params *params = NULL;
+ *     clseq_rnn *rnn = NULL;
+ *     clseq_rnn_desc desc = {0};
+ *     clseq_params_create(ctx, 1, &params);
+ *     if (clseq_params_expect(params, "model.safetensors") != CLSEQ_OK ||
+ *         clseq_rnn_new(params, "rnn", &desc, NULL, &rnn) != CLSEQ_OK)
+ *         fprintf(stderr, "%s\n", clseq_last_error());
+ *
+ * It loads nothing, and ends with the store's first use. To be called before the first parameter is added, else
+ * CLSEQ_INVALID_STATE. Errors: CLSEQ_IO_ERROR, CLSEQ_CORRUPT_FILE.
+ */
+CLSEQ_API clseq_status clseq_params_expect(clseq_params *params, const char *path);
+
+/*
  * The value of a metadata key, copied to `value` (at most `size` bytes with the closing 0; a longer one is
  * CLSEQ_INVALID_ARGUMENT). CLSEQ_NOT_FOUND when the key is not there. For settings that must be known before the
- * model can be made.
+ * model can be made. The value comes from the file as it is: escape it before it reaches a terminal.
  */
 CLSEQ_API clseq_status clseq_checkpoint_meta(const char *path, const char *key, char *value, size_t size);
 

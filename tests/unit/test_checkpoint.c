@@ -6,8 +6,10 @@
 #include "train/safetensors.h"
 #include <clseq/clseq.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { T = 4, B = 3, V = 7, E = 5, H = 6, WINDOW = T * B };
@@ -343,5 +345,253 @@ Test(checkpoint, refuses_nonsense)
     what.state_names = no_name;
     cr_expect_eq(clseq_checkpoint_save(path, &what), CLSEQ_INVALID_ARGUMENT);
     cr_expect_neq(access(path, F_OK), 0);
+    drop(&m);
+}
+
+/* Whether a call failed for this reason, in these words. */
+static void says(clseq_status status, clseq_status expected, const char *words)
+{
+    cr_expect_eq(status, expected, "%s instead of \"%s\"", clseq_status_name(status), words);
+    cr_expect(strstr(clseq_last_error(), words), "said \"%s\", expected \"%s\"", clseq_last_error(), words);
+}
+
+Test(checkpoint, sentences_name_the_argument)
+{
+    const clseq_status invalid = CLSEQ_INVALID_ARGUMENT;
+    const clseq_meta no_key = {NULL, "1"}, no_value = {"k", NULL}, reserved = {"clseq.step", "1"};
+    model m = make(CLSEQ_RNN_TANH, CLSEQ_SGD, 1, H);
+    clseq_checkpoint what = contents(&m), none = {0};
+    clseq_state *no_state = NULL;
+    char value[8];
+    says(clseq_checkpoint_save(NULL, &what), invalid, "checkpoint save: path is NULL");
+    says(clseq_checkpoint_save(path, NULL), invalid, "checkpoint save: what is NULL");
+    says(clseq_checkpoint_load(path, &none), invalid, "checkpoint load: what->params is NULL");
+    says(clseq_checkpoint_can_save(NULL), invalid, "checkpoint can save: path is NULL");
+    says(clseq_params_load(NULL, path, "", ""), invalid, "params load: params is NULL");
+    says(clseq_params_load(m.params, NULL, "", ""), invalid, "params load: path is NULL");
+    says(clseq_params_load(m.params, path, NULL, ""), invalid, "params load: from is NULL");
+    says(clseq_params_load(m.params, path, "", NULL), invalid, "params load: to is NULL");
+    says(clseq_params_expect(NULL, path), invalid, "params expect: params is NULL");
+    says(clseq_params_expect(m.params, NULL), invalid, "params expect: path is NULL");
+    says(clseq_checkpoint_meta(NULL, "k", value, 8), invalid, "checkpoint meta: path is NULL");
+    says(clseq_checkpoint_meta(path, NULL, value, 8), invalid, "checkpoint meta: key is NULL");
+    says(clseq_checkpoint_meta(path, "k", NULL, 8), invalid, "checkpoint meta: value is NULL");
+    says(clseq_checkpoint_meta(path, "k", value, 0), invalid, "checkpoint meta: size is 0");
+    what.state_names = NULL;
+    says(clseq_checkpoint_save(path, &what), invalid, "checkpoint save: what->state_names is NULL");
+    what = contents(&m);
+    what.states = &no_state;
+    says(clseq_checkpoint_load(path, &what), invalid, "checkpoint load: what->states[0] is NULL");
+    what = contents(&m);
+    what.meta_count = 1;
+    says(clseq_checkpoint_save(path, &what), invalid, "checkpoint save: what->meta is NULL");
+    what.meta = &no_key;
+    says(clseq_checkpoint_save(path, &what), invalid, "checkpoint save: what->meta[0].key is NULL");
+    what.meta = &no_value;
+    says(clseq_checkpoint_save(path, &what), invalid, "checkpoint save: what->meta[0].value is NULL");
+    what.meta = &reserved;
+    says(clseq_checkpoint_save(path, &what), invalid, "what->meta[0].key is clseq.step");
+    drop(&m);
+}
+
+/* The output of the model's layers on fixed tokens, in inference. */
+static void forward(model *m, float out[WINDOW * V])
+{
+    int32_t tokens[WINDOW];
+    for (int i = 0; i < WINDOW; i++)
+        tokens[i] = i * 3 % V;
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_INFERENCE);
+    clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){T, B}));
+    clseq_read(g, clseq_affine(g, m->out, clseq_recur(g, m->rnn, x, NULL)), out);
+    ok(clseq_graph_end(g));
+}
+
+Test(checkpoint, loaded_weights_are_those_that_run)
+{
+    for (int by_params = 0; by_params < 2; by_params++) {
+        model source = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), m = make(CLSEQ_LSTM, CLSEQ_ADAM, 2, H);
+        clseq_checkpoint saved = {.params = source.params}, loaded = {.params = m.params};
+        float expected[WINDOW * V], before[WINDOW * V], after[WINDOW * V];
+        forward(&source, expected);
+        ok(clseq_checkpoint_save(path, &saved));
+        forward(&m, before); /* packs its own weights */
+        cr_assert_neq(memcmp(before, expected, sizeof before), 0);
+        ok(by_params ? clseq_params_load(m.params, path, "", "") : clseq_checkpoint_load(path, &loaded));
+        forward(&m, after);
+        cr_assert(compare_bits(by_params ? "params load" : "checkpoint load", after, expected, WINDOW * V),
+                  "%s", compare_message());
+        drop(&source);
+        drop(&m);
+    }
+}
+
+/* Changes the text `from` in the file to one of the same length. */
+static void change(const char *from, const char *to)
+{
+    static char bytes[1 << 16];
+    FILE *file = fopen(path, "r+b");
+    size_t size = fread(bytes, 1, sizeof bytes, file), length = strlen(from), at = 0;
+    cr_assert(size < sizeof bytes && length == strlen(to));
+    while (at + length <= size && memcmp(bytes + at, from, length) != 0)
+        at++;
+    cr_assert(at + length <= size, "%s is not in the file", from);
+    fseek(file, (long)at, SEEK_SET);
+    fwrite(to, 1, length, file);
+    fclose(file);
+}
+
+/* Two parameters of one element, "a" and "b". */
+static clseq_params *two(clseq_context *ctx, float a, float b)
+{
+    clseq_params *params = NULL;
+    clseq_param *p = NULL;
+    ok(clseq_params_create(ctx, 1, &params));
+    ok(clseq_params_add(params, "a", 1, (int64_t[]){1}, NULL, NULL));
+    ok(clseq_params_add(params, "b", 1, (int64_t[]){1}, NULL, &p));
+    ok(clseq_param_set(clseq_params_at(params, 0), &a));
+    ok(clseq_param_set(p, &b));
+    return params;
+}
+
+static void expect_values(clseq_params *params, float a, float b)
+{
+    float value = 0;
+    ok(clseq_param_get(clseq_params_at(params, 0), &value));
+    cr_assert_eq(value, a);
+    ok(clseq_param_get(clseq_params_at(params, 1), &value));
+    cr_assert_eq(value, b);
+}
+
+Test(checkpoint, a_last_tensor_that_cannot_be_read_changes_nothing)
+{
+    clseq_context *ctx = test_context();
+    clseq_params *saved = two(ctx, 1, 2), *mine = two(ctx, 3, 4);
+    clseq_checkpoint what = {.params = saved}, into = {.params = mine};
+    ok(clseq_checkpoint_save(path, &what));
+    change("\"b\":{\"dtype\":\"F32\"", "\"b\":{\"dtype\":\"I32\"");
+    says(clseq_checkpoint_load(path, &into), CLSEQ_INVALID_DTYPE, "tensor b is I32");
+    expect_values(mine, 3, 4);
+    says(clseq_params_load(mine, path, "", ""), CLSEQ_INVALID_DTYPE, "tensor b is I32");
+    expect_values(mine, 3, 4);
+    clseq_params_destroy(saved);
+    clseq_params_destroy(mine);
+    clseq_context_destroy(ctx);
+}
+
+Test(checkpoint, damage_to_the_last_tensor_changes_nothing)
+{
+    clseq_context *ctx = test_context();
+    clseq_params *saved = two(ctx, 1, 2), *mine = two(ctx, 3, 4);
+    clseq_checkpoint what = {.params = saved}, into = {.params = mine};
+    ok(clseq_checkpoint_save(path, &what));
+    FILE *file = fopen(path, "r+b");
+    fseek(file, -1, SEEK_END);
+    fputc(0x41, file); /* 2 becomes 8 */
+    fclose(file);
+    says(clseq_checkpoint_load(path, &into), CLSEQ_CORRUPT_FILE, "tensor b is damaged");
+    expect_values(mine, 3, 4);
+    change("clseq.xxh3.b", "other.xxh3.b"); /* as files of others, which have none */
+    ok(clseq_checkpoint_load(path, &into));
+    expect_values(mine, 1, 8);
+    clseq_params_destroy(saved);
+    clseq_params_destroy(mine);
+    clseq_context_destroy(ctx);
+}
+
+Test(checkpoint, a_step_that_is_no_number_of_steps_is_corrupt)
+{
+    static const struct {
+        const char *step;
+        bool fits;
+    } cases[] = {{"9007199254740992_", false},
+                 {"9223372036854775807", false}, /* 2^63 - 1 */
+                 {"9223372036854775808", false},
+                 {"99999999999999999999999", false},
+                 {"-1", false},
+                 {"+1", false},
+                 {" 1", false},
+                 {"1 ", false},
+                 {"nan", false},
+                 {"inf", false},
+                 {"1e3", false},
+                 {"0x1", false},
+                 {"\\u001b", false},
+                 {"9007199254740993", false},
+                 {"9007199254740992", true}, /* 2^53 */
+                 {"0", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model m = make(CLSEQ_RNN_TANH, CLSEQ_ADAM, 1, H);
+        clseq_checkpoint what = contents(&m);
+        const clseq_meta pad = {"note", "................................"};
+        char from[96], to[96];
+        what.meta = &pad;
+        what.meta_count = 1;
+        step(&m);
+        ok(clseq_checkpoint_save(path, &what));
+        /* A longer step takes its bytes from the note. */
+        snprintf(from, sizeof from, "\"clseq.step\":\"1\",\"clseq.optimizer\":\"adam\",\"note\":\"%s\"",
+                 pad.value);
+        snprintf(to, sizeof to, "\"clseq.step\":\"%s\",\"clseq.optimizer\":\"adam\",\"note\":\"%s\"",
+                 cases[i].step, pad.value + strlen(cases[i].step) - 1);
+        change(from, to);
+        clseq_status status = clseq_checkpoint_load(path, &what);
+        cr_expect_eq(status, cases[i].fits ? CLSEQ_OK : CLSEQ_CORRUPT_FILE, "step %s", cases[i].step);
+        if (!cases[i].fits)
+            says(status, CLSEQ_CORRUPT_FILE, "expected a whole number from 0 to");
+        cr_expect(!strchr(clseq_last_error(), 0x1b));
+        cr_expect_eq(clseq_optimizer_steps(m.optimizer),
+                     cases[i].fits ? strtoll(cases[i].step, NULL, 10) : 1);
+        step(&m);
+        drop(&m);
+    }
+}
+
+Test(checkpoint, can_save_says_what_save_would_say)
+{
+    char into[2 * FOLDER_PATH];
+    model m = make(CLSEQ_RNN_TANH, CLSEQ_SGD, 1, H);
+    clseq_checkpoint what = contents(&m);
+    ok(clseq_checkpoint_can_save(path));
+    cr_assert_neq(access(path, F_OK), 0);
+    says(clseq_checkpoint_can_save(folder), CLSEQ_IO_ERROR, "is a folder");
+    says(clseq_checkpoint_save(folder, &what), CLSEQ_IO_ERROR, "is a folder");
+    says(clseq_checkpoint_can_save("/dev/null"), CLSEQ_IO_ERROR, "is a character device");
+    says(clseq_checkpoint_save("/dev/null", &what), CLSEQ_IO_ERROR, "is a character device");
+    snprintf(into, sizeof into, "%s/none/file", folder);
+    says(clseq_checkpoint_can_save(into), CLSEQ_IO_ERROR, "cannot create");
+    says(clseq_checkpoint_can_save(""), CLSEQ_IO_ERROR, "empty");
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    says(clseq_checkpoint_can_save(path), CLSEQ_IO_ERROR, "is a pipe");
+    drop(&m);
+}
+
+Test(checkpoint, a_store_that_expects_a_file_takes_nothing_else)
+{
+    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    clseq_checkpoint what = contents(&m);
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_rnn *rnn = NULL;
+    clseq_linear *out = NULL;
+    clseq_rnn_desc desc = {.cell = CLSEQ_LSTM, .input = E, .hidden = H, .layers = 100000};
+    ok(clseq_checkpoint_save(path, &what));
+    says(clseq_params_expect(m.params, path), CLSEQ_INVALID_STATE, "has parameters");
+    ok(clseq_params_create(ctx, 1, &params));
+    says(clseq_params_expect(params, folder), CLSEQ_IO_ERROR, "not a regular file");
+    ok(clseq_params_expect(params, path));
+    says(clseq_params_expect(params, path), CLSEQ_INVALID_STATE, "has a file already");
+    says(clseq_rnn_new(params, "rnn", &desc, NULL, &rnn), CLSEQ_NOT_FOUND,
+         "rnn.weight_ih_l2 is not in the file");
+    cr_assert_eq(clseq_params_count(params), 0);
+    desc.layers = 2;
+    desc.hidden = H + 1;
+    says(clseq_rnn_new(params, "rnn", &desc, NULL, &rnn), CLSEQ_INVALID_SHAPE, "rnn.weight_ih_l0 has shape");
+    desc.hidden = H;
+    ok(clseq_rnn_new(params, "rnn", &desc, NULL, &rnn));
+    ok(clseq_linear_new(params, "out", H, V, true, &out));
+    says(clseq_params_add(params, "else", 1, (int64_t[]){1}, NULL, NULL), CLSEQ_NOT_FOUND, "else is not");
+    ok(clseq_params_load(params, path, "rnn.", "rnn."));
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
     drop(&m);
 }

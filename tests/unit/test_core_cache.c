@@ -213,6 +213,47 @@ Test(core_cache, the_bound_deletes_what_was_unused_for_longest)
     clseq__cache_close(cache);
 }
 
+/* The entry that is there, called `last` from now on, as if used at `use`. */
+static void set_aside(const char *last, char path[2 * FOLDER_PATH], const struct timespec *use)
+{
+    const struct timespec times[2] = {*use, *use};
+    char aside[2 * FOLDER_PATH];
+    entry_path(path);
+    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    snprintf(aside, sizeof aside, "%s/%s", folder, last);
+    cr_assert_eq(rename(path, aside), 0);
+}
+
+/* Ages in whole seconds, with parts of a second that say the opposite. */
+Test(core_cache, seconds_count_before_their_parts)
+{
+    setenv("CLSEQ_CACHE_MB", "1", 1);
+    const size_t size = 400000; /* two fit, three do not */
+    const time_t now = time(NULL);
+    const struct timespec uses[2] = {{.tv_sec = now - 200, .tv_nsec = 900000000},
+                                     {.tv_sec = now - 100, .tv_nsec = 100000000}};
+    unsigned char *payload = calloc(size, 1);
+    for (int older = 0; older < 2; older++) {
+        char path[2][2 * FOLDER_PATH], aside[2 * FOLDER_PATH];
+        clseq__cache *cache = cache_open(NULL);
+        for (int i = 0; i < 2; i++) {
+            clseq__cache_store(cache, i ? "b" : "a", 1, payload, size);
+            set_aside(i ? "aside_b" : "aside_a", path[i], &uses[i ^ older]);
+        }
+        for (int i = 0; i < 2; i++) {
+            snprintf(aside, sizeof aside, "%s/%s", folder, i ? "aside_b" : "aside_a");
+            cr_assert_eq(rename(aside, path[i]), 0);
+        }
+        clseq__cache_store(cache, "c", 1, payload, size);
+        cr_assert_eq(access(path[older], F_OK), -1, "the older entry stayed");
+        cr_assert_eq(access(path[!older], F_OK), 0, "the newer entry was deleted");
+        clseq__cache_close(cache);
+        folder_remove(folder);
+        cr_assert_eq(mkdir(folder, 0700), 0);
+    }
+    free(payload);
+}
+
 Test(core_cache, a_folder_that_cannot_be_used_is_a_line_in_the_log)
 {
     char path[2 * FOLDER_PATH];

@@ -161,3 +161,34 @@ Test(random, is_uniform_and_depends_on_every_number)
     cr_assert_neq(clseq_random(7, 3, 5), clseq_random(7, 4, 5));
     cr_assert_neq(clseq_random(7, 3, 5), clseq_random(7, 3, 6));
 }
+
+Test(data, sentences_name_the_argument)
+{
+    clseq_vocabulary v;
+    clseq_stream stream;
+    int32_t token = 0;
+    const float logit = 0;
+    cr_assert_eq(vocabulary_of(&v, "ab"), CLSEQ_OK);
+#define SAYS(call, words)                                                                         \
+    do {                                                                                          \
+        cr_expect_eq(call, CLSEQ_INVALID_ARGUMENT, #call);                                        \
+        cr_expect_str_eq(clseq_last_error(), words, "%s said \"%s\"", #call, clseq_last_error()); \
+    } while (0)
+    SAYS(clseq_vocabulary_from_bytes(NULL, "a", 1), "vocabulary from bytes: vocabulary is NULL");
+    SAYS(clseq_vocabulary_from_bytes(&v, NULL, 1), "vocabulary from bytes: text is NULL");
+    SAYS(clseq_vocabulary_encode(NULL, "a", 1, &token), "vocabulary encode: vocabulary is NULL");
+    SAYS(clseq_vocabulary_encode(&v, NULL, 1, &token), "vocabulary encode: text is NULL");
+    SAYS(clseq_vocabulary_encode(&v, "a", 1, NULL), "vocabulary encode: tokens is NULL");
+    SAYS(clseq_stream_init(NULL, &token, 1, 1, 1), "stream init: stream is NULL");
+    SAYS(clseq_stream_init(&stream, NULL, 1, 1, 1), "stream init: tokens is NULL");
+    SAYS(clseq_stream_init(&stream, &token, 1, 0, 1), "stream init: T is 0, expected at least 1");
+    SAYS(clseq_stream_init(&stream, &token, 1, 1, -2), "stream init: B is -2, expected at least 1");
+    SAYS(clseq_sample_token(NULL, 1, 1, 0, 0, &token), "sample token: logits is NULL");
+    SAYS(clseq_sample_token(&logit, 1, 1, 0, 0, NULL), "sample token: token is NULL");
+    SAYS(clseq_sample_token(&logit, 0, 1, 0, 0, &token), "sample token: size is 0, expected at least 1");
+    SAYS(clseq_sample_token(&logit, 1, -1, 0, 0, &token),
+         "sample token: temperature is -1, expected a finite number of at least 0");
+    SAYS(clseq_sample_token(&logit, 1, 1, -1, 0, &token), "sample token: top_k is -1, expected at least 0");
+    SAYS(clseq_sample_token(&logit, 1, 1, 0, 1, &token),
+         "sample token: random is 1, expected 0 <= random < 1");
+}

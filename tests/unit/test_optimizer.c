@@ -151,6 +151,12 @@ static float *run(clseq_context *ctx, const clseq_optimizer_desc *desc, bool che
     return end;
 }
 
+static float rising_rate(int64_t step, void *user)
+{
+    (void)user;
+    return 0.01f * (float)(step + 1);
+}
+
 static const clseq_optimizer_desc settings[] = {
     {.kind = CLSEQ_SGD, .lr = 0.1f},
     {.kind = CLSEQ_SGD, .lr = 0.1f, .weight_decay = 0.3f},
@@ -160,6 +166,10 @@ static const clseq_optimizer_desc settings[] = {
     {.kind = CLSEQ_ADAM, .lr = 0.3f, .beta1 = 0.5f, .beta2 = 0.9f, .eps = 1e-3f, .weight_decay = 0.1f},
     {.kind = CLSEQ_ADAMW, .lr = 0.01f, .weight_decay = 0.5f},
     {.kind = CLSEQ_ADAMW, .lr = 0.01f},
+    /* A rate of its own each step, and another one in lr: decay goes by the former. */
+    {.kind = CLSEQ_ADAMW, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    {.kind = CLSEQ_ADAM, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    {.kind = CLSEQ_SGD, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
 

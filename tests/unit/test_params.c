@@ -272,3 +272,28 @@ Test(params, bad_arguments)
     clseq_params_destroy(params);
     clseq_context_destroy(ctx);
 }
+
+Test(params, names_are_found_whatever_is_dropped)
+{
+    enum { COUNT = 3000 };
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    char name[16];
+    MUST(clseq_params_create(ctx, 1, &params));
+    for (int round = 0; round < 2; round++) {
+        for (int i = (int)clseq_params_count(params); i < COUNT; i++) {
+            snprintf(name, sizeof name, "p%d", i * 7919 % COUNT);
+            MUST(clseq_params_add(params, name, 1, (int64_t[]){1}, NULL, NULL));
+            cr_assert_eq(clseq_params_add(params, name, 1, (int64_t[]){1}, NULL, NULL),
+                         CLSEQ_INVALID_ARGUMENT);
+        }
+        for (int i = 0; i < COUNT; i++)
+            cr_assert_eq(clseq_params_find(params, clseq_param_name(clseq_params_at(params, (size_t)i))),
+                         clseq_params_at(params, (size_t)i));
+        snprintf(name, sizeof name, "p%d", 2000 * 7919 % COUNT);
+        clseq__params_drop(params, round == 0 ? 1000 : COUNT);
+        cr_assert_eq(clseq_params_find(params, name) == NULL, round == 0);
+    }
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}

@@ -1,7 +1,10 @@
 /* The safetensors reader and writer: round trips, and files that lie in every field. Host code without a device. */
 #include "support/folder.h"
 #include "train/safetensors.h"
+#include <cjson/cJSON.h>
 #include <criterion/criterion.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,12 +161,108 @@ Test(safetensors, refuses_headers_that_lie)
         {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape"},
         {"{\"__metadata__\":3}", 0, "__metadata__"},
         {"{\"__metadata__\":{\"k\":3}}", 0, "__metadata__"},
+        {"{\"__metadata__\":{\"k\":\"1\"},\"__metadata__\":{}}", 0, "twice"},
+        {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, "twice"},
+        {"{\"__metadata__\":{\"k\":\"a\\u0000b\"}}", 0, "NUL"},
+        {"{\"__metadata__\":{\"a\\u0000b\":\"1\"}}", 0, "NUL"},
+        {"{\"a\\u0000b\":{" ENTRY("F32", "[2]", 0, 8) "}}", 8, "NUL"},
+        {"{\"a\\\\\\u0000\":{" ENTRY("F32", "[2]", 0, 8) "}}", 8, "NUL"},
+        {"{\"a\tb\":{" ENTRY("F32", "[2]", 0, 8) "}}", 8, "not a JSON object"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 0, 8) "},}", 8, "not a JSON object"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 0, 8) "} \"b\":1}", 8, "not a JSON object"},
+        {"{\"a\":{" ENTRY("F32", "[2}", 0, 8) "}}", 8, "not JSON"},
+        {"{\"a\":}", 0, "not a JSON object"},
+        {"{\"__metadata__\":{\"clseq.xxh3.a\":\"12\"},\"a\":{" ENTRY("F32", "[1]", 0, 4) "}}", 4,
+         "expected 16 hexadecimal digits"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cr_expect_eq(open_header(cases[i].header, cases[i].data), CLSEQ_CORRUPT_FILE, "%s", cases[i].header);
         cr_expect(strstr(clseq_last_error(), cases[i].says), "%s: said \"%s\", expected \"%s\"",
                   cases[i].header, clseq_last_error(), cases[i].says);
     }
+}
+
+Test(safetensors, names_are_decoded)
+{
+    clseq__st_reader *r = NULL;
+    cr_assert_eq(open_header("{ \"\\u00fc\\\\u0000 \\\"\" : { " ENTRY(
+                                 "F32", "[ 2 ]", 0, 8) " } , "
+                                                       "\"__metadata__\":{\"\\n\":\"}]{[,\"}}",
+                             8),
+                 CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq__st_open(path, &r), CLSEQ_OK);
+    cr_assert_not_null(clseq__st_find(r, "\xc3\xbc\\u0000 \""), "%s", clseq__st_at(r, 0)->name);
+    cr_assert_str_eq(clseq__st_meta(r, "\n"), "}]{[,");
+    clseq__st_close(r);
+}
+
+Test(safetensors, names_of_a_file_are_shown_without_their_effect)
+{
+    static const char *const headers[] = {
+        "{\"\\u001b[2J\":1}", "{\"\\u001b[2J\":{" ENTRY("F32", "[3]", 0, 8) "}}",
+        "{\"\\u001b[2J\":{" ENTRY("F32", "[1]", 4, 8) "}}", "{\"__metadata__\":{\"\\u001b[2J\":1}}"};
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        cr_expect_eq(open_header(headers[i], 8), CLSEQ_CORRUPT_FILE);
+        cr_expect(strstr(clseq_last_error(), " \\x1b[2J"), "%s", clseq_last_error());
+        cr_expect(!strchr(clseq_last_error(), 0x1b));
+    }
+    cr_assert_eq(open_header("{\"\xff\xfe\":1}", 0), CLSEQ_CORRUPT_FILE);
+    cr_assert(strstr(clseq_last_error(), "tensor \\xff\\xfe"), "%s", clseq_last_error());
+}
+
+static size_t json_bytes, json_peak;
+
+static void *counted_malloc(size_t size)
+{
+    size_t *block = malloc(size + sizeof(max_align_t));
+    json_bytes += size;
+    json_peak = json_bytes > json_peak ? json_bytes : json_peak;
+    *block = size;
+    return (char *)block + sizeof(max_align_t);
+}
+
+static void counted_free(void *pointer)
+{
+    size_t *block = pointer ? (size_t *)((char *)pointer - sizeof(max_align_t)) : NULL;
+    json_bytes -= block ? *block : 0;
+    free(block);
+}
+
+/* A file whose header is `opening`, `part` again and again up to a megabyte, and `closing`. */
+static clseq_status open_large(const char *opening, const char *part, const char *closing)
+{
+    const size_t size = 1 << 20;
+    char *header = malloc(size + 64), *at = header + sprintf(header, "%s", opening);
+    while (at < header + size - 64)
+        at += sprintf(at, "%s", part);
+    strcpy(at, closing);
+    clseq_status status = open_header(header, 0);
+    free(header);
+    return status;
+}
+
+Test(safetensors, a_header_of_small_nodes_takes_no_tree_of_them)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){counted_malloc, counted_free});
+    static const struct {
+        const char *opening, *part, *closing;
+        clseq_status status;
+    } cases[] = {
+        {"{\"a\":[1", ",1", "]}", CLSEQ_CORRUPT_FILE},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0", ",1", "],\"data_offsets\":[0,0]}}", CLSEQ_CORRUPT_FILE},
+        {"{\"a\":", "[", "", CLSEQ_CORRUPT_FILE},
+        {"{\"a\":1", ",\"a\":1", "}", CLSEQ_CORRUPT_FILE},
+        {"{\"__metadata__\":{\"a\":\"\"", ",\"a\":\"\"", "}}", CLSEQ_CORRUPT_FILE},
+        {"{\"__metadata__\":{\"a\":\"", "0123456789", "\"}}", CLSEQ_OK},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_peak = 0;
+        cr_expect_eq(open_large(cases[i].opening, cases[i].part, cases[i].closing), cases[i].status,
+                     "row %zu: %s", i, clseq_last_error());
+        cr_expect(json_peak < (1 << 17), "row %zu: %zu bytes of nodes for 1 MB", i, json_peak);
+        cr_expect_eq(json_bytes, 0);
+    }
+    cJSON_InitHooks(NULL);
 }
 
 /* The example's bytes; the caller frees them. */
@@ -190,7 +289,7 @@ static clseq_status open_bytes(const uint8_t *bytes, size_t size)
     for (size_t i = 0; status == CLSEQ_OK && i < clseq__st_count(r); i++) {
         const clseq__st_entry *entry = clseq__st_at(r, i);
         void *data = malloc((size_t)(entry->end - entry->begin) + 1);
-        cr_assert_eq(clseq__st_read(r, entry, data), CLSEQ_OK);
+        status = clseq__st_read(r, entry, data);
         free(data);
     }
     clseq__st_close(r);
@@ -220,6 +319,152 @@ Test(safetensors, survives_any_damaged_byte)
         }
     cr_assert_gt(refused, 500);
     free(bytes);
+}
+
+/* Where the data begins. */
+static size_t data_start(const uint8_t *bytes)
+{
+    return 8 + (size_t)bytes[0] + 256 * (size_t)bytes[1];
+}
+
+Test(safetensors, any_damaged_bit_of_a_tensor_is_noticed_and_the_tensor_named)
+{
+    size_t size = 0;
+    uint8_t *bytes = example_bytes(&size), read[64];
+    for (size_t place = data_start(bytes); place < size; place++)
+        for (int bit = 0; bit < 8; bit++) {
+            clseq__st_reader *r = NULL;
+            const char *name = place < size - sizeof second ? "first" : "scalar";
+            const char *other = place < size - sizeof second ? "scalar" : "first";
+            FILE *file = fopen(path, "wb");
+            bytes[place] ^= (uint8_t)(1 << bit);
+            fwrite(bytes, 1, size, file);
+            bytes[place] ^= (uint8_t)(1 << bit);
+            fclose(file);
+            cr_assert_eq(clseq__st_open(path, &r), CLSEQ_OK, "%s", clseq_last_error());
+            cr_assert_eq(clseq__st_read(r, clseq__st_find(r, name), read), CLSEQ_CORRUPT_FILE, "byte %zu",
+                         place);
+            cr_assert(strstr(clseq_last_error(), name) && strstr(clseq_last_error(), "checksum"), "%s",
+                      clseq_last_error());
+            cr_assert_eq(clseq__st_read(r, clseq__st_find(r, other), read), CLSEQ_OK);
+            clseq__st_close(r);
+        }
+    free(bytes);
+}
+
+/* What `xxhsum -H3` says of the bytes of both tensors. */
+Test(safetensors, checksums_are_those_of_xxhash)
+{
+    clseq__st_reader *r = NULL;
+    cr_assert_eq(write_example(), CLSEQ_OK);
+    cr_assert_eq(clseq__st_open(path, &r), CLSEQ_OK);
+    cr_assert_str_eq(clseq__st_meta(r, "clseq.xxh3.scalar"), "876e4a19a3920ea3");
+    cr_assert_str_eq(clseq__st_meta(r, "clseq.xxh3.first"), "0e26c984baad57de");
+    clseq__st_close(r);
+}
+
+Test(safetensors, floats_of_every_type_have_their_bits)
+{
+    static const struct {
+        const char *dtype;
+        size_t size;
+        struct {
+            uint64_t bits;
+            uint32_t expected; /* of the float */
+        } values[14];
+    } rows[] = {
+        {"F16",
+         2,
+         {{0x0000, 0x00000000},
+          {0x8000, 0x80000000},
+          {0x3c00, 0x3f800000},
+          {0xc000, 0xc0000000},
+          {0x7bff, 0x477fe000},
+          {0xfbff, 0xc77fe000},
+          {0x0400, 0x38800000},
+          {0x03ff, 0x387fc000},
+          {0x0001, 0x33800000},
+          {0x8001, 0xb3800000},
+          {0x3555, 0x3eaaa000},
+          {0x7c00, 0x7f800000},
+          {0xfc00, 0xff800000},
+          {0x7e00, 0x7fc00000}}},
+        {"BF16",
+         2,
+         {{0x0000, 0x00000000},
+          {0x8000, 0x80000000},
+          {0x3f80, 0x3f800000},
+          {0xc000, 0xc0000000},
+          {0x7f7f, 0x7f7f0000},
+          {0xff7f, 0xff7f0000},
+          {0x0080, 0x00800000},
+          {0x007f, 0x007f0000},
+          {0x0001, 0x00010000},
+          {0x8001, 0x80010000},
+          {0x3eab, 0x3eab0000},
+          {0x7f80, 0x7f800000},
+          {0xff80, 0xff800000},
+          {0x7fc0, 0x7fc00000}}},
+        {"F64",
+         8,
+         {{0x0000000000000000, 0x00000000},
+          {0x8000000000000000, 0x80000000},
+          {0x3ff0000000000000, 0x3f800000},
+          {0xc000000000000000, 0xc0000000},
+          {0x47efffffe0000000, 0x7f7fffff},
+          {0xc7efffffe0000000, 0xff7fffff},
+          {0x3810000000000000, 0x00800000},
+          {0x36a0000000000000, 0x00000001},
+          {0xb6a0000000000000, 0x80000001},
+          {0x3fd5555555555555, 0x3eaaaaab},
+          {0x3ff0000010000000, 0x3f800000}, /* half a unit, to even */
+          {0x7ff0000000000000, 0x7f800000},
+          {0xfff0000000000000, 0xff800000},
+          {0x7ff8000000000000, 0x7fc00000}}},
+        {"F32",
+         4,
+         {{0x00000000, 0x00000000},
+          {0x80000000, 0x80000000},
+          {0x3f800000, 0x3f800000},
+          {0xc0000000, 0xc0000000},
+          {0x7f7fffff, 0x7f7fffff},
+          {0xff7fffff, 0xff7fffff},
+          {0x00800000, 0x00800000},
+          {0x007fffff, 0x007fffff},
+          {0x00000001, 0x00000001},
+          {0x80000001, 0x80000001},
+          {0x3eaaaaab, 0x3eaaaaab},
+          {0x7f800000, 0x7f800000},
+          {0xff800000, 0xff800000},
+          {0x7fc00000, 0x7fc00000}}},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        char header[128];
+        uint8_t bytes[256] = {0};
+        float values[14];
+        clseq__st_reader *r = NULL;
+        const size_t data = 14 * rows[row].size;
+        const size_t length = (size_t)snprintf(
+            header, sizeof header, "{\"a\":{\"dtype\":\"%s\",\"shape\":[14],\"data_offsets\":[0,%zu]}}",
+            rows[row].dtype, data);
+        bytes[0] = (uint8_t)length;
+        memcpy(bytes + 8, header, length);
+        for (size_t i = 0; i < 14; i++)
+            for (size_t k = 0; k < rows[row].size; k++)
+                bytes[8 + length + i * rows[row].size + k] = (uint8_t)(rows[row].values[i].bits >> 8 * k);
+        folder_write(folder, "file", bytes, 8 + length + data);
+        cr_assert_eq(clseq__st_open(path, &r), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq__st_read_floats(r, clseq__st_at(r, 0), values), CLSEQ_OK);
+        clseq__st_close(r);
+        for (size_t i = 0; i < 14; i++) {
+            uint32_t bits;
+            memcpy(&bits, &values[i], sizeof bits);
+            const bool nan = rows[row].values[i].expected == 0x7fc00000;
+            cr_expect(nan ? values[i] != values[i] : bits == rows[row].values[i].expected,
+                      "%s %llx is %08x, expected %08x", rows[row].dtype,
+                      (unsigned long long)rows[row].values[i].bits, bits, rows[row].values[i].expected);
+        }
+    }
 }
 
 Test(safetensors, names_a_missing_file_and_a_folder)
