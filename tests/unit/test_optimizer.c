@@ -327,6 +327,9 @@ Test(optimizer, moments_have_names)
         {"adam", "exp_avg", "exp_avg_sq"},
         {"adamw", "exp_avg", "exp_avg_sq"},
         {"adamw", "exp_avg", "exp_avg_sq"},
+        {"adamw", "exp_avg", "exp_avg_sq"},
+        {"adam", "exp_avg", "exp_avg_sq"},
+        {"sgd"},
     };
     clseq_context *ctx = test_context_shape(0);
     clseq_params *params = four(ctx);

@@ -7,11 +7,14 @@
 #include "support/folder.h"
 
 #include "train/params.h"
+#include <clseq/checkpoint.h>
 #include <clseq/nn.h>
 #include <clseq/optim.h>
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static char folder[FOLDER_PATH];
 
@@ -75,6 +78,51 @@ Test(train_faults, parameters_and_optimiser)
     cr_assert_eq(optimise(NULL), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert(faults_each(optimise, NULL), "%s", faults_message());
     cr_assert(faults_count() > 50, "%s", faults_message());
+}
+
+/* A model goes to a file and comes back to another one, which takes only what is in the file. */
+static clseq_status keep(void *data)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = NULL;
+    clseq_params *params = NULL, *back = NULL;
+    clseq_optimizer *adam = NULL;
+    const clseq_optimizer_desc desc = {.kind = CLSEQ_ADAM, .lr = 0.1f};
+    const clseq_meta meta = {"key", "a \"value\""};
+    char value[16];
+    clseq_checkpoint what = {.meta = &meta, .meta_count = 1};
+    CLSEQ__TRY(clseq_context_create(NULL, &ctx));
+    CLSEQ__TRY(clseq_params_create(ctx, 1, &params));
+    CLSEQ__TRY(add_parameters(params));
+    CLSEQ__TRY(clseq_optimizer_create(params, &desc, &adam));
+    what.params = params;
+    what.optimizer = adam;
+    CLSEQ__TRY(clseq_checkpoint_can_save(data));
+    CLSEQ__TRY(clseq_checkpoint_save(data, &what));
+    CLSEQ__TRY(clseq_checkpoint_meta(data, "key", value, sizeof value));
+    CLSEQ__TRY(clseq_checkpoint_load(data, &what));
+    CLSEQ__TRY(clseq_params_create(ctx, 2, &back));
+    CLSEQ__TRY(clseq_params_expect(back, data));
+    CLSEQ__TRY(add_parameters(back));
+    CLSEQ__TRY(clseq_params_load(back, data, "w", "w"));
+done:
+    clseq_optimizer_destroy(adam);
+    clseq_params_destroy(params);
+    clseq_params_destroy(back);
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+Test(train_faults, checkpoints)
+{
+    char files[2 * FOLDER_PATH], path[3 * FOLDER_PATH];
+    snprintf(files, sizeof files, "%s/files", folder);
+    snprintf(path, sizeof path, "%s/model", files);
+    cr_assert_eq(mkdir(files, 0700), 0);
+    cr_assert_eq(keep(path), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert(faults_each(keep, path), "%s", faults_message());
+    cr_assert(faults_count() > 50, "%s", faults_message());
+    cr_assert_eq(folder_count(files, "", NULL), 1, "temporary files are left");
 }
 
 /* Rows of a table, through a map and dropout to a loss, and back. */
