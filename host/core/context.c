@@ -175,8 +175,7 @@ void clseq_context_destroy(clseq_context *ctx)
 clseq_status clseq_context_finish(clseq_context *ctx)
 {
     clseq_status status = CLSEQ_OK;
-    if (ctx == NULL)
-        return clseq__error_null("context finish", "ctx");
+    CLSEQ__NEEDS("context finish", ctx);
     CLSEQ__TRY_CL(clFinish(ctx->queue));
 done:
     return status;
@@ -199,8 +198,7 @@ cl_command_queue clseq_context_queue(const clseq_context *ctx)
 
 clseq_status clseq_context_get_stats(const clseq_context *ctx, clseq_context_stats *out)
 {
-    if (ctx == NULL)
-        return clseq__error_null("context stats", "ctx");
+    CLSEQ__NEEDS("context stats", ctx);
     if (out == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "context stats: out is NULL");
     *out = ctx->stats;

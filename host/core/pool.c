@@ -176,8 +176,7 @@ static void waiting_insert(clseq__pool *pool, entry e)
 
 clseq_status clseq_context_trim(clseq_context *ctx)
 {
-    if (ctx == NULL)
-        return clseq__error_null("context trim", "ctx");
+    CLSEQ__NEEDS("context trim", ctx);
     clseq__pool *pool = ctx->pool;
     /* The buffers' last uses may still be queued; waiting makes their memory free when this returns. */
     CLSEQ__RETURN_IF(clseq_context_finish(ctx));

@@ -232,8 +232,7 @@ clseq_status clseq__tensor_check_packed(clseq_context *ctx, const char *what, co
 clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const int64_t *dims,
                                  clseq_tensor *out)
 {
-    if (ctx == NULL)
-        return clseq__error_null("tensor create", "ctx");
+    CLSEQ__NEEDS("tensor create", ctx);
     if (out == NULL || (dims == NULL && ndim > 0))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor create: %s is NULL",
                             out == NULL ? "out" : "dims");
@@ -327,8 +326,7 @@ clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, 
 {
     clseq_status status = CLSEQ_OK;
     clseq_tensor packed = {0};
-    if (ctx == NULL)
-        return clseq__error_null("tensor write", "ctx");
+    CLSEQ__NEEDS("tensor write", ctx);
     if (host == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor write: host is NULL");
     CLSEQ__TRY(check_view(ctx, "tensor write: tensor", tensor));
@@ -352,8 +350,7 @@ clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, v
     clseq_status status = CLSEQ_OK;
     clseq_tensor packed = {0};
     const clseq_tensor *source = tensor;
-    if (ctx == NULL)
-        return clseq__error_null("tensor read", "ctx");
+    CLSEQ__NEEDS("tensor read", ctx);
     if (host == NULL)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor read: host is NULL");
     CLSEQ__TRY(check_view(ctx, "tensor read: tensor", tensor));
@@ -386,8 +383,7 @@ static uint32_t bits_of(clseq_dtype dtype, double value)
 
 clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, double value)
 {
-    if (ctx == NULL)
-        return clseq__error_null("tensor fill", "ctx");
+    CLSEQ__NEEDS("tensor fill", ctx);
     CLSEQ__RETURN_IF(check_view(ctx, "tensor fill: tensor", tensor));
     uint32_t bits = bits_of(tensor->dtype, value);
     if (clseq_tensor_is_contiguous(tensor))
@@ -405,8 +401,7 @@ clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, d
 
 clseq_status clseq_tensor_copy(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
 {
-    if (ctx == NULL)
-        return clseq__error_null("tensor copy", "ctx");
+    CLSEQ__NEEDS("tensor copy", ctx);
     CLSEQ__RETURN_IF(check_view(ctx, "tensor copy: from", from));
     CLSEQ__RETURN_IF(
         clseq__tensor_check(ctx, "tensor copy: to", to, from->dtype, from->ndim, from->dims, false));
