@@ -12,6 +12,10 @@
  * counts[group]; nn_cross_entropy_total, one work-group, adds them up. Both add in a fixed order. Offsets in elements,
  * all tensors packed; dlogits may be logits.
  */
+
+/* First, as it is meant for the exponential too. */
+#include "core/fma.clh"
+
 #include "core/exp.clh"
 
 /* Work-items a group on a GPU: together they work on one row in nn_cross_entropy_rows. */

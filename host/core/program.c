@@ -290,11 +290,11 @@ static clseq_status program_fill(clseq_context *ctx, clseq__program *program)
     clseq_status status = CLSEQ_OK;
     clseq__text source = {0}, options = {0}, key = {0};
     bool known = false;
-    CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, program->file, program->options, &source));
     CLSEQ__TRY(clseq__text_print(
         &options, "-cl-std=CL1.2 -cl-denorms-are-zero -DVW=%d -DCPU=%d -DREGISTERS=%d -DFMA=%d%s%s",
         ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers, has_fma(ctx),
         program->options[0] != '\0' ? " " : "", program->options));
+    CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, program->file, options.data, &source));
     CLSEQ__TRY(make_key(ctx, options.data, &source, &key));
     if (load_cached(ctx, program, options.data, &key, &known))
         goto done;

@@ -4,9 +4,16 @@
  * builds programs, and device quirks live here.
  *
  * `#include "path.clh"` lines in kernels are resolved as text before the compiler sees them, against the
- * embedded sources (or CLSEQ_KERNEL_DIR), by path relative to cl/, each file at most once a program whatever
- * #if stands around it. `$NAME` in such a path is the value of the option -DNAME=value: with -DCELL=lstm,
- * `#include "rnn/cells/$CELL.clh"` reads rnn/cells/lstm.clh.
+ * embedded sources (or CLSEQ_KERNEL_DIR), by path relative to cl/. A file is taken in once, where the compiler
+ * comes to it first: an include in a branch of #if that is left out does not count. `$NAME` in such a path is
+ * the value of the option -DNAME=value: with -DCELL=lstm, `#include "rnn/cells/$CELL.clh"` reads
+ * rnn/cells/lstm.clh.
+ *
+ * The files of a folder are one program because each costs time at every start, and yet mean what they would
+ * mean alone: each includes what it needs anew, its macros (those of its includes as well) end with it, functions
+ * whose definitions begin with `static` are its own, and `#pragma OPENCL FP_CONTRACT` goes back to the
+ * default. What cannot end with a file is refused: other pragmas than that and unroll. What two files both
+ * define in another way, a kernel, a type or a constant, is an error of the compiler.
  *
  * Every program is built with -cl-std=CL1.2, -cl-denorms-are-zero and, for the context's device, -DVW=floats a vector,
  * -DCPU=0 or 1 (CPU-shaped kernels), -DREGISTERS=vector registers and -DFMA=0 or 1 (fma() is an instruction).

@@ -5,6 +5,7 @@
 #include "core/source.h"
 #include "support/device.h"
 #include "support/folder.h"
+#include "support/kernel.h"
 #include "support/log.h"
 #include <clseq/tensor.h>
 
@@ -99,20 +100,9 @@ Test(core_program, what_is_embedded_is_what_the_folder_holds)
     cr_assert(strstr(clseq_last_error(), "core/nothing.cl") != NULL);
 }
 
-/* Runs `kernel void k(global int *y)` of main.cl with one work-item and returns y[0]. */
 static int run(clseq_context *ctx, const char *options)
 {
-    clseq__kernel *kernel = NULL;
-    clseq_tensor y = {0};
-    int32_t value = 0;
-    cr_assert_eq(clseq__kernel_get(ctx, "main.cl", options, "k", &kernel), CLSEQ_OK, "%s",
-                 clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
-    cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1), CLSEQ__ARGS(CLSEQ__M(y.buffer))), CLSEQ_OK,
-                 "%s", clseq_last_error());
-    cr_assert_eq(clseq_tensor_read(ctx, &y, &value), CLSEQ_OK);
-    clseq_tensor_destroy(ctx, &y);
-    return value;
+    return kernel_value(ctx, "main.cl", options, "k");
 }
 
 Test(core_program, options_make_programs_and_each_is_built_once)
