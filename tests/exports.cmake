@@ -1,6 +1,7 @@
-# cmake -D library=libclseq.so -D nm=NM -P tests/exports.cmake
+# cmake -D library=libclseq.so -D version=MAJOR.MINOR.PATCH -D nm=NM -D objdump=OBJDUMP -P tests/exports.cmake
 #
-# The shared library defines every function that a public header declares, and shows nothing else.
+# The shared library defines every function that a public header declares, and shows nothing else. Its name for the
+# loader has the part of the version that a change of the interface raises: the major, while that is 0 the minor.
 cmake_minimum_required(VERSION 3.20)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
 execute_process(COMMAND ${nm} -D --defined-only ${library} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
@@ -24,4 +25,11 @@ list(LENGTH declared count)
 message(STATUS "${count} public functions")
 if(count EQUAL 0 OR missing OR exported)
     message(FATAL_ERROR "declared but not defined: ${missing}\nshown but not declared: ${exported}")
+endif()
+
+execute_process(COMMAND ${objdump} -p ${library} OUTPUT_VARIABLE headers COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCH "SONAME +([^\n]*)" soname "${headers}")
+string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" expected "${version}")
+if(expected STREQUAL "" OR NOT soname MATCHES " libclseq\\.so\\.${expected}$")
+    message(FATAL_ERROR "\"${soname}\", expected libclseq.so.${expected}")
 endif()

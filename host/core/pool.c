@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ struct clseq__pool {
     size_t used_capacity; /* a power of two */
     bool poison;
     bool canary;
+    bool aborts; /* at the first canary that was overwritten */
     uint64_t puts;
     uint64_t violations;
 };
@@ -45,7 +47,9 @@ clseq_status clseq__pool_create(clseq__pool **out)
     if (pool == NULL)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the pool");
     pool->poison = clseq__env_is_on("CLSEQ_POOL_POISON");
-    pool->canary = clseq__env_is_on("CLSEQ_POOL_CANARY");
+    const char *canary = getenv("CLSEQ_POOL_CANARY");
+    pool->aborts = canary != NULL && strcmp(canary, "abort") == 0;
+    pool->canary = pool->aborts || clseq__env_is_on("CLSEQ_POOL_CANARY");
     *out = pool;
     return CLSEQ_OK;
 }
@@ -290,6 +294,11 @@ static void check_canary(clseq_context *ctx, const entry *e)
             ctx->pool->violations++;
             clseq__log(CLSEQ_LOG_ERROR, "pool: byte %zu of a buffer of %zu bytes was written", e->asked + i,
                        e->asked);
+            if (ctx->pool->aborts) {
+                fprintf(stderr, "clseq: byte %zu of a buffer of %zu bytes was written\n", e->asked + i,
+                        e->asked);
+                abort();
+            }
             return;
         }
 }

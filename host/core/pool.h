@@ -21,7 +21,8 @@ void clseq__pool_put(clseq_context *ctx, cl_mem buffer);
  */
 clseq_status clseq__buffer_capacity(clseq_context *ctx, const char *what, cl_mem buffer, size_t *bytes);
 
-/* Buffers whose canary was found overwritten when they were given back (CLSEQ_POOL_CANARY=1). */
+/* Buffers whose canary was found overwritten when they were given back (CLSEQ_POOL_CANARY=1; with "abort" the
+ * process ends at the first). */
 uint64_t clseq__pool_violations(const clseq_context *ctx);
 
 /* The pool of a new context, and its end. The destroy function takes NULL; buffers that are still in use are

@@ -37,7 +37,8 @@
  *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h); read when
  *                         a plan is made
  *     CLSEQ_POOL_POISON   "1" fills every buffer that is handed out with NaN, to find reads before writes
- *     CLSEQ_POOL_CANARY   "1" watches the bytes behind every buffer, to find writes beyond its end
+ *     CLSEQ_POOL_CANARY   "1" watches the bytes behind every buffer, to find writes beyond its end, and says so in
+ *                         the log; "abort" ends the process then
  */
 #ifndef CLSEQ_CONTEXT_H
 #define CLSEQ_CONTEXT_H

@@ -7,8 +7,18 @@
 #include "support/log.h"
 #include <clseq/tensor.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Sizes and counts are those of buffers that nobody watches; tests that want canaries or poison ask for it. */
+static void watch_nothing(void)
+{
+    unsetenv("CLSEQ_POOL_POISON");
+    unsetenv("CLSEQ_POOL_CANARY");
+}
+
+TestSuite(core_pool, .init = watch_nothing);
 
 static clseq_context_stats stats_of(const clseq_context *ctx)
 {
@@ -271,4 +281,27 @@ Test(core_pool, canaries_see_a_write_beyond_the_end)
     }
     cr_assert(log_contains("byte 1000 of a buffer of 1000 bytes was written"), "%s", log_text());
     clseq_context_destroy(ctx);
+}
+
+/* Writes one word behind a buffer and gives it back. */
+static void overrun(void)
+{
+    clseq_context *ctx = test_context();
+    cl_mem buffer = get(ctx, 1000);
+    cr_assert_eq(clseq__fill_bytes(ctx, buffer, 0, 1004, 0), CLSEQ_OK);
+    clseq__pool_put(ctx, buffer);
+    cr_assert_eq(clseq__pool_violations(ctx), 1);
+    clseq_context_destroy(ctx);
+}
+
+Test(core_pool, an_overrun_ends_the_process_where_that_is_asked_for, .signal = SIGABRT)
+{
+    setenv("CLSEQ_POOL_CANARY", "abort", 1);
+    overrun();
+}
+
+Test(core_pool, an_overrun_ends_nothing_otherwise)
+{
+    setenv("CLSEQ_POOL_CANARY", "1", 1);
+    overrun();
 }
