@@ -262,19 +262,20 @@ clseq_status clseq__pool_get(clseq_context *ctx, size_t bytes, const char *what,
     if (!waiting_take(pool, e.size, &e))
         CLSEQ__RETURN_IF(allocate(ctx, e.size, what, &e.buffer));
     e.asked = bytes;
-    used_insert(pool, e);
-    ctx->stats.bytes_in_use += e.size;
-    if (ctx->stats.bytes_in_use > ctx->stats.peak_in_use)
-        ctx->stats.peak_in_use = ctx->stats.bytes_in_use;
     clseq_status status = CLSEQ_OK;
     if (pool->poison)
         CLSEQ__TRY(fill(ctx, e.buffer, POISON_BYTE, 0, bytes, what));
     if (pool->canary)
         CLSEQ__TRY(fill(ctx, e.buffer, CANARY_BYTE, bytes, e.size - bytes, what));
+    used_insert(pool, e);
+    ctx->stats.bytes_in_use += e.size;
+    if (ctx->stats.bytes_in_use > ctx->stats.peak_in_use)
+        ctx->stats.peak_in_use = ctx->stats.bytes_in_use;
     *out = e.buffer;
     return CLSEQ_OK;
-done:
-    clseq__pool_put(ctx, e.buffer);
+done: /* It was never in use, and has no canary to look for. */
+    e.put = pool->puts++;
+    waiting_insert(pool, e);
     return status;
 }
 

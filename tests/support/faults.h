@@ -11,6 +11,7 @@
 #ifndef CLSEQ_TESTS_SUPPORT_FAULTS_H
 #define CLSEQ_TESTS_SUPPORT_FAULTS_H
 
+#include <CL/cl.h>
 #include <clseq/status.h>
 #include <stdbool.h>
 
@@ -37,5 +38,23 @@ long faults_allocations(void);
 /* How many calls the last faults_each made fail, and how many of those runs came through nevertheless. */
 int faults_count(void);
 int faults_survived(void);
+
+/*
+ * Functions of the test that OpenCL's questions go to, for platforms, devices and times that no machine here has. NULL:
+ * OpenCL answers.
+ */
+typedef struct faults_answerers {
+    cl_int (*clGetPlatformIDs)(cl_uint n, cl_platform_id *ids, cl_uint *count);
+    cl_int (*clGetPlatformInfo)(cl_platform_id platform, cl_platform_info what, size_t size, void *value,
+                                size_t *actual);
+    cl_int (*clGetDeviceIDs)(cl_platform_id platform, cl_device_type type, cl_uint n, cl_device_id *ids,
+                             cl_uint *count);
+    cl_int (*clGetDeviceInfo)(cl_device_id device, cl_device_info what, size_t size, void *value,
+                              size_t *actual);
+    cl_int (*clGetEventProfilingInfo)(cl_event event, cl_profiling_info what, size_t size, void *value,
+                                      size_t *actual);
+} faults_answerers;
+
+extern faults_answerers faults_answers;
 
 #endif

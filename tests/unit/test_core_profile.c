@@ -4,6 +4,7 @@
 #include "core/launch.h"
 #include "core/profile.h"
 #include "support/device.h"
+#include "support/faults.h"
 #include <clseq/tensor.h>
 
 #include <stdlib.h>
@@ -53,6 +54,60 @@ Test(core_profile, calls_and_times_by_kernel)
     clseq_context_stats stats;
     cr_assert_eq(clseq_context_get_stats(ctx, &stats), CLSEQ_OK);
     cr_assert_eq(stats.launches, 8);
+    clseq_tensor_destroy(ctx, &x);
+    clseq_context_destroy(ctx);
+}
+
+/* Each question is one microsecond later than the one before: a command takes 1, a span 1. */
+static cl_ulong clock_now;
+
+static cl_int ticking(cl_event event, cl_profiling_info what, size_t size, void *value, size_t *actual)
+{
+    (void)event, (void)what, (void)size, (void)actual;
+    clock_now += 1000;
+    memcpy(value, &clock_now, sizeof clock_now);
+    return CL_SUCCESS;
+}
+
+Test(core_profile, seconds_are_the_sum_of_all_calls)
+{
+    clseq_context *ctx = profiling();
+    clseq_tensor x = tensor(ctx, 4);
+    double seconds = 0, span = 0;
+    faults_answers.clGetEventProfilingInfo = ticking;
+    for (int i = 0; i < 1500; i++)
+        cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
+    for (int i = 0; i < 3; i++)
+        clseq__profile_end(ctx, "several", clseq__profile_begin(ctx));
+    cr_assert_eq(calls_of(ctx, "fill", &seconds), 1500);
+    cr_assert_eq(calls_of(ctx, "several", &span), 3);
+    cr_assert_float_eq(seconds, 1500e-6, 1e-12, "%g s", seconds);
+    cr_assert_float_eq(span, 3e-6, 1e-12, "%g s", span);
+    clseq_tensor_destroy(ctx, &x);
+    clseq_context_destroy(ctx);
+}
+
+/* Begin and end of a command, and of a span the end of what is before and the start of what is behind. */
+static cl_int by_kind(cl_event event, cl_profiling_info what, size_t size, void *value, size_t *actual)
+{
+    const cl_ulong time = what == CL_PROFILING_COMMAND_START ? 5000 : 2000;
+    (void)event, (void)size, (void)actual;
+    memcpy(value, &time, sizeof time);
+    return CL_SUCCESS;
+}
+
+Test(core_profile, a_clock_that_runs_backwards_counts_as_nothing)
+{
+    clseq_context *ctx = profiling();
+    clseq_tensor x = tensor(ctx, 4);
+    double seconds = -1, span = -1;
+    faults_answers.clGetEventProfilingInfo = by_kind;
+    cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
+    clseq__profile_end(ctx, "span", clseq__profile_begin(ctx));
+    cr_assert_eq(calls_of(ctx, "fill", &seconds), 1);
+    cr_assert_eq(calls_of(ctx, "span", &span), 1);
+    cr_assert_eq(seconds, 0);
+    cr_assert_float_eq(span, 3e-6, 1e-12, "from the end of the first to the start of the last: %g s", span);
     clseq_tensor_destroy(ctx, &x);
     clseq_context_destroy(ctx);
 }

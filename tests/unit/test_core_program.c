@@ -4,11 +4,13 @@
 #include "core/launch.h"
 #include "core/source.h"
 #include "support/device.h"
+#include "support/faults.h"
 #include "support/folder.h"
 #include "support/kernel.h"
 #include "support/log.h"
 #include <clseq/tensor.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +121,68 @@ Test(core_program, options_make_programs_and_each_is_built_once)
     cr_assert_eq(stats.programs_loaded, 0);
     cr_assert(stats.build_seconds > 0);
     clseq_context_destroy(ctx);
+}
+
+/* What the faked answer is about, and what it is. */
+static cl_uint faked;
+static const char fake_text[] = "another one";
+
+static cl_int platform_info(cl_platform_id platform, cl_platform_info what, size_t size, void *value,
+                            size_t *actual)
+{
+    faults_answers.clGetPlatformInfo = NULL;
+    cl_int code = clGetPlatformInfo(platform, what, size, value, actual);
+    faults_answers.clGetPlatformInfo = platform_info;
+    if (code == CL_SUCCESS && what == faked && value != NULL)
+        snprintf(value, size, "%s", fake_text);
+    return code;
+}
+
+static cl_int device_info(cl_device_id device, cl_device_info what, size_t size, void *value, size_t *actual)
+{
+    faults_answers.clGetDeviceInfo = NULL;
+    cl_int code = clGetDeviceInfo(device, what, size, value, actual);
+    faults_answers.clGetDeviceInfo = device_info;
+    if (code == CL_SUCCESS && what == faked && value != NULL)
+        snprintf(value, size, "%s", fake_text);
+    return code;
+}
+
+/* The programs that a new context compiles for one kernel; the others come from the cache. */
+static uint64_t built_by_new_context(void)
+{
+    clseq_context_stats stats = {0};
+    clseq_context *ctx = test_context();
+    cr_assert_eq(run(ctx, "-DN=3"), 3);
+    cr_assert_eq(clseq_context_get_stats(ctx, &stats), CLSEQ_OK);
+    clseq_context_destroy(ctx);
+    return stats.programs_built;
+}
+
+Test(core_program, a_binary_of_another_driver_is_not_taken)
+{
+    static const cl_uint platform_texts[] = {CL_PLATFORM_NAME, CL_PLATFORM_VERSION};
+    static const cl_uint device_texts[] = {CL_DEVICE_NAME, CL_DEVICE_VERSION, CL_DRIVER_VERSION};
+    clseq_device_info device;
+    char selector[32];
+    /* Named by its place, as its names change. */
+    cr_assert_eq(clseq_device_find(NULL, &device), CLSEQ_OK, "%s", clseq_last_error());
+    snprintf(selector, sizeof selector, "%d:%d", device.platform_index, device.device_index);
+    setenv("CLSEQ_DEVICE", selector, 1);
+    setenv("CLSEQ_CACHE", "on", 1);
+    setenv("CLSEQ_CACHE_DIR", folder, 1);
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = N; }\n");
+    cr_assert_eq(built_by_new_context(), 1);
+    cr_assert_eq(built_by_new_context(), 0);
+    faults_answers.clGetPlatformInfo = platform_info;
+    faults_answers.clGetDeviceInfo = device_info;
+    for (size_t i = 0; i < 5; i++) {
+        faked = i < 2 ? platform_texts[i] : device_texts[i - 2];
+        cr_assert_eq(built_by_new_context(), 1, "text %zu", i);
+        cr_assert_eq(built_by_new_context(), 0, "text %zu", i);
+    }
+    faults_answers = (faults_answerers){0};
+    cr_assert_eq(built_by_new_context(), 0);
 }
 
 Test(core_program, programs_know_the_shape_of_the_device)
