@@ -2,6 +2,7 @@
 #include <clseq/device.h>
 
 #include "core/error.h"
+#include "core/pocl.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -83,6 +84,22 @@ static cl_uint list_platform_devices(cl_platform_id platform, cl_device_id devic
     return count < DEVICES_MAX ? count : DEVICES_MAX;
 }
 
+/* The sentence for platforms without devices, with the reason where it is known. */
+static clseq_status no_device(const cl_platform_id *platforms, cl_uint count)
+{
+    char reason[1400] = "";
+    for (cl_uint p = 0; p < count && reason[0] == '\0'; p++) {
+        char name[128], version[128];
+        platform_text(platforms[p], CL_PLATFORM_NAME, name, sizeof name);
+        platform_text(platforms[p], CL_PLATFORM_VERSION, version, sizeof version);
+        if (clseq__is_pocl(name, version))
+            clseq__pocl_cache_trouble(reason, sizeof reason);
+    }
+    return clseq__error(CLSEQ_NO_DEVICE,
+                        "device: %u OpenCL platforms are installed, none of them has a device%s",
+                        (unsigned)count, reason);
+}
+
 clseq_status clseq_device_list(clseq_device_info *out, size_t capacity, size_t *count)
 {
     if (count == NULL || (out == NULL && capacity > 0))
@@ -110,9 +127,7 @@ clseq_status clseq_device_list(clseq_device_info *out, size_t capacity, size_t *
         }
     }
     if (*count == 0)
-        return clseq__error(CLSEQ_NO_DEVICE,
-                            "device: %u OpenCL platforms are installed, none of them has a device",
-                            (unsigned)platform_count);
+        return no_device(platforms, platform_count);
     return CLSEQ_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "core/program.h"
 
 #include "core/cache.h"
+#include "core/pocl.h"
 #include "core/source.h"
 
 #include <stdio.h>
@@ -65,8 +66,7 @@ static void program_destroy(clseq__program *program)
  */
 static bool has_cheap_binaries(const clseq_device_info *device)
 {
-    return strstr(device->platform_version, "PoCL") == NULL &&
-           strcmp(device->platform_name, "Portable Computing Language") != 0;
+    return !clseq__is_pocl(device->platform_name, device->platform_version);
 }
 
 clseq_status clseq__programs_create(const clseq_context *ctx, const clseq_context_desc *desc,
@@ -119,6 +119,8 @@ static char *build_log(cl_program program, cl_device_id device)
         free(text);
         return NULL;
     }
+    for (size_t end = text != NULL ? strlen(text) : 0; end > 0 && text[end - 1] == '\n'; end--)
+        text[end - 1] = '\0';
     return text;
 }
 
@@ -127,16 +129,18 @@ static clseq_status build_failed(const clseq_context *ctx, const clseq__program 
                                  int code)
 {
     enum { SHOWN = 1500 };
-    char *text = build_log(program->cl, ctx->device.device);
+    char *text = build_log(program->cl, ctx->device.device), reason[1400] = "";
+    if (clseq__is_pocl(ctx->device.platform_name, ctx->device.platform_version))
+        clseq__pocl_cache_trouble(reason, sizeof reason);
     clseq__log(CLSEQ_LOG_ERROR, "%s does not compile with %s; the compiler says:", program->file, options);
     clseq__log_text(CLSEQ_LOG_ERROR, text != NULL ? text : "(nothing)");
     clseq_status status = clseq__cl_status(code);
     if (status == CLSEQ_OPENCL_ERROR)
         status = CLSEQ_BUILD_FAILED;
-    status = clseq__error(status, "%s does not compile for %s with %s (%s): %.*s%s", program->file,
+    status = clseq__error(status, "%s does not compile for %s with %s (%s): %.*s%s%s", program->file,
                           ctx->device.name, options, clseq__cl_error_name(code), SHOWN,
                           text != NULL ? text : "the compiler says nothing",
-                          text != NULL && strlen(text) > SHOWN ? " ..." : "");
+                          text != NULL && strlen(text) > SHOWN ? " ..." : "", reason);
     free(text);
     return status;
 }

@@ -217,6 +217,40 @@ Test(core_program_misuse, a_build_failure_shows_file_and_line_of_the_mistake)
     clseq_context_destroy(ctx);
 }
 
+/* Asks for a program while PoCL's cache is `below` a file; other platforms do not mind. */
+static void with_a_file_in_the_place_of_the_cache(const char *below)
+{
+    char path[FOLDER_PATH + 64];
+    clseq_context *ctx = NULL;
+    clseq__kernel *kernel = NULL;
+    folder_write_text(folder, "file", "");
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = 1; }\n");
+    snprintf(path, sizeof path, "%s/file%s", folder, below);
+    setenv("POCL_CACHE_DIR", path, 1);
+    if (clseq_context_create(NULL, &ctx) == CLSEQ_OK) {
+        const bool pocl =
+            strcmp(clseq_context_device(ctx)->platform_name, "Portable Computing Language") == 0;
+        const clseq_status status = clseq__kernel_get(ctx, "main.cl", NULL, "k", &kernel);
+        clseq_context_destroy(ctx);
+        cr_assert_eq(status, pocl ? CLSEQ_BUILD_FAILED : CLSEQ_OK, "%s", clseq_last_error());
+        if (!pocl)
+            return;
+    }
+    cr_assert(strstr(clseq_last_error(), "; PoCL cannot write its cache ") != NULL, "%s", clseq_last_error());
+    cr_assert(strstr(clseq_last_error(), path) != NULL, "%s", clseq_last_error());
+    cr_assert(strstr(clseq_last_error(), "(Not a directory)") != NULL, "%s", clseq_last_error());
+}
+
+Test(core_program_misuse, a_file_is_no_cache_for_pocl)
+{
+    with_a_file_in_the_place_of_the_cache("");
+}
+
+Test(core_program_misuse, without_a_cache_pocl_has_no_device)
+{
+    with_a_file_in_the_place_of_the_cache("/below");
+}
+
 Test(core_program, a_kernel_that_is_not_there)
 {
     folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = 1; }\n");
