@@ -83,6 +83,10 @@ Test(core_profile, seconds_are_the_sum_of_all_calls)
     cr_assert_eq(calls_of(ctx, "several", &span), 3);
     cr_assert_float_eq(seconds, 1500e-6, 1e-12, "%g s", seconds);
     cr_assert_float_eq(span, 3e-6, 1e-12, "%g s", span);
+    cr_assert_eq(clseq_context_profile_reset(ctx), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
+    cr_assert_eq(calls_of(ctx, "fill", &seconds), 1);
+    cr_assert_float_eq(seconds, 1e-6, 1e-12, "%g s after a reset", seconds);
     clseq_tensor_destroy(ctx, &x);
     clseq_context_destroy(ctx);
 }

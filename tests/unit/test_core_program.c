@@ -239,6 +239,7 @@ static void with_a_file_in_the_place_of_the_cache(const char *below)
     cr_assert(strstr(clseq_last_error(), "; PoCL cannot write its cache ") != NULL, "%s", clseq_last_error());
     cr_assert(strstr(clseq_last_error(), path) != NULL, "%s", clseq_last_error());
     cr_assert(strstr(clseq_last_error(), "(Not a directory)") != NULL, "%s", clseq_last_error());
+    cr_assert_null(strchr(clseq_last_error(), '\n'), "one sentence in one line: %s", clseq_last_error());
 }
 
 Test(core_program_misuse, a_file_is_no_cache_for_pocl)
@@ -301,9 +302,13 @@ Test(core_program_misuse, launches_check_their_arguments)
                                 CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(1), CLSEQ__LOCAL(16), CLSEQ__F(2))),
                   CLSEQ_OK);
     cr_assert(strstr(clseq_last_error(), "kernel k") != NULL, "%s", clseq_last_error());
+    clseq_context_stats before, after;
+    cr_assert_eq(clseq_context_get_stats(ctx, &before), CLSEQ_OK);
     cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID2(3, 0, 1, 1),
                                CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(1), CLSEQ__LOCAL(16), CLSEQ__F(2))),
                  CLSEQ_OK);
+    cr_assert_eq(clseq_context_get_stats(ctx, &after), CLSEQ_OK);
+    cr_assert_eq(after.launches, before.launches);
     clseq_tensor_destroy(ctx, &y);
     clseq_context_destroy(ctx);
 }
@@ -341,6 +346,9 @@ Test(core_program, grids_of_absurd_sizes_stay_sane)
     clseq_context *ctx = test_context();
     clseq__grid none = clseq__grid_for(ctx, 0), most = clseq__grid_for(ctx, INT64_MAX);
     cr_assert_eq(none.groups[0], 1);
+    /* One element more than a group takes has a second group. */
+    cr_assert_eq(clseq__grid_for(ctx, 1).groups[0], 1);
+    cr_assert(clseq__grid_for(ctx, 4097).groups[0] > 1);
     cr_assert(most.groups[0] >= 1 && most.groups[0] <= (size_t)1 << 20);
     clseq_context_destroy(ctx);
 }

@@ -152,3 +152,16 @@ Test(core_random, seeds_and_streams_differ)
     cr_assert(memcmp(a, b, 16) != 0 && memcmp(a, c, 16) != 0 && memcmp(a, d, 16) != 0 &&
               memcmp(b, c, 16) != 0);
 }
+
+/* Box and Muller's pairs: numbers 0 and 1 of a block from its first half, 2 and 3 from its second. */
+Test(core_random, normal_numbers_are_box_and_muller_s)
+{
+    for (uint64_t i = 0; i < 64; i++) {
+        uint32_t block[4];
+        clseq__philox(7, 3, i / 4, block);
+        const double u = (block[i % 4 < 2 ? 0 : 2] + 1.0) / 4294967296.0;
+        const double angle = 2 * 3.14159265358979323846 * block[i % 4 < 2 ? 1 : 3] / 4294967296.0;
+        const double expected = sqrt(-2 * log(u)) * (i % 2 != 0 ? sin(angle) : cos(angle));
+        cr_assert_float_eq(clseq__random_normal(7, 3, i), expected, 1e-6, "number %d", (int)i);
+    }
+}

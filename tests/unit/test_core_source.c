@@ -101,6 +101,16 @@ Test(core_source, macros_end_with_their_file)
     }
 }
 
+/* A compiler that does not know push_macro still forgets them. */
+Test(core_source, macros_are_undefined_too)
+{
+    clseq__text text = {0};
+    folder_write_text(folder, "train/clip.cl", "#define A 1\n");
+    cr_assert_eq(clseq__source_resolve(folder, "train/", "", &text), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_not_null(strstr(text.data, "#define A 1\n#undef A\n"), "%s", text.data);
+    free(text.data);
+}
+
 Test(core_source, static_functions_belong_to_their_file)
 {
     folder_write_text(folder, "train/clip.cl",

@@ -1,5 +1,7 @@
 /* Status names, the sentence of the last failure, the log. */
 #include <criterion/criterion.h>
+
+#include <CL/cl.h>
 #include <criterion/redirect.h>
 
 #include "core/error.h"
@@ -117,4 +119,18 @@ Test(core_status, log_is_silent_unless_asked, .init = cr_redirect_stderr)
     fprintf(stderr, "end\n");
     fflush(stderr);
     cr_assert_stderr_eq_str("end\n");
+}
+
+Test(core_status, a_short_sentence_replaces_a_long_one)
+{
+    clseq__error(CLSEQ_IO_ERROR, "%s", "a long sentence");
+    clseq__error(CLSEQ_IO_ERROR, "%s", "short");
+    cr_assert_str_eq(clseq_last_error(), "short");
+}
+
+Test(core_status, a_device_that_is_gone_is_no_device)
+{
+    static const int codes[] = {CL_DEVICE_NOT_FOUND, CL_DEVICE_NOT_AVAILABLE, -1001};
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(clseq__cl_status(codes[i]), CLSEQ_NO_DEVICE, "%d", codes[i]);
 }
