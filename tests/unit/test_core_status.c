@@ -134,3 +134,12 @@ Test(core_status, a_device_that_is_gone_is_no_device)
     for (size_t i = 0; i < 3; i++)
         cr_assert_eq(clseq__cl_status(codes[i]), CLSEQ_NO_DEVICE, "%d", codes[i]);
 }
+
+Test(core_status, a_log_keeps_long_lines)
+{
+    char line[1025] = {0};
+    memset(line, 'x', sizeof line - 1);
+    log_capture(CLSEQ_LOG_INFO);
+    clseq__log_text(CLSEQ_LOG_INFO, line);
+    cr_assert(log_contains(line), "%s", log_text());
+}

@@ -65,6 +65,24 @@ Test(meter, many_additions)
     clseq_context_destroy(ctx);
 }
 
+/* What a large number pushes out of the sum, and what is too small for it, are both kept. */
+Test(meter, the_smaller_of_two_is_not_lost)
+{
+    static const float numbers[][2] = {{1, 0x1p30f}, {0x1p30f, 1}};
+    clseq_context *ctx = test_context();
+    for (int i = 0; i < 2; i++) {
+        clseq_meter *meter = NULL;
+        double mean = 0;
+        EXPECT_OK(clseq_meter_create(ctx, &meter));
+        add(ctx, meter, numbers[i][0], 1);
+        add(ctx, meter, numbers[i][1], 1);
+        EXPECT_OK(clseq_meter_read(meter, &mean));
+        cr_assert_eq(mean, (0x1p30 + 1) / 2, "%.17g", mean);
+        clseq_meter_destroy(meter);
+    }
+    clseq_context_destroy(ctx);
+}
+
 Test(meter, not_finite)
 {
     const float bad[] = {NAN, INFINITY, -INFINITY};
