@@ -188,3 +188,29 @@ Test(core_faults, leaks_and_silence_are_found)
     cr_assert(strstr(faults_message(), "1 OpenCL objects") != NULL, "%s", faults_message());
     clseq_context_destroy(ctx);
 }
+
+/* With buffers that are filled when they are handed out: one that cannot be filled is given back. */
+static clseq_status use_filled(void *data)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = NULL;
+    clseq_context_stats stats = {0};
+    CLSEQ__TRY(clseq_context_create(data, &ctx));
+    CLSEQ__TRY(use(ctx));
+done:
+    if (ctx != NULL) {
+        clseq_context_get_stats(ctx, &stats);
+        if (stats.bytes_in_use != 0)
+            wrong("the count of bytes in use");
+    }
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+Test(core_faults, filling_buffers)
+{
+    setenv("CLSEQ_POOL_POISON", "1", 1);
+    setenv("CLSEQ_POOL_CANARY", "1", 1);
+    cr_assert(faults_each(use_filled, NULL), "%s", faults_message());
+    cr_assert(faults_count() > 50, "%s", faults_message());
+}

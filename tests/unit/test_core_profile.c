@@ -232,3 +232,19 @@ Test(core_profile, missing_arguments)
     cr_assert_eq(clseq_context_profile(ctx, &row, 1, NULL), CLSEQ_INVALID_ARGUMENT);
     clseq_context_destroy(ctx);
 }
+
+/* Not only the calls: a row that was reset has no time either. */
+Test(core_profile, reset_forgets_the_time)
+{
+    clseq_context *ctx = profiling();
+    clseq_tensor x = tensor(ctx, test_small() ? 64 : 200000);
+    double before = 0, after = -1;
+    cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
+    cr_assert_eq(calls_of(ctx, "fill", &before), 1);
+    cr_assert(before > 0);
+    cr_assert_eq(clseq_context_profile_reset(ctx), CLSEQ_OK);
+    cr_assert_eq(calls_of(ctx, "fill", &after), 0);
+    cr_assert_eq(after, 0);
+    clseq_tensor_destroy(ctx, &x);
+    clseq_context_destroy(ctx);
+}

@@ -352,3 +352,16 @@ Test(core_program, grids_of_absurd_sizes_stay_sane)
     cr_assert(most.groups[0] >= 1 && most.groups[0] <= (size_t)1 << 20);
     clseq_context_destroy(ctx);
 }
+
+/* One argument too many is as wrong as one too few, and is named before OpenCL sees it. */
+Test(core_program_misuse, launches_count_their_arguments)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = 1; }\n");
+    clseq_context *ctx = test_context();
+    clseq__kernel *kernel = NULL;
+    cr_assert_eq(clseq__kernel_get(ctx, "main.cl", NULL, "k", &kernel), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1), CLSEQ__ARGS(CLSEQ__M(NULL), CLSEQ__I(1))),
+                 CLSEQ_INVALID_ARGUMENT);
+    cr_assert_str_eq(clseq_last_error(), "kernel k takes 1 arguments, 2 were given");
+    clseq_context_destroy(ctx);
+}

@@ -492,3 +492,13 @@ Test(core_tensor_misuse, buffers_of_another_context_are_refused)
     fixture_release(&other);
     fixture_release(&f);
 }
+
+/* Extents that fit into 63 bits one by one, and whose sum wraps around to a small number. */
+Test(core_tensor, extents_that_wrap_around)
+{
+    fixture f = fixture_create();
+    clseq_tensor bad = clseq_tensor_view(f.x.buffer, 2, CLSEQ_F32, 2, DIMS(2, 2));
+    bad.strides[0] = bad.strides[1] = INT64_MAX;
+    expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
+    fixture_release(&f);
+}

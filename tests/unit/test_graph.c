@@ -707,3 +707,21 @@ Test(graph, inputs_are_copied_at_once)
     clseq_meter_destroy(meter);
     clseq_context_destroy(ctx);
 }
+
+/* Without clseq_graph_seed each graph drops other elements than the one before. */
+Test(graph, masks_differ_from_graph_to_graph)
+{
+    enum { N = 200 };
+    clseq_context *ctx = test_context();
+    float ones[N], y[2][N];
+    for (int i = 0; i < N; i++)
+        ones[i] = 1;
+    for (int i = 0; i < 2; i++) {
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_var *x = clseq_input_f32(g, ones, 1, (int64_t[]){N});
+        EXPECT_OK(clseq_read(g, clseq_drop(g, x, 0.5f), y[i]));
+        graph_end(g);
+    }
+    cr_assert(memcmp(y[0], y[1], sizeof y[0]) != 0);
+    clseq_context_destroy(ctx);
+}

@@ -203,3 +203,27 @@ Test(graph_memory, failing_calls_in_layers)
     EXPECT_OK(create_and_step(&t));
     clseq_context_destroy(t.ctx);
 }
+
+/* A graph in a context of its own, which takes the graph's memory with it. */
+static clseq_status graph_and_context(void *data)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = NULL;
+    const float values[] = {1, 2, 3};
+    (void)data;
+    CLSEQ__TRY(clseq_context_create(NULL, &ctx));
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, values, 1, (int64_t[]){3}));
+    clseq_backward(g, clseq_total(g, clseq_plus(g, x, x))); /* graph_end says the same */
+    status = g ? clseq_graph_end(g) : CLSEQ_OUT_OF_HOST_MEMORY;
+done:
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+Test(graph_memory, goes_with_the_context)
+{
+    EXPECT_OK(graph_and_context(NULL));
+    cr_assert(faults_each(graph_and_context, NULL), "%s", faults_message());
+    cr_assert(faults_count() > 30, "%s", faults_message());
+}

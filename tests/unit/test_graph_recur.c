@@ -8,6 +8,7 @@
 #include "reference/rnn_case.h"
 #include "support/compare.h"
 #include "support/device.h"
+#include "support/faults.h"
 #include "support/graph.h"
 #include "support/numeric.h"
 #include "support/random.h"
@@ -401,4 +402,96 @@ Test(graph_recur, errors)
         clseq_state_destroy(all[i]);
     destroy(&m);
     destroy(&lstm);
+}
+
+/* The gradient of an initial state that `uses` passes begin from. */
+static void initial_gradient(model *m, int uses, const float *x, const float *h, float *gradient)
+{
+    clseq_tensor dh = {0};
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_TRAINING);
+    clseq_var *in = clseq_input_f32(g, x, 3, (int64_t[]){3, 2, 4});
+    clseq_var *initial = clseq_require_grad(g, clseq_input_f32(g, h, 3, (int64_t[]){1, 2, 5})), *y = NULL;
+    for (int i = 0; i < uses; i++) {
+        clseq_var *out = clseq_recur(g, m->rnn, in, &(clseq_recur_opts){.initial = {initial}});
+        y = y ? clseq_plus(g, y, out) : out;
+    }
+    EXPECT_OK(clseq_backward(g, clseq_total(g, y)));
+    EXPECT_OK(clseq_var_grad(initial, &dh));
+    EXPECT_OK(clseq_tensor_read(m->ctx, &dh, gradient));
+    graph_end(g);
+}
+
+Test(graph_recur, an_initial_state_adds_up_its_gradients)
+{
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
+        model m = create(cell, 4, 5, 1, CLSEQ_BIAS_DOUBLE);
+        test_random random = test_random_seed(21);
+        float x[24], h[10], once[10], twice[10];
+        test_random_fill_float(&random, x, 24, -1, 1);
+        test_random_fill_float(&random, h, 10, -1, 1);
+        initial_gradient(&m, 1, x, h, once);
+        initial_gradient(&m, 2, x, h, twice);
+        for (int i = 0; i < 10; i++)
+            cr_assert_eq(twice[i], 2 * once[i], "%s, element %d: %g, expected %g",
+                         clseq_cell_name((clseq_cell)cell), i, (double)twice[i], 2 * (double)once[i]);
+        destroy(&m);
+    }
+}
+
+enum { REPACK_OUT = 3 * 2 * 5, REPACK_W = 4 * 5 * 5 };
+
+/* A layer whose weights are two sets by turns, and what it gives for each. */
+typedef struct repacking {
+    model m;
+    float x[24], w[2][REPACK_W], y[2][REPACK_OUT];
+    int turn;
+} repacking;
+
+static clseq_status repacking_forward(repacking *r, float *y)
+{
+    clseq_graph *g = clseq_graph_begin(r->m.ctx, CLSEQ_INFERENCE);
+    clseq_var *x = clseq_input_f32(g, r->x, 3, (int64_t[]){3, 2, 4});
+    const clseq_status read = clseq_read(g, clseq_recur(g, r->m.rnn, x, NULL), y);
+    const clseq_status ended = g ? clseq_graph_end(g) : CLSEQ_OUT_OF_HOST_MEMORY;
+    return read != CLSEQ_OK ? read : ended;
+}
+
+/* Other weights and a pass; whatever failed, the next pass has the new weights. */
+static clseq_status repack(void *data)
+{
+    repacking *r = data;
+    float y[REPACK_OUT];
+    clseq_status status = CLSEQ_OK, again = CLSEQ_OK;
+    char sentence[500];
+    r->turn = !r->turn;
+    status = clseq_param_set(clseq_params_find(r->m.params, "rnn.weight_hh_l0"), r->w[r->turn]);
+    if (status != CLSEQ_OK)
+        return status;
+    status = repacking_forward(r, y);
+    snprintf(sentence, sizeof sentence, "%s", clseq_last_error());
+    if (status != CLSEQ_OK)
+        again = repacking_forward(r, y);
+    if (again != CLSEQ_OK || memcmp(y, r->y[r->turn], sizeof y) != 0) {
+        fprintf(stderr, "the pass after \"%s\" has other weights than were set\n", sentence);
+        abort();
+    }
+    return status;
+}
+
+Test(graph_recur, packing_that_failed_is_done_again)
+{
+    repacking r = {.m = create(CLSEQ_LSTM, 4, 5, 1, CLSEQ_BIAS_DOUBLE)};
+    test_random random = test_random_seed(22);
+    test_random_fill_float(&random, r.x, 24, -1, 1);
+    for (int i = 0; i < 2; i++) {
+        test_random_fill_float(&random, r.w[i], REPACK_W, -1, 1);
+        EXPECT_OK(clseq_param_set(clseq_params_find(r.m.params, "rnn.weight_hh_l0"), r.w[i]));
+        EXPECT_OK(repacking_forward(&r, r.y[i]));
+    }
+    cr_assert(memcmp(r.y[0], r.y[1], sizeof r.y[0]) != 0);
+    for (int i = 0; i < 3; i++)
+        EXPECT_OK(repack(&r));
+    cr_assert(faults_each(repack, &r), "%s", faults_message());
+    cr_assert(faults_count() > 10, "%s", faults_message());
+    destroy(&r.m);
 }

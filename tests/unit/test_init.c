@@ -198,3 +198,22 @@ Test(init, bad_arguments)
     clseq_params_destroy(params);
     clseq_context_destroy(ctx);
 }
+
+/* No number is used twice: each element has one of its own. */
+Test(init, draws_each_element_anew)
+{
+    enum { N = 600 };
+    clseq_context *ctx = test_context();
+    static const clseq_init inits[] = {{.kind = CLSEQ_INIT_UNIFORM, .scale = 1},
+                                       {.kind = CLSEQ_INIT_NORMAL, .scale = 1},
+                                       {.kind = CLSEQ_INIT_XAVIER},
+                                       {.kind = CLSEQ_INIT_ORTHOGONAL}};
+    for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
+        float *x = drawn(ctx, 7, "w", 2, (int64_t[]){20, N / 20}, inits[i]);
+        for (int k = 0; k < N; k++)
+            for (int j = 0; j < k; j++)
+                cr_assert(x[j] != x[k], "initialiser %zu: elements %d and %d are %g", i, j, k, (double)x[j]);
+        free(x);
+    }
+    clseq_context_destroy(ctx);
+}

@@ -358,3 +358,16 @@ Test(nn_cross_entropy, bad_arguments)
     clseq_tensor_destroy(ctx, &small);
     clseq_context_destroy(ctx);
 }
+
+/* No description is one of zeros: no class is ignored, the first neither. */
+Test(nn_cross_entropy, without_a_description)
+{
+    clseq_context *ctx;
+    for (int shape = 0; (ctx = test_context_shape(shape)) != NULL; shape++) {
+        float gradient[20], got = loss_with(ctx, 5, 2, 0, gradient);
+        cr_expect(got > 4.1f && got < 4.11f, "the loss is %g", (double)got);
+        cr_expect(gradient[0] < -0.4f && gradient[1] > 0, "the gradient begins with %g, %g",
+                  (double)gradient[0], (double)gradient[1]);
+        clseq_context_destroy(ctx);
+    }
+}

@@ -538,3 +538,16 @@ Test(optimizer, ready_made_rates)
     for (int i = 0; i < 4; i++)
         cr_expect(isnan(all[i](0, NULL)));
 }
+
+/* Between its ends the cosine mixes base and base*factor. */
+Test(optimizer, cosine_to_a_rate_above_zero)
+{
+    clseq_lr lr = {.base = 2, .period = 8, .factor = 0.1f};
+    static const double want[] = {2, 1.1 + 0.9 * 0.70710678118654752, 1.1, 1.1 - 0.9 * 0.70710678118654752,
+                                  0.2};
+    for (int i = 0; i < 5; i++) {
+        const float got = clseq_lr_cosine(2 * i, &lr);
+        cr_expect(fabs(got - want[i]) <= test_rounding_bound(4, 2), "step %d has %g, expected %g", 2 * i,
+                  (double)got, want[i]);
+    }
+}
