@@ -1,6 +1,7 @@
 /* Philox: known vectors, host against device, and whether the numbers look random. */
 #include <criterion/criterion.h>
 
+#include "core/context.h"
 #include "core/launch.h"
 #include "core/random.h"
 #include "support/device.h"
@@ -164,4 +165,49 @@ Test(core_random, normal_numbers_are_box_and_muller_s)
         const double expected = sqrt(-2 * log(u)) * (i % 2 != 0 ? sin(angle) : cos(angle));
         cr_assert_float_eq(clseq__random_normal(7, 3, i), expected, 1e-6, "number %d", (int)i);
     }
+}
+
+/* Kernels over vectors make a block in each lane: the same numbers, where the counter's lower half overflows as well. */
+Test(core_random, vectors_draw_the_same_numbers)
+{
+    static const char text[] = "#include \"core/philox_lanes.clh\"\n"
+                               "kernel void draw(ulong seed, ulong stream, ulong block, global float *out)\n"
+                               "{\n"
+                               "    V number[4];\n"
+                               "    random_uniform_lanes(seed, stream, block, number);\n"
+                               "    for (int k = 0; k < 4; k++)\n"
+                               "        store(number[k], out, k * LANES, 4 * LANES);\n"
+                               "}\n";
+    static const uint64_t blocks[] = {0, 1000, 0xFFFFFFFE, 0x1FFFFFFFF};
+    const int64_t n = 64;
+    char folder[FOLDER_PATH];
+    clseq__kernel *kernel = NULL;
+    clseq_tensor out = {0};
+    float got[64];
+    folder_create(folder);
+    for (size_t i = 0; i < clseq__source_count; i++)
+        if (strncmp(clseq__sources[i].name, "core/", 5) == 0)
+            folder_write(folder, clseq__sources[i].name, clseq__sources[i].text, clseq__sources[i].size);
+    folder_write_text(folder, "lanes.cl", text);
+    setenv("CLSEQ_KERNEL_DIR", folder, 1);
+    clseq_context *ctx = test_context();
+    const uint64_t count = 4 * (uint64_t)(ctx->is_cpu ? ctx->vector_width : 1);
+    cr_assert_eq(clseq__kernel_get(ctx, "lanes.cl", NULL, "draw", &kernel), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, &n, &out), CLSEQ_OK);
+    for (size_t b = 0; b < sizeof blocks / sizeof blocks[0]; b++) {
+        cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1),
+                                   CLSEQ__ARGS(CLSEQ__UL(42), CLSEQ__UL(7), CLSEQ__UL(blocks[b]),
+                                               CLSEQ__M(out.buffer))),
+                     CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq_tensor_read(ctx, &out, got), CLSEQ_OK);
+        for (uint64_t i = 0; i < count; i++) {
+            const float want = clseq__random_uniform(42, 7, 4 * blocks[b] + i);
+            cr_assert_eq(got[i], want, "from block %zu on, number %d: %a, expected %a", b, (int)i,
+                         (double)got[i], (double)want);
+        }
+    }
+    clseq_tensor_destroy(ctx, &out);
+    clseq_context_destroy(ctx);
+    folder_remove(folder);
 }

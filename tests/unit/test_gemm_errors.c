@@ -446,3 +446,29 @@ Test(gemm_errors, codes_of_clblast)
            "CLBlast OverrideParameters failed with its code -20");
     clseq_context_destroy(ctx);
 }
+
+/* An offset below 0 is refused whatever the stride, and a square matrix knows as which operand it was packed. */
+Test(gemm_errors, one_bad_of_two)
+{
+    clseq_context *ctx = test_context();
+    cl_mem a = new_buffer(ctx, 100), b = new_buffer(ctx, 100), c = new_buffer(ctx, 100);
+    clseq_gemm_args args = good_args(a, b, c);
+    clseq_packed *packed = NULL;
+    args.a.offset = -1;
+    args.a.stride = 12;
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a has offset -1 and stride 12");
+    args.a.offset = 12;
+    args.a.stride = -1;
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a has offset 12 and stride -1");
+    args = good_args(a, b, c);
+    args.m = args.n = args.k = 3;
+    cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 3, 3, &packed), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    args.b.packed = packed;
+    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "b was packed as the other operand");
+    clseq_packed_destroy(packed);
+    clReleaseMemObject(a);
+    clReleaseMemObject(b);
+    clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}

@@ -597,3 +597,59 @@ Test(graph_ops, drop)
     graph_end(g);
     clseq_context_destroy(ctx);
 }
+
+/* The gradient beside a slice is zero, whatever the buffer held before: NaN here. */
+Test(graph_ops, zeros_beside_a_slice)
+{
+    setenv("CLSEQ_POOL_POISON", "1", 1);
+    clseq_context *ctx = test_context();
+    for (int64_t start = 0; start < 4; start++)
+        for (int dim = 0; dim < 2; dim++) {
+            const float values[16] = {0};
+            float got[16];
+            clseq_tensor dx = {0};
+            clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+            clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, values, 2, (int64_t[]){4, 4}));
+            EXPECT_OK(clseq_backward(g, clseq_total(g, clseq_slice(g, x, dim, start, 1))));
+            EXPECT_OK(clseq_var_grad(x, &dx));
+            EXPECT_OK(clseq_tensor_read(ctx, &dx, got));
+            for (int i = 0; i < 16; i++)
+                cr_assert_eq(got[i], (dim == 0 ? i / 4 : i % 4) == start,
+                             "dim %d from %d on: element %d is %g", dim, (int)start, i, (double)got[i]);
+            graph_end(g);
+        }
+    clseq_context_destroy(ctx);
+}
+
+/* The range of tokens is checked within the slice that is looked up, and there only. */
+Test(graph_ops, tokens_of_a_slice)
+{
+    static const int32_t tokens[] = {9, 1, 2, 3, 4, 0, 9, 9};
+    /* Where the slice begins, of two each: rows of [4,2], or columns of [2,4]. */
+    static const struct {
+        int64_t dims[2];
+        int dim;
+        int64_t start, length;
+        bool fits;
+    } slices[] = {{{4, 2}, 0, 0, 1, false}, {{4, 2}, 0, 1, 2, true}, {{4, 2}, 0, 2, 2, false},
+                  {{2, 4}, 1, 0, 2, false}, {{2, 4}, 1, 1, 1, true}, {{2, 4}, 1, 2, 2, false},
+                  {{2, 4}, 1, 0, 1, false}, {{8, 1}, 0, 1, 5, true}};
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_embedding *embed = NULL;
+    EXPECT_OK(clseq_params_create(ctx, 1, &params));
+    EXPECT_OK(clseq_embedding_new(params, "embed", 5, 3, &embed));
+    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+        clseq_var *x = clseq_input_i32(g, tokens, 2, slices[i].dims);
+        clseq_var *y =
+            clseq_embed(g, embed, clseq_slice(g, x, slices[i].dim, slices[i].start, slices[i].length));
+        cr_assert_eq(y != NULL, slices[i].fits, "slice %zu: %s", i, clseq_last_error());
+        if (slices[i].fits)
+            graph_end(g);
+        else
+            EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_ARGUMENT, "embed: token 9 at");
+    }
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}

@@ -142,3 +142,18 @@ Test(meter, errors)
     clseq_context_destroy(ctx);
     clseq_context_destroy(other);
 }
+
+/* What a small sum loses when a large number is added to it is kept, too. */
+Test(meter, large_after_small)
+{
+    clseq_context *ctx = test_context();
+    clseq_meter *meter = NULL;
+    double mean = 0;
+    EXPECT_OK(clseq_meter_create(ctx, &meter));
+    add(ctx, meter, 1, 1);
+    add(ctx, meter, 0x1p30f, 1);
+    EXPECT_OK(clseq_meter_read(meter, &mean));
+    cr_assert_eq(mean, (1 + 0x1p30) / 2, "the mean is %.17g", mean);
+    clseq_meter_destroy(meter);
+    clseq_context_destroy(ctx);
+}

@@ -166,3 +166,17 @@ Test(rnn_batch_split, launches_what_it_promises)
 {
     over_nets(keeps_its_promise);
 }
+
+/* Nor do the layers of an inference pass leave the workspace that they take turns in. */
+static void inference_stays_inside(clseq_context *ctx, const rnn_case *c, const char *label)
+{
+    rnn_run *run = run_of(ctx, c, CLSEQ_INFERENCE);
+    rnn_run_forward(run);
+    cr_assert(rnn_run_matches_forward(run), "%s: %s", label, rnn_run_message());
+    rnn_run_destroy(run);
+}
+
+Test(rnn_batch_split, inference_stays_inside_its_memory)
+{
+    over_nets(inference_stays_inside);
+}
