@@ -406,3 +406,17 @@ Test(rnn_plan, finds_runs_of_gates)
     cr_assert_eq(clseq__cell_runs(gru, gru->h_slot, gru->h_gates, runs), 1);
     cr_assert(runs[0].first == 1 && runs[0].gate == 0 && runs[0].count == 3);
 }
+
+/* Rows of y that share a single element, by time and by row. */
+Test(rnn_plan, refuses_rows_that_overlap_by_one)
+{
+    good g = good_create("gru");
+    clseq_rnn_forward_args args = g.forward;
+    args.y.strides[1] = H;
+    args.y.strides[0] = B * H - 1;
+    refused(clseq_rnn_forward(g.plan, &g.shape, &args), CLSEQ_INVALID_SHAPE, "elements overlap");
+    args.y.strides[0] = H;
+    args.y.strides[1] = T * H - 1;
+    refused(clseq_rnn_forward(g.plan, &g.shape, &args), CLSEQ_INVALID_SHAPE, "elements overlap");
+    good_destroy(&g);
+}

@@ -339,3 +339,30 @@ Test(rnn_properties, weights_are_packed_once_for_all_shapes)
 {
     for_all(serves_all_shapes);
 }
+
+/* ---- some rows of a larger batch ---- */
+
+/* x as the slice of a batch of more rows: steps that lie further apart than their rows need. */
+static void reads_a_slice(clseq_context *ctx, const rnn_schedule *schedule, int cell, const char *label)
+{
+    rnn_case *c = plain_case(cell, 6, 3, 4, 10, 2, 15, 1e-5);
+    rnn_run *run = run_of(ctx, c, &(rnn_run_options){.schedule = schedule->id}, label);
+    const clseq_tensor dense = run->in[RNN_X].tensor;
+    clseq_tensor large = {0};
+    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){6, 5, 4}, &large));
+    MUST(clseq_tensor_fill(ctx, &large, NAN));
+    run->in[RNN_X].tensor = clseq_tensor_slice(&large, 1, 1, 3);
+    MUST(clseq_tensor_copy(ctx, &dense, &run->in[RNN_X].tensor));
+    rnn_run_forward(run);
+    rnn_run_backward(run, false);
+    run->in[RNN_X].tensor = dense;
+    cr_assert(rnn_run_matches(run), "%s: %s", label, rnn_run_message());
+    clseq_tensor_destroy(ctx, &large);
+    rnn_run_destroy(run);
+    rnn_case_destroy(c);
+}
+
+Test(rnn_properties, read_a_slice_of_a_batch)
+{
+    for_all(reads_a_slice);
+}
