@@ -21,9 +21,9 @@ static clseq_status check(const char *function, const clseq_params *params, cons
     if (name && name[0] != '\0' && out)
         return CLSEQ_OK;
     return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s", function,
-                        !name  ? "name is NULL"
+                        !name  ? "the name is NULL"
                         : !out ? "out is NULL"
-                               : "name is empty");
+                               : "the name is empty");
 }
 
 clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary, int64_t features,

@@ -91,8 +91,8 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn new: %s",
                             !desc   ? "desc is NULL"
                             : !out  ? "out is NULL"
-                            : !name ? "name is NULL"
-                                    : "name is empty");
+                            : !name ? "the name is NULL"
+                                    : "the name is empty");
     init = init ? init : &defaults;
     rnn = calloc(1, sizeof *rnn);
     if (!rnn)

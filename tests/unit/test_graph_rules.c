@@ -189,6 +189,27 @@ Test(graph_rules, slices_begin_where_they_begin)
     clseq_context_destroy(ctx);
 }
 
+/* Views that lie next to each other in one buffer, either first, do not overlap. */
+Test(graph_rules, neighbours_in_one_buffer)
+{
+    clseq_context *ctx = test_context();
+    clseq_tensor all = {0};
+    float got[6];
+    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_F32, 1, DIMS(6), &all));
+    EXPECT_OK(clseq_tensor_write(ctx, &all, floats));
+    const clseq_tensor low = clseq_tensor_slice(&all, 0, 0, 3), high = clseq_tensor_slice(&all, 0, 3, 3);
+    EXPECT_OK(clseq_add(ctx, 2.0f, &low, 0.0f, NULL, &high));
+    EXPECT_OK(clseq_add(ctx, 2.0f, &high, 0.0f, NULL, &low));
+    EXPECT_OK(clseq_tensor_read(ctx, &all, got));
+    for (int i = 0; i < 3; i++)
+        cr_assert(got[i] == 4 * floats[i] && got[3 + i] == 2 * floats[i]);
+    const clseq_tensor middle = clseq_tensor_slice(&all, 0, 1, 3);
+    EXPECT_ERROR(clseq_add(ctx, 1.0f, &low, 0.0f, NULL, &middle), CLSEQ_INVALID_ARGUMENT,
+                 "add: y overlaps a");
+    clseq_tensor_destroy(ctx, &all);
+    clseq_context_destroy(ctx);
+}
+
 /* What is done after backward has a value and no gradient, and changes none. */
 Test(graph_rules, operations_after_backward)
 {

@@ -207,6 +207,8 @@ static float loss_with(clseq_context *ctx, int at, float value, int32_t target, 
 {
     float values[40];
     const int32_t tokens[2] = {target, 1};
+    const clseq_cross_entropy_desc ignoring = {.ignore = true, .ignore_index = -1};
+    const clseq_cross_entropy_desc *desc = target == -1 ? &ignoring : NULL;
     for (int i = 0; i < 40; i++)
         values[i] = 0.1f * (float)i;
     values[at] = value;
@@ -214,9 +216,9 @@ static float loss_with(clseq_context *ctx, int at, float value, int32_t target, 
     guarded targets = operand_tokens(ctx, 1, (int64_t[]){2}, tokens);
     operand loss = operand_output(ctx, 1, (int64_t[]){1}), saved = operand_output(ctx, 1, (int64_t[]){3});
     guarded_write(&logits, values);
-    MUST(clseq_cross_entropy_forward(ctx, NULL, &logits.tensor, &targets.tensor, &loss.g.tensor,
+    MUST(clseq_cross_entropy_forward(ctx, desc, &logits.tensor, &targets.tensor, &loss.g.tensor,
                                      &saved.g.tensor));
-    MUST(clseq_cross_entropy_backward(ctx, NULL, &logits.tensor, &targets.tensor, &saved.g.tensor, NULL,
+    MUST(clseq_cross_entropy_backward(ctx, desc, &logits.tensor, &targets.tensor, &saved.g.tensor, NULL,
                                       &logits.tensor));
     float *got = guarded_read(&loss.g), *all = guarded_read(&logits), result = got[0];
     memcpy(gradient, all, 20 * sizeof *gradient);
