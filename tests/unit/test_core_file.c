@@ -80,26 +80,31 @@ Test(core_file, what_is_no_regular_file_is_refused)
     } cases[] = {{"folder", "folder: is a folder"},
                  {"fifo", "fifo: is a pipe"},
                  {"socket", "socket: is a socket"},
-                 {"/dev/null", "/dev/null: is a character device"},
+                 {"terminal", "terminal: is a character device"},
                  {"to_fifo", "to_fifo: is a pipe"},
                  {"", "the path is empty"},
                  {"none/file", "none/file: cannot create"},
                  {"plain/file", "Not a directory"},
                  {"loop", "symbolic links"}};
+    /* A link to a device that nobody misses: with a bug in what is tested, root would replace it. */
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    cr_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    cr_assert_eq(symlink(ptsname(terminal), "terminal"), 0);
     mkdir("folder", 0755);
     cr_assert_eq(mkfifo("fifo", 0644), 0);
     make_socket("socket");
     cr_assert_eq(symlink("fifo", "to_fifo"), 0);
     cr_assert_eq(symlink("loop", "loop"), 0);
     must_save("plain", "1");
-    const mode_t fifo = mode_of("fifo"), null = mode_of("/dev/null"), link = mode_of("to_fifo");
+    const mode_t fifo = mode_of("fifo"), link = mode_of("to_fifo");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cr_expect_eq(save(cases[i].path, "x"), CLSEQ_IO_ERROR, "\"%s\"", cases[i].path);
         cr_expect(strstr(clseq_last_error(), cases[i].says), "said \"%s\", expected \"%s\"",
                   clseq_last_error(), cases[i].says);
     }
-    cr_assert(mode_of("fifo") == fifo && mode_of("/dev/null") == null && mode_of("to_fifo") == link);
-    cr_assert_eq(folder_count(".", "", NULL), 6, "something was left behind");
+    cr_assert(mode_of("fifo") == fifo && mode_of("to_fifo") == link);
+    close(terminal);
+    cr_assert_eq(folder_count(".", "", NULL), 7, "something was left behind");
 }
 
 Test(core_file, a_link_is_followed_and_stays)
