@@ -4,276 +4,183 @@
  * embedding -> recurrent layers -> affine -> softmax cross-entropy, trained by truncated back-propagation through
  * time: the text is cut into B streams that are read side by side, T characters a step, and the states of the layers
  * are carried from one step to the next. Adam, gradients clipped by their global norm. Without --text it learns from
- * the source code of this library. It writes a checkpoint (safetensors) and its metrics (CSV), goes on where it
- * stopped with --resume, and ends by generating text.
+ * the source code of this library. It writes checkpoints (safetensors), the last one and the best by its validation
+ * loss, and its metrics (CSV), goes on where it stopped with --resume, and ends by generating text from the best.
  */
 #include <clseq/clseq.h>
 
-#include <argp.h>
-#include <errno.h>
-#include <math.h>
-#include <signal.h>
-#include <stdio.h>
+#include "common/corpus.h"
+#include "common/escape.h"
+#include "common/options.h"
+#include "common/paths.h"
+#include "common/resume.h"
+#include "common/run.h"
+#include "common/signals.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 extern const unsigned char default_text[];
 extern const size_t default_text_size;
 
 enum { GENERATION_STREAM = 1 }; /* of random numbers */
 
-typedef struct {
-    const char *text, *device, *cell, *checkpoint, *metrics, *prompt;
-    int lower, resume, profile, epochs, batch, steps, embedding, hidden, layers, generate, top_k;
-    double minutes, lr, clip, dropout, validation, temperature;
-    unsigned long long seed;
-} options;
+/* ---- options ---- */
 
+static struct {
+    const char *text, *device, *checkpoint, *metrics, *prompt;
+    clseq_cell cell;
+    bool lower, resume, profile;
+    long long epochs, batch, steps, embedding, hidden, layers, generate, top_k;
+    double minutes, lr, clip, dropout, validation, temperature;
+    uint64_t seed;
+} o = {.checkpoint = "char_lm.safetensors",
+       .metrics = "char_lm.csv",
+       .prompt = "",
+       .cell = CLSEQ_LSTM,
+       .epochs = -1,
+       .batch = 50,
+       .steps = 50,
+       .embedding = 128,
+       .hidden = 256,
+       .layers = 1,
+       .generate = 500,
+       .minutes = -1,
+       .lr = 4e-3,
+       .clip = 5,
+       .validation = 0.05,
+       .temperature = 0.7,
+       .seed = 1};
+
+/* What --resume does with an option: what shapes the model and the order of the text stays as it was. */
+static setting table[] = {
+    {"text", SETTING_TEXT, &o.text, 0, 0, "FILE",
+     "learn from this file (default: this library's source code)",
+     .resume = RESUME_IGNORES}, /* it is known by its hash */
+    {"lower", SETTING_FLAG, &o.lower, 0, 0, NULL, "turn the text into lower case", .resume = RESUME_KEEPS},
+    {"validation", SETTING_REAL, &o.validation, 0, 0.5, "PART", "part of the text kept for validation (0.05)",
+     .resume = RESUME_KEEPS},
+    {"device", SETTING_TEXT, &o.device, 0, 0, "SEL",
+     "OpenCL device, platform:device (see the sample `devices`)", .resume = RESUME_IGNORES},
+    {"seed", SETTING_SEED, &o.seed, 0, 0, "N", "of initial weights, dropout and generation (1)",
+     .resume = RESUME_CHANGES}, /* as long as no dropout mask depends on it: see start */
+    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "lstm, gru, rnn_tanh or rnn_relu (lstm)",
+     .resume = RESUME_KEEPS},
+    {"layers", SETTING_WHOLE, &o.layers, 1, 16, "N", "recurrent layers (1)", .resume = RESUME_KEEPS},
+    {"hidden", SETTING_WHOLE, &o.hidden, 1, 16384, "N", "units of each (256)", .resume = RESUME_KEEPS},
+    {"embedding", SETTING_WHOLE, &o.embedding, 1, 16384, "N", "features of a character (128)",
+     .resume = RESUME_KEEPS},
+    {"dropout", SETTING_REAL, &o.dropout, 0, 0.95, "P", "after the embedding and after the last layer (0)",
+     .resume = RESUME_CHANGES},
+    {"batch", SETTING_WHOLE, &o.batch, 1, 65536, "B", "streams side by side (50)", .resume = RESUME_KEEPS},
+    {"steps", SETTING_WHOLE, &o.steps, 1, 65536, "T", "characters of a stream in one training step (50)",
+     .resume = RESUME_KEEPS},
+    {"epochs", SETTING_WHOLE, &o.epochs, 0, MAX_EPOCHS, "N",
+     "times through the text (default: as --minutes allows)", .resume = RESUME_IGNORES},
+    {"minutes", SETTING_REAL, &o.minutes, 0, 1e6, "M",
+     "train so long (2, or without end when --epochs is given)", .resume = RESUME_IGNORES},
+    {"lr", SETTING_REAL, &o.lr, 1e-9, 10, "R", "learning rate of Adam (0.004)", .resume = RESUME_CHANGES},
+    {"clip", SETTING_REAL, &o.clip, 1e-6, 1e9, "NORM", "clip gradients to this global norm (5)",
+     .resume = RESUME_CHANGES},
+    {"checkpoint", SETTING_TEXT, &o.checkpoint, 0, 0, "FILE",
+     "written each epoch and on Ctrl-C (char_lm.safetensors); the best so far goes to FILE with .best before "
+     "its "
+     "ending",
+     .resume = RESUME_IGNORES},
+    {"metrics", SETTING_TEXT, &o.metrics, 0, 0, "FILE", "losses and rates as CSV (char_lm.csv)",
+     .resume = RESUME_IGNORES},
+    {"resume", SETTING_FLAG, &o.resume, 0, 0, NULL, "go on from the checkpoint, with its options",
+     .resume = RESUME_IGNORES},
+    {"generate", SETTING_WHOLE, &o.generate, 0, 1e9, "N", "characters to write at the end (500)",
+     .resume = RESUME_IGNORES},
+    {"prompt", SETTING_TEXT, &o.prompt, 0, 0, "TEXT", "what the generated text begins with",
+     .resume = RESUME_IGNORES},
+    {"temperature", SETTING_REAL, &o.temperature, 0, 100, "X",
+     "of the drawing of characters; 0 takes the likeliest (0.7)", .resume = RESUME_IGNORES},
+    {"top-k", SETTING_WHOLE, &o.top_k, 0, 256, "K", "draw among the K likeliest characters only (0: all)",
+     .resume = RESUME_IGNORES},
+    {"profile", SETTING_FLAG, &o.profile, 0, 0, NULL, "print the device time of each kernel at the end",
+     .resume = RESUME_IGNORES},
+};
+
+/* ---- the text ---- */
+
+/* A resumed run finds its text by the path in the checkpoint, and knows it by its hash. */
+static void load_text(corpus *c)
+{
+    struct stat info;
+    char *path = o.resume && !o.text ? meta_read(o.checkpoint, "text") : NULL;
+    char *hash = o.resume ? meta_read(o.checkpoint, "text_hash") : NULL;
+    if (path && *path && (stat(path, &info) != 0 || !S_ISREG(info.st_mode)))
+        fail("%s: its text was %s, which is no file now; give it with --text", o.checkpoint, path);
+    if (o.text || (path && *path))
+        corpus_read(c, "--text", o.text ? o.text : path);
+    else
+        corpus_copy(c, default_text, default_text_size);
+    if (hash && strcmp(hash, c->hash) != 0)
+        fail("%s%s is not the text that the run in %s learns from: its hash is %s, expected %s",
+             c->path[0] ? "--text " : "the library's source code", c->path, o.checkpoint, c->hash, hash);
+    if (c->path[0] && (same_file(c->path, o.checkpoint) || same_file(c->path, o.metrics)))
+        fail("--text %s: --checkpoint or --metrics would overwrite it, expected another file", c->path);
+    free(path);
+    free(hash);
+}
+
+static void load_corpus(corpus *c)
+{
+    const size_t least = (size_t)(o.batch * o.steps) + 1;
+    load_text(c);
+    corpus_encode(c, o.lower, o.validation);
+    if (c->train_size < least)
+        fail("--text %s: %zu characters to learn from are too few, --batch %lld and --steps %lld need %zu",
+             c->path, c->train_size, o.batch, o.steps, least);
+}
+
+/* The prompt as tokens; without one, text begins like a line. */
 typedef struct {
-    uint8_t *bytes;
     int32_t *tokens;
-    size_t size, train_size; /* the rest is for validation */
-    clseq_vocabulary vocabulary;
-} corpus;
+    size_t size;
+} prompt;
+
+static prompt encode_prompt(const clseq_vocabulary *v)
+{
+    prompt p = {.size = strlen(o.prompt)};
+    p.tokens = allocate((p.size + 1) * sizeof *p.tokens);
+    if (o.lower)
+        lower_ascii((char *)o.prompt, p.size); /* main's arguments may be changed */
+    if (clseq_vocabulary_encode(v, o.prompt, p.size, p.tokens) != CLSEQ_OK)
+        fail("--prompt %s: its characters must occur in the text (%s)", o.prompt, clseq_last_error());
+    if (p.size == 0)
+        p.tokens[p.size++] = v->token_of['\n'] >= 0 ? v->token_of['\n'] : 0;
+    return p;
+}
+
+/* ---- the model ---- */
 
 typedef struct {
     clseq_embedding *embed;
     clseq_rnn *rnn;
     clseq_linear *out;
-    float dropout;
 } model;
 
-typedef struct {
-    const options *o;
-    clseq_context *ctx;
-    clseq_params *params;
-    clseq_optimizer *adam;
-    clseq_state *carry;
-    clseq_meter *meter;
-    model m;
-    clseq_stream stream;
-    int32_t *inputs, *targets;
-    int64_t epoch;
-    double first_loss, loss, valid_loss; /* of the first report, of the latest report, of the latest epoch */
-    double started, seconds_before;      /* the clock at the start of this run, and what earlier runs took */
-    FILE *metrics;
-} run;
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Every failure ends here: one sentence, exit code 1. */
-static void fail(const char *what)
-{
-    fprintf(stderr, "char_lm: %s\n", what);
-    exit(EXIT_FAILURE);
-}
-
-static void check(clseq_status status)
-{
-    if (status != CLSEQ_OK)
-        fail(clseq_last_error());
-}
-
-static void *allocate(size_t bytes)
-{
-    void *memory = malloc(bytes ? bytes : 1);
-    if (!memory)
-        fail("no memory left");
-    return memory;
-}
-
-static void log_line(clseq_log_level level, const char *line, void *user)
-{
-    (void)level;
-    (void)user;
-    fprintf(stderr, "%s\n", line);
-}
-
-/* ---- options ---- */
-
-typedef struct {
-    const char *name;
-    enum { TEXT, NUMBER, REAL, SEED, FLAG } kind;
-    void *value;
-    double low, high; /* of NUMBER and REAL */
-    const char *argument, *help;
-} setting;
-
-enum { MAX_SETTINGS = 32, FIRST_KEY = 1000 };
-
-static void assign(const setting *s, char *text, struct argp_state *state)
-{
-    char *end = text;
-    double value = 0;
-    if (s->kind == NUMBER || s->kind == REAL) {
-        value = strtod(text, &end);
-        if (end == text || *end || !(value >= s->low && value <= s->high) ||
-            (s->kind == NUMBER && value != floor(value)))
-            argp_error(state, "--%s %s: expected a%s number from %g to %g", s->name, text,
-                       s->kind == NUMBER ? " whole" : "", s->low, s->high);
-    }
-    if (s->kind == TEXT)
-        *(const char **)s->value = text;
-    else if (s->kind == NUMBER)
-        *(int *)s->value = (int)value;
-    else if (s->kind == REAL)
-        *(double *)s->value = value;
-    else if (s->kind == FLAG)
-        *(int *)s->value = 1;
-    else {
-        *(unsigned long long *)s->value = strtoull(text, &end, 10);
-        if (end == text || *end)
-            argp_error(state, "--%s %s: expected a whole number", s->name, text);
-    }
-}
-
-static error_t parse_option(int key, char *text, struct argp_state *state)
-{
-    const setting *settings = state->input;
-    if (key < FIRST_KEY || key >= FIRST_KEY + MAX_SETTINGS) /* argp has keys of its own */
-        return ARGP_ERR_UNKNOWN;
-    assign(&settings[key - FIRST_KEY], text, state);
-    return 0;
-}
-
-static void parse_options(int argc, char **argv, options *o)
-{
-    const setting settings[] = {
-        {"text", TEXT, &o->text, 0, 0, "FILE", "learn from this file (default: this library's source code)"},
-        {"lower", FLAG, &o->lower, 0, 0, NULL, "turn the text into lower case"},
-        {"validation", REAL, &o->validation, 0, 0.5, "PART", "part of the text kept for validation (0.05)"},
-        {"device", TEXT, &o->device, 0, 0, "SEL",
-         "OpenCL device, platform:device (see the sample `devices`)"},
-        {"seed", SEED, &o->seed, 0, 0, "N", "of initial weights, dropout and generation (1)"},
-        {"cell", TEXT, &o->cell, 0, 0, "NAME", "lstm, gru, rnn_tanh or rnn_relu (lstm)"},
-        {"layers", NUMBER, &o->layers, 1, 16, "N", "recurrent layers (2)"},
-        {"hidden", NUMBER, &o->hidden, 1, 16384, "N", "units of each (128)"},
-        {"embedding", NUMBER, &o->embedding, 1, 16384, "N", "features of a character (128)"},
-        {"dropout", REAL, &o->dropout, 0, 0.95, "P", "after the embedding and after the last layer (0)"},
-        {"batch", NUMBER, &o->batch, 1, 65536, "B", "streams side by side (50)"},
-        {"steps", NUMBER, &o->steps, 1, 65536, "T", "characters of a stream in one training step (50)"},
-        {"epochs", NUMBER, &o->epochs, 0, 1e9, "N", "times through the text (default: as --minutes allows)"},
-        {"minutes", REAL, &o->minutes, 0, 1e6, "M",
-         "train so long (2, or without end when --epochs is given)"},
-        {"lr", REAL, &o->lr, 1e-9, 10, "R", "learning rate of Adam (0.002)"},
-        {"clip", REAL, &o->clip, 1e-6, 1e9, "NORM", "clip gradients to this global norm (5)"},
-        {"checkpoint", TEXT, &o->checkpoint, 0, 0, "FILE",
-         "written each epoch and on Ctrl-C (char_lm.safetensors)"},
-        {"metrics", TEXT, &o->metrics, 0, 0, "FILE", "losses and rates as CSV (char_lm.csv)"},
-        {"resume", FLAG, &o->resume, 0, 0, NULL, "go on from the checkpoint"},
-        {"generate", NUMBER, &o->generate, 0, 1e9, "N", "characters to write at the end (500)"},
-        {"prompt", TEXT, &o->prompt, 0, 0, "TEXT", "what the generated text begins with"},
-        {"temperature", REAL, &o->temperature, 0, 100, "X",
-         "of the drawing of characters; 0 takes the likeliest (0.7)"},
-        {"top-k", NUMBER, &o->top_k, 0, 256, "K", "draw among the K likeliest characters only (0: all)"},
-        {"profile", FLAG, &o->profile, 0, 0, NULL, "print the device time of each kernel at the end"},
-    };
-    struct argp_option list[MAX_SETTINGS] = {{0}};
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        list[i] = (struct argp_option){.name = settings[i].name,
-                                       .key = FIRST_KEY + (int)i,
-                                       .arg = settings[i].argument,
-                                       .doc = settings[i].help};
-    const struct argp parser = {
-        .options = list,
-        .parser = parse_option,
-        .doc = "Trains a recurrent character model on any OpenCL device, then writes text."};
-    argp_parse(&parser, argc, argv, 0, NULL, (void *)settings);
-}
-
-/* ---- the text ---- */
-
-static uint8_t *read_text(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    char sentence[512];
-    uint8_t *bytes = NULL;
-    size_t capacity = 0;
-    *size = 0;
-    do {
-        if (file && *size == capacity) {
-            capacity = capacity ? 2 * capacity : 1 << 20;
-            bytes = realloc(bytes, capacity);
-            if (!bytes)
-                fail("no memory for the text");
-        }
-        *size += file ? fread(bytes + *size, 1, capacity - *size, file) : 0;
-    } while (file && *size == capacity);
-    if (!file || ferror(file)) {
-        snprintf(sentence, sizeof sentence, "cannot read the text %s: %s", path, strerror(errno));
-        fail(sentence);
-    }
-    fclose(file);
-    return bytes;
-}
-
-/* The vocabulary of a resumed run comes from its checkpoint, so that tokens keep their meaning. */
-static void load_corpus(const options *o, const clseq_vocabulary *known, corpus *c)
-{
-    if (o->text) {
-        c->bytes = read_text(o->text, &c->size);
-    } else {
-        c->size = default_text_size;
-        c->bytes = allocate(c->size);
-        memcpy(c->bytes, default_text, c->size);
-    }
-    for (size_t i = 0; o->lower && i < c->size; i++)
-        if (c->bytes[i] >= 'A' && c->bytes[i] <= 'Z')
-            c->bytes[i] += 'a' - 'A';
-    if (known)
-        c->vocabulary = *known;
-    else
-        check(clseq_vocabulary_from_bytes(&c->vocabulary, c->bytes, c->size));
-    c->tokens = allocate(c->size * sizeof *c->tokens);
-    check(clseq_vocabulary_encode(&c->vocabulary, c->bytes, c->size, c->tokens));
-    c->train_size = c->size - (size_t)((double)c->size * o->validation);
-}
-
-/* ---- the model ---- */
-
-static clseq_cell cell_of(const char *name)
-{
-    char sentence[128];
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
-        if (strcmp(clseq_cell_name((clseq_cell)cell), name) == 0)
-            return (clseq_cell)cell;
-    snprintf(sentence, sizeof sentence, "--cell %.40s is not known; see --help", name);
-    fail(sentence);
-    return CLSEQ_LSTM;
-}
-
-static void make_model(const options *o, clseq_params *params, int32_t vocabulary, model *m)
+static void make_model(clseq_params *params, int32_t vocabulary, model *m)
 {
     const clseq_rnn_desc desc = {
-        .cell = cell_of(o->cell), .input = o->embedding, .hidden = o->hidden, .layers = o->layers};
-    check(clseq_embedding_new(params, "embed", vocabulary, o->embedding, &m->embed));
-    check(clseq_rnn_new(params, o->cell, &desc, NULL, &m->rnn));
-    check(clseq_linear_new(params, "out", o->hidden, vocabulary, true, &m->out));
-    m->dropout = (float)o->dropout;
+        .cell = o.cell, .input = o.embedding, .hidden = o.hidden, .layers = o.layers};
+    check(clseq_embedding_new(params, "embed", vocabulary, o.embedding, &m->embed));
+    check(clseq_rnn_new(params, clseq_cell_name(o.cell), &desc, NULL, &m->rnn));
+    check(clseq_linear_new(params, "out", o.hidden, vocabulary, true, &m->out));
 }
 
 static clseq_var *logits_of(clseq_graph *g, const model *m, const int32_t *tokens, int64_t T, int64_t B,
                             clseq_state *carry)
 {
+    const float p = (float)o.dropout;
     clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){T, B})); /* [T,B,E] */
-    clseq_var *y = clseq_recur(g, m->rnn, clseq_drop(g, x, m->dropout),
-                               &(clseq_recur_opts){.carry = carry}); /* [T,B,H] */
-    return clseq_affine(g, m->out, clseq_drop(g, y, m->dropout));    /* [T,B,V] */
+    clseq_var *y =
+        clseq_recur(g, m->rnn, clseq_drop(g, x, p), &(clseq_recur_opts){.carry = carry}); /* [T,B,H] */
+    return clseq_affine(g, m->out, clseq_drop(g, y, p));                                  /* [T,B,V] */
 }
 
 static clseq_var *loss_of(clseq_graph *g, const model *m, const clseq_stream *s, const int32_t *inputs,
@@ -283,357 +190,221 @@ static clseq_var *loss_of(clseq_graph *g, const model *m, const clseq_stream *s,
                                clseq_input_i32(g, targets, 2, (int64_t[]){s->T, s->B}), NULL);
 }
 
+/* ---- training ---- */
+
+typedef struct {
+    clseq_context *ctx;
+    clseq_params *params;
+    clseq_optimizer *adam;
+    clseq_state *carry;
+    clseq_meter *meter;
+    model m;
+    clseq_stream stream;
+    int32_t *inputs, *targets; /* of one window, [T,B] */
+} trainer;
+
 /* One step. The loss stays on the device, in the meter; nothing here waits for it. */
-static void train_step(run *r)
+static void train_step(trainer *t)
 {
-    clseq_graph *g = clseq_graph_begin(r->ctx, CLSEQ_TRAINING);
-    clseq_graph_seed(g, r->o->seed, (uint64_t)clseq_optimizer_steps(r->adam));
-    clseq_var *loss = loss_of(g, &r->m, &r->stream, r->inputs, r->targets, r->carry);
-    clseq_meter_add(g, r->meter, loss, 1.0f);
+    clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_TRAINING);
+    clseq_graph_seed(g, o.seed, (uint64_t)clseq_optimizer_steps(t->adam));
+    clseq_var *loss = loss_of(g, &t->m, &t->stream, t->inputs, t->targets, t->carry);
+    clseq_meter_add(g, t->meter, loss, 1.0f);
     clseq_backward(g, loss);
     check(clseq_graph_end(g));
-    check(clseq_clip_global_norm(r->params, (float)r->o->clip, NULL));
-    check(clseq_optimizer_step(r->adam));
+    check(clseq_clip_global_norm(t->params, (float)o.clip, NULL));
+    check(clseq_optimizer_step(t->adam));
 }
 
-/* The loss over the validation part, read in as many streams as fill windows; 0 when it is too short. */
-static double validate(run *r, const corpus *c)
+/* The loss over the validation part, read in as many streams as fill windows; 0 when it is too short for one. */
+static double validate(trainer *t, const corpus *c)
 {
     clseq_stream s;
     clseq_state *carry = NULL;
     clseq_meter *meter = NULL;
     double loss = 0;
-    size_t count = c->size - c->train_size;
-    int64_t T = r->o->steps, B = r->o->batch;
+    const size_t count = c->size - c->train_size;
+    int64_t T = o.steps, B = o.batch;
     while (B > 1 && (int64_t)count < B * T + 1)
         B /= 2;
     if ((int64_t)count < B * T + 1)
         return 0;
-    int32_t *inputs = allocate((size_t)(T * B) * sizeof *inputs);
-    int32_t *targets = allocate((size_t)(T * B) * sizeof *targets);
     check(clseq_stream_init(&s, c->tokens + c->train_size, count, T, B));
-    check(clseq_state_create(r->m.rnn, B, &carry));
-    check(clseq_meter_create(r->ctx, &meter));
-    while (clseq_stream_next(&s, inputs, targets)) {
-        clseq_graph *g = clseq_graph_begin(r->ctx, CLSEQ_INFERENCE);
-        clseq_meter_add(g, meter, loss_of(g, &r->m, &s, inputs, targets, carry), 1.0f);
+    check(clseq_state_create(t->m.rnn, B, &carry));
+    check(clseq_meter_create(t->ctx, &meter));
+    while (clseq_stream_next(&s, t->inputs, t->targets)) {
+        clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_INFERENCE);
+        clseq_meter_add(g, meter, loss_of(g, &t->m, &s, t->inputs, t->targets, carry), 1.0f);
         check(clseq_graph_end(g));
     }
-    check(clseq_meter_read(meter, &loss));
+    if (clseq_meter_read(meter, &loss) != CLSEQ_OK)
+        fail("the validation loss is no longer finite; checkpoints stay as they were");
     clseq_meter_destroy(meter);
     clseq_state_destroy(carry);
-    free(inputs);
-    free(targets);
     return loss;
 }
 
-/* Reads the prompt, then writes characters one at a time, each drawn from what the model expects next. */
-static void generate(run *r, const corpus *c)
+static void train(trainer *t, run *r, const corpus *c)
 {
-    const options *o = r->o;
-    const clseq_vocabulary *v = &c->vocabulary;
-    size_t length = strlen(o->prompt);
-    int32_t *tokens = allocate((length + 1) * sizeof *tokens);
+    t->stream.position = r->window;
+    while (!run_is_over(r)) {
+        if (clseq_stream_next(&t->stream, t->inputs, t->targets)) {
+            train_step(t);
+            run_step(r, t->stream.position);
+        } else {
+            check(clseq_state_reset(t->carry));
+            run_end_epoch(r, validate(t, c));
+        }
+    }
+    run_end(r, run_is_within_epoch(r) ? validate(t, c) : 0);
+}
+
+/* ---- generation ---- */
+
+/* What a person reads before the first character; it may quote anything, and a terminal acts on control characters. */
+static void show_prompt(void)
+{
+    const size_t size = 4 * strlen(o.prompt) + 1;
+    char *shown = allocate(size);
+    say("\n---- generated from \"%s\", temperature %g ----\n", escape(o.prompt, shown, size), o.temperature);
+    say("%s", escape_lines(o.prompt, shown, size));
+    free(shown);
+}
+
+/* Reads the prompt, then writes characters one at a time, each drawn from what the model expects next. */
+static void generate(const trainer *t, const clseq_vocabulary *v, const prompt *p)
+{
     float *logits = allocate((size_t)v->size * sizeof *logits);
     clseq_state *carry = NULL;
-    if (length > 0)
-        check(clseq_vocabulary_encode(v, o->prompt, length, tokens));
-    else
-        tokens[length++] = v->token_of['\n'] >= 0 ? v->token_of['\n'] : 0;
-    check(clseq_state_create(r->m.rnn, 1, &carry));
-    printf("\n---- generated from \"%s\", temperature %g ----\n%s", o->prompt, o->temperature, o->prompt);
-    for (int i = 0; i < o->generate && !interrupted; i++) {
-        clseq_graph *g = clseq_graph_begin(r->ctx, CLSEQ_INFERENCE);
-        clseq_var *all = logits_of(g, &r->m, tokens, i == 0 ? (int64_t)length : 1, 1, carry);
-        clseq_read(g, clseq_slice(g, all, 0, i == 0 ? (int64_t)length - 1 : 0, 1), logits);
+    int64_t length = (int64_t)p->size; /* what is read now: the prompt, then the last character */
+    check(clseq_state_create(t->m.rnn, 1, &carry));
+    for (long long i = 0; i < o.generate && !signals_came() && !output_failure(); i++, length = 1) {
+        clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_INFERENCE);
+        clseq_var *all = logits_of(g, &t->m, p->tokens, length, 1, carry);
+        clseq_read(g, clseq_slice(g, all, 0, length - 1, 1), logits);
         check(clseq_graph_end(g));
-        check(clseq_sample_token(logits, v->size, (float)o->temperature, o->top_k,
-                                 clseq_random(o->seed, GENERATION_STREAM, (uint64_t)i), &tokens[0]));
-        putchar(v->byte_of[tokens[0]]);
-        fflush(stdout);
+        check(clseq_sample_token(logits, v->size, (float)o.temperature, (int32_t)o.top_k,
+                                 clseq_random(o.seed, GENERATION_STREAM, (uint64_t)i), &p->tokens[0]));
+        if (i == 0)
+            show_prompt(); /* not before: the first step may have compiled something and said so */
+        say("%c", v->byte_of[p->tokens[0]]);
     }
-    printf("\n----\n");
+    say("\n----\n");
     clseq_state_destroy(carry);
     free(logits);
-    free(tokens);
-}
-
-/* ---- checkpoints ---- */
-
-/* What a resumed run needs before it can make the model: one line of numbers, and the vocabulary's bytes in hex. */
-static void save(run *r, const corpus *c)
-{
-    char model_line[256], progress[256], bytes[513] = "";
-    const options *o = r->o;
-    for (int i = 0; i < c->vocabulary.size; i++)
-        snprintf(bytes + 2 * i, 3, "%02x", (unsigned)c->vocabulary.byte_of[i]);
-    snprintf(model_line, sizeof model_line, "%d %d %d %d %d", o->embedding, o->hidden, o->layers, o->batch,
-             o->steps);
-    snprintf(progress, sizeof progress, "%lld %lld %.17g %.17g", (long long)r->epoch,
-             (long long)r->stream.position, r->first_loss, r->seconds_before + now() - r->started);
-    const clseq_meta meta[] = {
-        {"cell", o->cell}, {"model", model_line}, {"progress", progress}, {"vocabulary", bytes}};
-    check(clseq_checkpoint_save(o->checkpoint, &(clseq_checkpoint){.params = r->params,
-                                                                   .optimizer = r->adam,
-                                                                   .states = &r->carry,
-                                                                   .state_names = (const char *[]){"carry"},
-                                                                   .state_count = 1,
-                                                                   .meta = meta,
-                                                                   .meta_count = 4}));
-}
-
-static void meta_of(const options *o, const char *key, char *value, size_t size)
-{
-    check(clseq_checkpoint_meta(o->checkpoint, key, value, size));
-}
-
-/* The settings of the model in the checkpoint replace those of the command line. */
-static void resume_settings(options *o, clseq_vocabulary *vocabulary)
-{
-    static char cell[64];
-    char line[256], hex[513];
-    uint8_t bytes[256];
-    int count = 0;
-    unsigned byte = 0;
-    meta_of(o, "cell", cell, sizeof cell);
-    meta_of(o, "model", line, sizeof line);
-    meta_of(o, "vocabulary", hex, sizeof hex);
-    o->cell = cell;
-    if (sscanf(line, "%d %d %d %d %d", &o->embedding, &o->hidden, &o->layers, &o->batch, &o->steps) != 5)
-        fail("the checkpoint's model line cannot be read");
-    while (count < 256 && sscanf(hex + 2 * count, "%2x", &byte) == 1)
-        bytes[count++] = (uint8_t)byte;
-    check(clseq_vocabulary_from_bytes(vocabulary, bytes, (size_t)count));
-}
-
-static void resume_progress(run *r)
-{
-    char line[256];
-    long long epoch = 0, position = 0;
-    check(
-        clseq_checkpoint_load(r->o->checkpoint, &(clseq_checkpoint){.params = r->params,
-                                                                    .optimizer = r->adam,
-                                                                    .states = &r->carry,
-                                                                    .state_names = (const char *[]){"carry"},
-                                                                    .state_count = 1}));
-    meta_of(r->o, "progress", line, sizeof line);
-    if (sscanf(line, "%lld %lld %lf %lf", &epoch, &position, &r->first_loss, &r->seconds_before) != 4 ||
-        position < 0 || position > r->stream.windows)
-        fail("the checkpoint was made with another text, or its progress line cannot be read");
-    r->epoch = epoch;
-    r->stream.position = position;
-    printf("resumed %s: epoch %lld, window %lld of %lld\n", r->o->checkpoint, epoch + 1, position,
-           (long long)r->stream.windows);
-}
-
-/* ---- progress ---- */
-
-static double bits(double loss)
-{
-    return loss / log(2.0);
-}
-
-/* Seconds until the run is over, by the clock or by the epochs, whichever comes first. */
-static double time_left(const run *r, int64_t steps, double seconds)
-{
-    double by_clock = r->o->minutes * 60 - (now() - r->started), by_epochs = INFINITY;
-    if (r->o->epochs >= 0 && steps > 0)
-        by_epochs = (double)((r->o->epochs - r->epoch) * r->stream.windows - r->stream.position) * seconds /
-                    (double)steps;
-    return fmax(0, fmin(by_clock, by_epochs));
-}
-
-/* Windows of the epoch that are done; the stream is back at its start when the last one is. */
-static int64_t windows_done(const run *r)
-{
-    return r->stream.position > 0 ? r->stream.position : r->stream.windows;
-}
-
-static void draw_progress(const run *r, double rate, double left)
-{
-    const int width = 24, filled = (int)(width * windows_done(r) / r->stream.windows);
-    if (isatty(STDOUT_FILENO)) {
-        printf("\repoch %lld [", (long long)r->epoch + 1);
-        for (int i = 0; i < width; i++)
-            putchar(i < filled ? '#' : '.');
-        printf("] loss %.4f  %.3f bits/char  %.0f chars/s  %d:%02d left \033[K", r->loss, bits(r->loss), rate,
-               (int)left / 60, (int)left % 60);
-    } else {
-        printf("epoch %lld window %lld/%lld loss %.4f bits/char %.3f chars/s %.0f left %.0fs\n",
-               (long long)r->epoch + 1, (long long)windows_done(r), (long long)r->stream.windows, r->loss,
-               bits(r->loss), rate, left);
-    }
-    fflush(stdout);
-}
-
-/* Looks at the meter, which waits for the device, and tells what it says. A loss that is not finite ends the run. */
-static void report(run *r, int64_t steps, double seconds, double left)
-{
-    double rate = (double)(steps * r->stream.T * r->stream.B) / seconds;
-    if (clseq_meter_read(r->meter, &r->loss) != CLSEQ_OK) {
-        fprintf(stderr,
-                "\nchar_lm: the loss is no longer finite (%s); the last good checkpoint stays in %s\n",
-                clseq_last_error(), r->o->checkpoint);
-        exit(EXIT_FAILURE);
-    }
-    check(clseq_meter_reset(r->meter));
-    if (r->first_loss == 0)
-        r->first_loss = r->loss;
-    draw_progress(r, rate, left);
-    fprintf(r->metrics, "%lld,%lld,%lld,%.3f,%.6f,%.6f,,%.0f\n", (long long)clseq_optimizer_steps(r->adam),
-            (long long)r->epoch + 1, (long long)r->stream.position, r->seconds_before + now() - r->started,
-            r->loss, bits(r->loss), rate);
-}
-
-static void open_metrics(run *r)
-{
-    char sentence[512];
-    r->metrics = fopen(r->o->metrics, r->o->resume ? "a" : "w");
-    if (!r->metrics) {
-        snprintf(sentence, sizeof sentence, "cannot write the metrics to %s: %s", r->o->metrics,
-                 strerror(errno));
-        fail(sentence);
-    }
-    if (!r->o->resume)
-        fprintf(r->metrics,
-                "step,epoch,window,seconds,loss,bits_per_char,validation_loss,chars_per_second\n");
-}
-
-/* ---- training ---- */
-
-static bool is_over(const run *r)
-{
-    return interrupted || now() - r->started >= r->o->minutes * 60 ||
-           (r->o->epochs >= 0 && r->epoch >= r->o->epochs);
-}
-
-static void end_epoch(run *r, const corpus *c)
-{
-    r->epoch++;
-    check(clseq_state_reset(r->carry));
-    r->valid_loss = validate(r, c);
-    if (!isfinite(r->valid_loss))
-        fail("the validation loss is no longer finite; the last good checkpoint stays");
-    save(r, c);
-    if (r->valid_loss > 0)
-        printf("%sepoch %lld: loss %.4f, validation %.4f (%.3f bits/char)\n",
-               isatty(STDOUT_FILENO) ? "\r\033[K" : "", (long long)r->epoch, r->loss, r->valid_loss,
-               bits(r->valid_loss));
-    fprintf(r->metrics, "%lld,%lld,0,%.3f,%.6f,%.6f,%.6f,\n", (long long)clseq_optimizer_steps(r->adam),
-            (long long)r->epoch, r->seconds_before + now() - r->started, r->loss, bits(r->loss),
-            r->valid_loss);
-    fflush(r->metrics);
-}
-
-static void train(run *r, const corpus *c)
-{
-    const double pause = isatty(STDOUT_FILENO) ? 0.25 : 5.0;
-    double reported = now();
-    int64_t steps = 0;
-    while (!is_over(r)) {
-        bool more = clseq_stream_next(&r->stream, r->inputs, r->targets);
-        if (more) {
-            train_step(r);
-            steps++;
-        }
-        if (steps > 0 && (!more || now() - reported >= pause || is_over(r))) {
-            report(r, steps, now() - reported, time_left(r, steps, now() - reported));
-            steps = 0;
-        }
-        if (!more)
-            end_epoch(r, c);
-        if (steps == 0)
-            reported = now();
-    }
-    if (isatty(STDOUT_FILENO))
-        printf("\n");
-    save(r, c);
 }
 
 /* ---- the program ---- */
 
-static void start(run *r, const corpus *c)
+static void make_trainer(trainer *t, const corpus *c)
 {
-    const options *o = r->o;
-    check(clseq_context_create(&(clseq_context_desc){.device = o->device, .profile = o->profile}, &r->ctx));
-    check(clseq_params_create(r->ctx, o->seed, &r->params));
-    make_model(o, r->params, c->vocabulary.size, &r->m);
-    check(clseq_optimizer_create(r->params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = (float)o->lr},
-                                 &r->adam));
-    check(clseq_state_create(r->m.rnn, o->batch, &r->carry));
-    check(clseq_meter_create(r->ctx, &r->meter));
-    check(clseq_stream_init(&r->stream, c->tokens, c->train_size, o->steps, o->batch));
-    size_t window = (size_t)o->steps * (size_t)o->batch;
-    r->inputs = allocate(window * sizeof *r->inputs);
-    r->targets = allocate(window * sizeof *r->targets);
-    if (o->resume)
-        resume_progress(r);
-    open_metrics(r);
-    printf("%s: %s, %d layers of %d, %lld parameters; %zu characters, %d different\n",
-           clseq_context_device(r->ctx)->name, o->cell, o->layers, o->hidden,
-           (long long)clseq_params_elements(r->params), c->size, (int)c->vocabulary.size);
+    const size_t window = (size_t)(o.steps * o.batch);
+    check(clseq_context_create(&(clseq_context_desc){.device = o.device, .profile = o.profile}, &t->ctx));
+    check(clseq_params_create(t->ctx, o.seed, &t->params));
+    make_model(t->params, c->vocabulary.size, &t->m);
+    check(clseq_optimizer_create(t->params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = (float)o.lr},
+                                 &t->adam));
+    check(clseq_state_create(t->m.rnn, o.batch, &t->carry));
+    check(clseq_meter_create(t->ctx, &t->meter));
+    check(clseq_stream_init(&t->stream, c->tokens, c->train_size, o.steps, o.batch));
+    t->inputs = allocate(window * sizeof *t->inputs);
+    t->targets = allocate(window * sizeof *t->targets);
+    say("%s: %s, %lld layers of %lld, %lld parameters; %s, %zu characters, %d different\n",
+        clseq_context_device(t->ctx)->name, clseq_cell_name(o.cell), o.layers, o.hidden,
+        (long long)clseq_params_elements(t->params), c->path[0] ? c->path : "the library's source code",
+        c->size, (int)c->vocabulary.size);
 }
 
-static void finish(run *r, corpus *c)
+static void free_trainer(trainer *t)
 {
-    char table[4096];
-    if (r->o->profile && clseq_context_profile_text(r->ctx, table, sizeof table) == CLSEQ_OK)
-        printf("\n%s", table);
-    fclose(r->metrics);
-    clseq_meter_destroy(r->meter);
-    clseq_state_destroy(r->carry);
-    clseq_optimizer_destroy(r->adam);
-    clseq_params_destroy(r->params);
-    clseq_context_destroy(r->ctx);
-    free(r->inputs);
-    free(r->targets);
-    free(c->tokens);
-    free(c->bytes);
+    clseq_meter_destroy(t->meter);
+    clseq_state_destroy(t->carry);
+    clseq_optimizer_destroy(t->adam);
+    clseq_params_destroy(t->params);
+    clseq_context_destroy(t->ctx);
+    free(t->inputs);
+    free(t->targets);
+}
+
+static run make_run(void)
+{
+    if (o.minutes < 0)
+        o.minutes = o.epochs < 0 ? 2 : 1e6;
+    return (run){.checkpoint = o.checkpoint,
+                 .metrics = o.metrics,
+                 .options = table,
+                 .option_count = COUNT_OF(table),
+                 .epochs = o.epochs,
+                 .minutes = o.minutes};
+}
+
+/* What the run keeps, and what it says of its text; paths that JSON cannot hold are left out. */
+static void fill_run(run *r, trainer *t, const corpus *c)
+{
+    static const char *const names[] = {"carry"};
+    const clseq_meta about[] = {
+        {"text", is_printable(c->path) ? c->path : ""}, {"text_hash", c->hash}, {"vocabulary", c->alphabet}};
+    memcpy(r->about, about, sizeof about);
+    r->about_count = COUNT_OF(about);
+    r->contents = (clseq_checkpoint){.params = t->params,
+                                     .optimizer = t->adam,
+                                     .states = &t->carry,
+                                     .state_names = names,
+                                     .state_count = 1};
+    r->meter = t->meter;
+    r->windows = t->stream.windows;
+    r->window_tokens = o.steps * o.batch;
+}
+
+/* Dropout's masks depend on the seed; text alone may be drawn with any. */
+static void check_seed(const run *r)
+{
+    char *stored = meta_read(o.checkpoint, "seed");
+    if (o.dropout > 0 && !run_is_over(r) && strtoull(stored, NULL, 10) != o.seed)
+        fail("--seed %llu: the dropout of the run in %s goes on with %s; another one is for text alone, with "
+             "--epochs 0",
+             (unsigned long long)o.seed, o.checkpoint, stored);
+    free(stored);
+}
+
+static void print_profile(const trainer *t)
+{
+    char profile[4096];
+    if (o.profile && clseq_context_profile_text(t->ctx, profile, sizeof profile) == CLSEQ_OK)
+        say("\n%s", profile);
 }
 
 int main(int argc, char **argv)
 {
-    options o = {.cell = "lstm",
-                 .checkpoint = "char_lm.safetensors",
-                 .metrics = "char_lm.csv",
-                 .prompt = "",
-                 .epochs = -1,
-                 .batch = 50,
-                 .steps = 50,
-                 .embedding = 128,
-                 .hidden = 128,
-                 .layers = 2,
-                 .generate = 500,
-                 .minutes = -1,
-                 .lr = 2e-3,
-                 .clip = 5,
-                 .validation = 0.05,
-                 .temperature = 0.7,
-                 .seed = 1};
-    clseq_vocabulary known;
     corpus c = {0};
-    run r = {.o = &o};
-    parse_options(argc, argv, &o);
-    if (o.minutes < 0)
-        o.minutes = o.epochs < 0 ? 2 : 1e6;
-    clseq_set_log(log_line, NULL, CLSEQ_LOG_INFO);
-    signal(SIGINT, on_interrupt);
+    trainer t = {0};
+    program_begin(argv[0]);
+    signals_begin();
+    parse_options(argc, argv, "Trains a recurrent character model on any OpenCL device, then writes text.",
+                  table, COUNT_OF(table));
+    log_to_stderr();
+    run r = make_run();
+    run_check_files(&r);
     if (o.resume)
-        resume_settings(&o, &known);
-    load_corpus(&o, o.resume ? &known : NULL, &c);
-    start(&r, &c);
-    r.started = now();
-    bool trained = !is_over(&r);
-    if (trained)
-        train(&r, &c);
-    bool fell = !trained || r.loss < r.first_loss || interrupted;
-    if (o.generate > 0 && !interrupted)
-        generate(&r, &c);
-    if (trained)
-        printf("wrote %s and %s\n", o.checkpoint, o.metrics);
-    if (!fell)
-        fprintf(stderr, "char_lm: the loss did not fall (%.4f at first, %.4f at last)\n", r.first_loss,
-                r.loss);
-    finish(&r, &c);
-    return interrupted ? 130 : fell ? EXIT_SUCCESS : EXIT_FAILURE;
+        resume_settings(o.checkpoint, table, COUNT_OF(table));
+    load_corpus(&c);
+    prompt p = encode_prompt(&c.vocabulary);
+    make_trainer(&t, &c);
+    fill_run(&r, &t, &c);
+    run_begin(&r, o.resume);
+    if (o.resume)
+        check_seed(&r);
+    train(&t, &r, &c);
+    signals_defer();
+    if (o.generate > 0 && !signals_came() && !output_failure()) {
+        run_take_best(&r);
+        generate(&t, &c.vocabulary, &p);
+    }
+    print_profile(&t);
+    const int code = run_conclude(&r);
+    run_free(&r);
+    free_trainer(&t);
+    corpus_free(&c);
+    free(p.tokens);
+    return code;
 }

@@ -1,6 +1,9 @@
 /* devices: lists the OpenCL devices that clseq can run on, and how to select each. */
 #include <clseq/clseq.h>
 
+#include "common/options.h"
+#include "common/program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,14 +12,14 @@ static const char *type_of(cl_device_type type)
     return type & CL_DEVICE_TYPE_GPU ? "GPU" : type & CL_DEVICE_TYPE_CPU ? "CPU" : "accelerator";
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     clseq_device_info devices[64], best;
     size_t count = 0;
-    if (clseq_device_list(devices, 64, &count) != CLSEQ_OK || clseq_device_find(NULL, &best) != CLSEQ_OK) {
-        fprintf(stderr, "devices: %s\n", clseq_last_error());
-        return EXIT_FAILURE;
-    }
+    program_begin(argv[0]);
+    parse_options(argc, argv, "Lists the OpenCL devices that clseq can run on.", NULL, 0);
+    check(clseq_device_list(devices, 64, &count));
+    check(clseq_device_find(NULL, &best));
     printf("clseq %s. Select with --device or CLSEQ_DEVICE, by numbers or by parts of the names; * is the "
            "default.\n",
            clseq_version());

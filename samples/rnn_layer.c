@@ -7,17 +7,32 @@
  */
 #include <clseq/clseq.h>
 
-#include <argp.h>
+#include "common/options.h"
+#include "common/program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-typedef struct {
-    const char *device, *cell;
-    unsigned long long seed;
+static struct {
+    const char *device;
+    clseq_cell cell;
+    uint64_t seed;
     long long T, B, input, hidden, layers, passes;
-} options;
+} o = {
+    .cell = CLSEQ_GRU, .seed = 1, .T = 100, .B = 64, .input = 256, .hidden = 256, .layers = 1, .passes = 20};
+
+static setting table[] = {
+    {"device", SETTING_TEXT, &o.device, 0, 0, "SEL",
+     "OpenCL device, platform:device (see the sample `devices`)", .letter = 'd'},
+    {"seed", SETTING_SEED, &o.seed, 0, 0, "N", "of weights and inputs (1)", .letter = 's'},
+    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "lstm, gru, rnn_tanh or rnn_relu (gru)", .letter = 'c'},
+    {"steps", SETTING_WHOLE, &o.T, 1, 1e6, "T", "time steps (100)", .letter = 'T'},
+    {"batch", SETTING_WHOLE, &o.B, 1, 1e6, "B", "batch rows (64)", .letter = 'B'},
+    {"input", SETTING_WHOLE, &o.input, 1, 1e6, "I", "input features (256)", .letter = 'I'},
+    {"hidden", SETTING_WHOLE, &o.hidden, 1, 1e6, "H", "hidden units (256)", .letter = 'H'},
+    {"layers", SETTING_WHOLE, &o.layers, 1, 1000, "L", "layers (1)", .letter = 'L'},
+    {"passes", SETTING_WHOLE, &o.passes, 1, 1e9, "N", "passes to be timed (20)", .letter = 'n'},
+};
 
 typedef struct {
     clseq_context *ctx;
@@ -29,67 +44,10 @@ typedef struct {
     uint64_t seed, stream;
 } layer;
 
-static const struct argp_option option_list[] = {
-    {"device", 'd', "SEL", 0, "OpenCL device, platform:device (see the sample `devices`)", 0},
-    {"seed", 's', "N", 0, "of weights and inputs (1)", 0},
-    {"cell", 'c', "NAME", 0, "lstm, gru, rnn_tanh or rnn_relu (gru)", 0},
-    {"steps", 'T', "T", 0, "time steps (100)", 0},
-    {"batch", 'B', "B", 0, "batch rows (64)", 0},
-    {"input", 'I', "I", 0, "input features (256)", 0},
-    {"hidden", 'H', "H", 0, "hidden units (256)", 0},
-    {"layers", 'L', "L", 0, "layers (1)", 0},
-    {"passes", 'n', "N", 0, "passes to be timed (20)", 0},
-    {0}};
-
-static error_t parse_option(int key, char *text, struct argp_state *state)
-{
-    options *o = state->input;
-    const struct {
-        int key;
-        long long *value;
-    } sizes[] = {{'T', &o->T},      {'B', &o->B},      {'I', &o->input},
-                 {'H', &o->hidden}, {'L', &o->layers}, {'n', &o->passes}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].key == key) {
-            *sizes[i].value = atoll(text);
-            if (*sizes[i].value < 1)
-                argp_error(state, "-%c %s: expected a whole number of at least 1", key, text);
-            return 0;
-        }
-    if (key == 'd')
-        o->device = text;
-    else if (key == 'c')
-        o->cell = text;
-    else if (key == 's')
-        o->seed = strtoull(text, NULL, 10);
-    else
-        return ARGP_ERR_UNKNOWN;
-    return 0;
-}
-
-static void check(clseq_status status)
-{
-    if (status == CLSEQ_OK)
-        return;
-    fprintf(stderr, "rnn_layer: %s\n", clseq_last_error());
-    exit(EXIT_FAILURE);
-}
-
 static void check_cl(cl_int code, const char *call)
 {
-    if (code == CL_SUCCESS)
-        return;
-    fprintf(stderr, "rnn_layer: %s failed with code %d\n", call, (int)code);
-    exit(EXIT_FAILURE);
-}
-
-static clseq_cell cell_of(const char *name)
-{
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
-        if (strcmp(clseq_cell_name((clseq_cell)cell), name) == 0)
-            return (clseq_cell)cell;
-    fprintf(stderr, "rnn_layer: no cell is called %s\n", name);
-    exit(EXIT_FAILURE);
+    if (code != CL_SUCCESS)
+        fail("%s failed with code %d", call, (int)code);
 }
 
 /* A tensor of random numbers within -scale .. scale. */
@@ -98,11 +56,7 @@ static clseq_tensor random_tensor(layer *l, int ndim, const int64_t *dims, doubl
     clseq_tensor tensor;
     check(clseq_tensor_create(l->ctx, CLSEQ_F32, ndim, dims, &tensor));
     int64_t n = clseq_tensor_elements(&tensor);
-    float *values = malloc((size_t)n * sizeof *values);
-    if (!values) {
-        fprintf(stderr, "rnn_layer: no memory left\n");
-        exit(EXIT_FAILURE);
-    }
+    float *values = allocate((size_t)n * sizeof *values);
     for (int64_t i = 0; i < n; i++)
         values[i] = (float)(scale * (2 * clseq_random(l->seed, l->stream, (uint64_t)i) - 1));
     l->stream++;
@@ -114,12 +68,8 @@ static clseq_tensor random_tensor(layer *l, int ndim, const int64_t *dims, doubl
 static void make_weights(layer *l, const clseq_rnn_desc *desc)
 {
     const int64_t rows = clseq_cell_gates(desc->cell) * desc->hidden;
-    l->weights = calloc((size_t)desc->layers, sizeof *l->weights);
-    l->dweights = calloc((size_t)desc->layers, sizeof *l->dweights);
-    if (!l->weights || !l->dweights) {
-        fprintf(stderr, "rnn_layer: no memory left\n");
-        exit(EXIT_FAILURE);
-    }
+    l->weights = allocate((size_t)desc->layers * sizeof *l->weights);
+    l->dweights = allocate((size_t)desc->layers * sizeof *l->dweights);
     for (int64_t k = 0; k < desc->layers; k++) {
         const int64_t in = k == 0 ? desc->input : desc->hidden;
         for (int gradient = 0; gradient < 2; gradient++)
@@ -131,22 +81,21 @@ static void make_weights(layer *l, const clseq_rnn_desc *desc)
     }
 }
 
-static void make_layer(layer *l, const options *o)
+static void make_layer(layer *l)
 {
-    const clseq_rnn_desc desc = {
-        .cell = cell_of(o->cell), .input = o->input, .hidden = o->hidden, .layers = o->layers};
-    l->shape = (clseq_rnn_shape){.T = o->T, .B = o->B, .mode = CLSEQ_TRAINING};
-    l->seed = o->seed;
+    const clseq_rnn_desc desc = {.cell = o.cell, .input = o.input, .hidden = o.hidden, .layers = o.layers};
+    l->shape = (clseq_rnn_shape){.T = o.T, .B = o.B, .mode = CLSEQ_TRAINING};
+    l->seed = o.seed;
     check(clseq_rnn_plan_create(l->ctx, &desc, &l->plan));
     check(clseq_rnn_plan_sizes(l->plan, &l->shape, &l->sizes));
     check(clseq_tensor_create(l->ctx, CLSEQ_F32, 1, &l->sizes.packed, &l->packed));
     check(clseq_tensor_create(l->ctx, CLSEQ_F32, 1, &l->sizes.reserve, &l->reserve));
     check(clseq_tensor_create(l->ctx, CLSEQ_F32, 1, &l->sizes.workspace, &l->workspace));
     make_weights(l, &desc);
-    l->x = random_tensor(l, 3, (int64_t[]){o->T, o->B, o->input}, 1);
-    l->y = random_tensor(l, 3, (int64_t[]){o->T, o->B, o->hidden}, 1);
-    l->dx = random_tensor(l, 3, (int64_t[]){o->T, o->B, o->input}, 1);
-    l->dy = random_tensor(l, 3, (int64_t[]){o->T, o->B, o->hidden}, 1);
+    l->x = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.input}, 1);
+    l->y = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.hidden}, 1);
+    l->dx = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.input}, 1);
+    l->dy = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.hidden}, 1);
 }
 
 /* Forward and backward with all gradients. Nothing waits. */
@@ -166,13 +115,6 @@ static void pass(layer *l)
                                                         .overwrite = true,
                                                         .reserve = l->reserve,
                                                         .workspace = l->workspace}));
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static void measure(layer *l, long long passes)
@@ -216,15 +158,12 @@ static void drop_layer(layer *l, long long layers)
 
 int main(int argc, char **argv)
 {
-    options o = {
-        .cell = "gru", .seed = 1, .T = 100, .B = 64, .input = 256, .hidden = 256, .layers = 1, .passes = 20};
-    const struct argp parser = {
-        option_list, parse_option, NULL, "Runs a recurrent layer on a queue of the program's own.",
-        NULL,        NULL,         NULL};
     clseq_device_info device;
     cl_int code = CL_SUCCESS;
     layer l = {0};
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    program_begin(argv[0]);
+    parse_options(argc, argv, "Runs a recurrent layer on a queue of the program's own.", table,
+                  COUNT_OF(table));
     check(clseq_device_find(o.device, &device));
     cl_context context = clCreateContext(NULL, 1, &device.device, NULL, NULL, &code);
     check_cl(code, "clCreateContext");
@@ -232,7 +171,7 @@ int main(int argc, char **argv)
     check_cl(code, "clCreateCommandQueue");
     check(clseq_context_wrap(context, queue, &(clseq_context_desc){.profile = true}, &l.ctx));
     printf("%s\n", device.name);
-    make_layer(&l, &o);
+    make_layer(&l);
     measure(&l, o.passes);
     drop_layer(&l, o.layers);
     clseq_context_destroy(l.ctx);

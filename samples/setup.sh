@@ -21,8 +21,8 @@ quietly() {
   return $status
 }
 
-# need PACKAGE...: installs those that are missing, without a word when none is.
-need() {
+# want PACKAGE...: installs those that are missing, without a word when none is; tells why when it cannot.
+want() {
   local package missing=() sudo=()
   command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || return 0  # another system: see build
   for package; do
@@ -30,14 +30,17 @@ need() {
   done
   ((${#missing[@]})) || return 0
   if ((EUID != 0)); then
-    command -v sudo >/dev/null || die "neither root nor sudo; as root: apt-get install ${missing[*]}"
+    command -v sudo >/dev/null || { say "neither root nor sudo; as root: apt-get install ${missing[*]}"; return 1; }
     sudo=(sudo)
   fi
   say "installing with apt: ${missing[*]}"
   quietly "$root/build/apt.log" "${sudo[@]}" sh -c 'apt-get update && exec env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends "$@"' apt "${missing[@]}" ||
-    die "apt could not install them. Is the network up, and does this release have all of them?"
+    { say "apt could not install them. Is the network up, and does this release have all of them?"; return 1; }
 }
+
+# need PACKAGE...: the same for those without which nothing goes.
+need() { want "$@" || die "clseq cannot be built without them"; }
 
 # build PRESET: configures and builds what changed into build/PRESET.
 build() {
