@@ -611,7 +611,7 @@ Test(graph_ops, zeros_beside_a_slice)
             clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
             clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, values, 2, (int64_t[]){4, 4}));
             EXPECT_OK(clseq_backward(g, clseq_total(g, clseq_slice(g, x, dim, start, 1))));
-            EXPECT_OK(clseq_var_grad(x, &dx));
+            EXPECT_OK(clseq_var_grad(g, x, &dx));
             EXPECT_OK(clseq_tensor_read(ctx, &dx, got));
             for (int i = 0; i < 16; i++)
                 cr_assert_eq(got[i], (dim == 0 ? i / 4 : i % 4) == start,

@@ -416,7 +416,7 @@ static void initial_gradient(model *m, int uses, const float *x, const float *h,
         y = y ? clseq_plus(g, y, out) : out;
     }
     EXPECT_OK(clseq_backward(g, clseq_total(g, y)));
-    EXPECT_OK(clseq_var_grad(initial, &dh));
+    EXPECT_OK(clseq_var_grad(g, initial, &dh));
     EXPECT_OK(clseq_tensor_read(m->ctx, &dh, gradient));
     graph_end(g);
 }
