@@ -301,6 +301,8 @@ static void make_trainer(trainer *t, const corpus *c)
     const size_t window = (size_t)(o.steps * o.batch);
     check(clseq_context_create(&(clseq_context_desc){.device = o.device, .profile = o.profile}, &t->ctx));
     check(clseq_params_create(t->ctx, o.seed, &t->params));
+    if (o.resume) /* a model that the checkpoint does not hold is not made */
+        check(clseq_params_expect(t->params, o.checkpoint));
     make_model(t->params, c->vocabulary.size, &t->m);
     check(clseq_optimizer_create(t->params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = (float)o.lr},
                                  &t->adam));
@@ -309,10 +311,10 @@ static void make_trainer(trainer *t, const corpus *c)
     check(clseq_stream_init(&t->stream, c->tokens, c->train_size, o.steps, o.batch));
     t->inputs = allocate(window * sizeof *t->inputs);
     t->targets = allocate(window * sizeof *t->targets);
-    say("%s: %s, %lld layers of %lld, %lld parameters; %s, %zu characters, %d different\n",
-        clseq_context_device(t->ctx)->name, clseq_cell_name(o.cell), o.layers, o.hidden,
-        (long long)clseq_params_elements(t->params), c->path[0] ? c->path : "the library's source code",
-        c->size, (int)c->vocabulary.size);
+    say("%s: %s, %lld layer%s of %lld, %lld parameters; %s, %zu characters, %d different\n",
+        clseq_context_device(t->ctx)->name, clseq_cell_name(o.cell), o.layers, o.layers == 1 ? "" : "s",
+        o.hidden, (long long)clseq_params_elements(t->params),
+        c->path[0] ? c->path : "the library's source code", c->size, (int)c->vocabulary.size);
 }
 
 static void free_trainer(trainer *t)

@@ -269,8 +269,9 @@ def sample_losses(options, environment):
     """From the metrics that samples/char_lm writes: the lines with a validation loss are the ends of epochs."""
     with tempfile.TemporaryDirectory() as folder:
         metrics = pathlib.Path(folder) / "metrics.csv"
-        command = [options.build / "samples/char_lm", "--text", options.text, "--epochs", options.char_lm_epochs, "--generate",
-                   0, "--checkpoint", pathlib.Path(folder) / "model.safetensors", "--metrics", metrics]
+        command = [options.build / "samples/char_lm", "--text", options.text, "--hidden", 128,
+                   "--layers", 2, "--lr", 0.002, "--epochs", options.char_lm_epochs,
+                   "--generate", 0, "--checkpoint", pathlib.Path(folder) / "model.safetensors", "--metrics", metrics]
         subprocess.run(list(map(str, command)), env=environment, check=True, stdout=subprocess.DEVNULL)
         rows = [line.split(",") for line in metrics.read_text().splitlines()]
     column = rows[0].index("validation_loss")
