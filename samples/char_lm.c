@@ -38,7 +38,7 @@ static struct {
 } o = {.checkpoint = "char_lm.safetensors",
        .metrics = "char_lm.csv",
        .prompt = "",
-       .cell = CLSEQ_LSTM,
+       .cell = CLSEQ_CELL_LSTM,
        .epochs = -1,
        .batch = 50,
        .steps = 50,
@@ -179,8 +179,8 @@ static clseq_var *logits_of(clseq_graph *g, const model *m, const int32_t *token
     const float p = (float)o.dropout;
     clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){T, B})); /* [T,B,E] */
     clseq_var *y =
-        clseq_recur(g, m->rnn, clseq_drop(g, x, p), &(clseq_recur_opts){.carry = carry}); /* [T,B,H] */
-    return clseq_affine(g, m->out, clseq_drop(g, y, p));                                  /* [T,B,V] */
+        clseq_recur(g, m->rnn, clseq_dropout(g, x, p), &(clseq_recur_opts){.carry = carry}); /* [T,B,H] */
+    return clseq_affine(g, m->out, clseq_dropout(g, y, p));                                  /* [T,B,V] */
 }
 
 static clseq_var *loss_of(clseq_graph *g, const model *m, const clseq_stream *s, const int32_t *inputs,
@@ -206,7 +206,7 @@ typedef struct {
 /* One step. The loss stays on the device, in the meter; nothing here waits for it. */
 static void train_step(trainer *t)
 {
-    clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_MODE_TRAINING);
     clseq_graph_seed(g, o.seed, (uint64_t)clseq_optimizer_steps(t->adam));
     clseq_var *loss = loss_of(g, &t->m, &t->stream, t->inputs, t->targets, t->carry);
     clseq_meter_add(g, t->meter, loss, 1.0f);
@@ -233,7 +233,7 @@ static double validate(trainer *t, const corpus *c)
     check(clseq_state_create(t->m.rnn, B, &carry));
     check(clseq_meter_create(t->ctx, &meter));
     while (clseq_stream_next(&s, t->inputs, t->targets)) {
-        clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_MODE_INFERENCE);
         clseq_meter_add(g, meter, loss_of(g, &t->m, &s, t->inputs, t->targets, carry), 1.0f);
         check(clseq_graph_end(g));
     }
@@ -279,7 +279,7 @@ static void generate(const trainer *t, const clseq_vocabulary *v, const prompt *
     int64_t length = (int64_t)p->size; /* what is read now: the prompt, then the last character */
     check(clseq_state_create(t->m.rnn, 1, &carry));
     for (long long i = 0; i < o.generate && !signals_came() && !output_failure(); i++, length = 1) {
-        clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_MODE_INFERENCE);
         clseq_var *all = logits_of(g, &t->m, p->tokens, length, 1, carry);
         clseq_read(g, clseq_slice(g, all, 0, length - 1, 1), logits);
         check(clseq_graph_end(g));
@@ -304,8 +304,8 @@ static void make_trainer(trainer *t, const corpus *c)
     if (o.resume) /* a model that the checkpoint does not hold is not made */
         check(clseq_params_expect(t->params, o.checkpoint));
     make_model(t->params, c->vocabulary.size, &t->m);
-    check(clseq_optimizer_create(t->params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = (float)o.lr},
-                                 &t->adam));
+    check(clseq_optimizer_create(
+        t->params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = (float)o.lr}, &t->adam));
     check(clseq_state_create(t->m.rnn, o.batch, &t->carry));
     check(clseq_meter_create(t->ctx, &t->meter));
     check(clseq_stream_init(&t->stream, c->tokens, c->train_size, o.steps, o.batch));

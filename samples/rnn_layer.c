@@ -18,8 +18,14 @@ static struct {
     clseq_cell cell;
     uint64_t seed;
     long long T, B, input, hidden, layers, passes;
-} o = {
-    .cell = CLSEQ_GRU, .seed = 1, .T = 100, .B = 64, .input = 256, .hidden = 256, .layers = 1, .passes = 20};
+} o = {.cell = CLSEQ_CELL_GRU,
+       .seed = 1,
+       .T = 100,
+       .B = 64,
+       .input = 256,
+       .hidden = 256,
+       .layers = 1,
+       .passes = 20};
 
 static setting table[] = {
     {"device", SETTING_TEXT, &o.device, 0, 0, "SEL",
@@ -54,7 +60,7 @@ static void check_cl(cl_int code, const char *call)
 static clseq_tensor random_tensor(layer *l, int ndim, const int64_t *dims, double scale)
 {
     clseq_tensor tensor;
-    check(clseq_tensor_create(l->ctx, CLSEQ_F32, ndim, dims, &tensor));
+    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, ndim, dims, &tensor));
     int64_t n = clseq_tensor_elements(&tensor);
     float *values = allocate((size_t)n * sizeof *values);
     for (int64_t i = 0; i < n; i++)
@@ -84,13 +90,13 @@ static void make_weights(layer *l, const clseq_rnn_desc *desc)
 static void make_layer(layer *l)
 {
     const clseq_rnn_desc desc = {.cell = o.cell, .input = o.input, .hidden = o.hidden, .layers = o.layers};
-    l->shape = (clseq_rnn_shape){.T = o.T, .B = o.B, .mode = CLSEQ_TRAINING};
+    l->shape = (clseq_rnn_shape){.T = o.T, .B = o.B, .mode = CLSEQ_MODE_TRAINING};
     l->seed = o.seed;
     check(clseq_rnn_plan_create(l->ctx, &desc, &l->plan));
     check(clseq_rnn_plan_sizes(l->plan, &l->shape, &l->sizes));
-    check(clseq_tensor_create(l->ctx, CLSEQ_F32, 1, &l->sizes.packed, &l->packed));
-    check(clseq_tensor_create(l->ctx, CLSEQ_F32, 1, &l->sizes.reserve, &l->reserve));
-    check(clseq_tensor_create(l->ctx, CLSEQ_F32, 1, &l->sizes.workspace, &l->workspace));
+    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, 1, &l->sizes.packed, &l->packed));
+    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, 1, &l->sizes.reserve, &l->reserve));
+    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, 1, &l->sizes.workspace, &l->workspace));
     make_weights(l, &desc);
     l->x = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.input}, 1);
     l->y = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.hidden}, 1);

@@ -19,8 +19,8 @@ kernel void nn_add(long n, float alpha, global const float *a, long a_offset, fl
 }
 
 /* y = a b, or y += a b. */
-kernel void nn_multiply(long n, global const float *a, long a_offset, global const float *b, long b_offset,
-                        int accumulate, global float *y, long y_offset)
+kernel void nn_mul(long n, global const float *a, long a_offset, global const float *b, long b_offset,
+                   int accumulate, global float *y, long y_offset)
 {
     FOR_EACH_VECTOR(i, n)
     {

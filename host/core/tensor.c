@@ -11,7 +11,7 @@
 static const struct {
     const char *name;
     size_t size;
-} dtypes[] = {[CLSEQ_F32] = {"f32", 4}, [CLSEQ_I32] = {"i32", 4}};
+} dtypes[] = {[CLSEQ_DTYPE_F32] = {"f32", 4}, [CLSEQ_DTYPE_I32] = {"i32", 4}};
 
 static bool is_dtype(clseq_dtype dtype)
 {
@@ -370,7 +370,7 @@ done:
 static uint32_t bits_of(clseq_dtype dtype, double value)
 {
     uint32_t bits = 0;
-    if (dtype == CLSEQ_F32) {
+    if (dtype == CLSEQ_DTYPE_F32) {
         float x = (float)value;
         memcpy(&bits, &x, sizeof bits);
     } else {

@@ -22,12 +22,12 @@ static clseq_status check_inputs(clseq_context *ctx, const char *what_x, const c
                                  const char *what_w, const clseq_tensor *w, sizes *s)
 {
     static const int64_t any_matrix[] = {-1};
-    CLSEQ__RETURN_IF(clseq__check_any(ctx, what_x, x, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what_x, x, CLSEQ_DTYPE_F32));
     if (x->ndim < 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has no dimensions, expected [...,in]", what_x);
     s->in = x->dims[x->ndim - 1];
     s->N = clseq_tensor_elements(x) / s->in;
-    CLSEQ__RETURN_IF(clseq__check_rows(ctx, what_w, w, CLSEQ_F32, 1, any_matrix, s->in));
+    CLSEQ__RETURN_IF(clseq__check_rows(ctx, what_w, w, CLSEQ_DTYPE_F32, 1, any_matrix, s->in));
     s->out = w->dims[0];
     return CLSEQ_OK;
 }
@@ -48,17 +48,18 @@ static clseq_status fill_rows(clseq_context *ctx, const clseq_tensor *b, const c
                                      CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
 }
 
-clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
-                                  const clseq_tensor *b, const clseq_tensor *y)
+clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                     const clseq_tensor *b, const clseq_tensor *y)
 {
     sizes s = {0};
     CLSEQ__NEEDS("affine forward", ctx);
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine forward: x", x, "affine forward: w", w, &s));
-    CLSEQ__RETURN_IF(clseq__check_rows(ctx, "affine forward: y", y, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
+    CLSEQ__RETURN_IF(
+        clseq__check_rows(ctx, "affine forward: y", y, CLSEQ_DTYPE_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "x", x, false));
     CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "w", w, false));
     if (b) {
-        CLSEQ__RETURN_IF(clseq__tensor_check_packed(ctx, "affine forward: b", b, CLSEQ_F32, 1, &s.out));
+        CLSEQ__RETURN_IF(clseq__tensor_check_packed(ctx, "affine forward: b", b, CLSEQ_DTYPE_F32, 1, &s.out));
         CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "b", b, false));
         CLSEQ__RETURN_IF(fill_rows(ctx, b, y, s));
     }
@@ -86,7 +87,8 @@ static clseq_status check_gradients(clseq_context *ctx, const clseq_tensor *x, c
     if (dw)
         CLSEQ__RETURN_IF(clseq__check_like(ctx, "affine backward: dw", dw, w));
     if (db)
-        CLSEQ__RETURN_IF(clseq__tensor_check_packed(ctx, "affine backward: db", db, CLSEQ_F32, 1, &s.out));
+        CLSEQ__RETURN_IF(
+            clseq__tensor_check_packed(ctx, "affine backward: db", db, CLSEQ_DTYPE_F32, 1, &s.out));
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
         if (!outputs[i].tensor)
             continue;
@@ -97,15 +99,15 @@ static clseq_status check_gradients(clseq_context *ctx, const clseq_tensor *x, c
     return CLSEQ_OK;
 }
 
-clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
-                                   const clseq_tensor *dy, const clseq_tensor *dx, const clseq_tensor *dw,
-                                   const clseq_tensor *db)
+clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                      const clseq_tensor *dy, const clseq_tensor *dx, const clseq_tensor *dw,
+                                      const clseq_tensor *db)
 {
     sizes s = {0};
     CLSEQ__NEEDS("affine backward", ctx);
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine backward: x", x, "affine backward: w", w, &s));
     CLSEQ__RETURN_IF(
-        clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_F32, x->ndim - 1, x->dims, s.out));
+        clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_DTYPE_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(check_gradients(ctx, x, w, dy, dx, dw, db, s));
     if (dx)
         CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,

@@ -16,7 +16,7 @@ clseq_status clseq__check_any(clseq_context *ctx, const char *what, const clseq_
 clseq_status clseq__check_like(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
                                const clseq_tensor *like)
 {
-    return clseq__tensor_check_packed(ctx, what, tensor, CLSEQ_F32, like->ndim, like->dims);
+    return clseq__tensor_check_packed(ctx, what, tensor, CLSEQ_DTYPE_F32, like->ndim, like->dims);
 }
 
 clseq_status clseq__check_rows(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
@@ -34,7 +34,7 @@ clseq_status clseq__check_rows(clseq_context *ctx, const char *what, const clseq
 clseq_status clseq__check_scalar(clseq_context *ctx, const char *what, const clseq_tensor *tensor)
 {
     char text[CLSEQ__DIMS_TEXT];
-    CLSEQ__RETURN_IF(clseq__check_any(ctx, what, tensor, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what, tensor, CLSEQ_DTYPE_F32));
     if (clseq_tensor_elements(tensor) != 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s, expected one element", what,
                             clseq__dims_text(text, tensor->ndim, tensor->dims));

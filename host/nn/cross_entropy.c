@@ -19,16 +19,16 @@ static clseq_status check(clseq_context *ctx, const char *const what[3], const c
                           const clseq_tensor *targets, const clseq_tensor *saved, sizes *s)
 {
     int64_t saved_size = 0;
-    CLSEQ__RETURN_IF(clseq__check_any(ctx, what[0], logits, CLSEQ_F32));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what[0], logits, CLSEQ_DTYPE_F32));
     if (logits->ndim < 1 || logits->dims[logits->ndim - 1] > INT32_MAX)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s: the last dimension must be the classes, at most 2^31-1",
                             what[0]);
     s->V = logits->dims[logits->ndim - 1];
     s->N = clseq_tensor_elements(logits) / s->V;
     CLSEQ__RETURN_IF(
-        clseq__tensor_check_packed(ctx, what[1], targets, CLSEQ_I32, logits->ndim - 1, logits->dims));
+        clseq__tensor_check_packed(ctx, what[1], targets, CLSEQ_DTYPE_I32, logits->ndim - 1, logits->dims));
     saved_size = s->N + 1;
-    return clseq__tensor_check_packed(ctx, what[2], saved, CLSEQ_F32, 1, &saved_size);
+    return clseq__tensor_check_packed(ctx, what[2], saved, CLSEQ_DTYPE_F32, 1, &saved_size);
 }
 
 /* Work-groups that share the rows. */
@@ -69,9 +69,9 @@ done:
     return status;
 }
 
-clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
-                                         const clseq_tensor *logits, const clseq_tensor *targets,
-                                         const clseq_tensor *loss, const clseq_tensor *saved)
+clseq_status clseq_nn_cross_entropy_forward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
+                                            const clseq_tensor *logits, const clseq_tensor *targets,
+                                            const clseq_tensor *loss, const clseq_tensor *saved)
 {
     static const char *const what[] = {"cross entropy forward: logits", "cross entropy forward: targets",
                                        "cross entropy forward: saved"};
@@ -86,10 +86,10 @@ clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_e
     return enqueue_forward(ctx, desc ? desc : &defaults, s, logits, targets, loss, saved);
 }
 
-clseq_status clseq_cross_entropy_backward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
-                                          const clseq_tensor *logits, const clseq_tensor *targets,
-                                          const clseq_tensor *saved, const clseq_tensor *dloss,
-                                          const clseq_tensor *dlogits)
+clseq_status clseq_nn_cross_entropy_backward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
+                                             const clseq_tensor *logits, const clseq_tensor *targets,
+                                             const clseq_tensor *saved, const clseq_tensor *dloss,
+                                             const clseq_tensor *dlogits)
 {
     static const char *const what[] = {"cross entropy backward: logits", "cross entropy backward: targets",
                                        "cross entropy backward: saved"};

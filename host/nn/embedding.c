@@ -14,18 +14,18 @@ static const int64_t any_matrix[] = {-1};
 static clseq_status check(clseq_context *ctx, const char *const what[3], const clseq_tensor *table,
                           const clseq_tensor *tokens, const clseq_tensor *rows)
 {
-    CLSEQ__RETURN_IF(clseq__check_rows(ctx, what[0], table, CLSEQ_F32, 1, any_matrix, -1));
-    CLSEQ__RETURN_IF(clseq__check_any(ctx, what[1], tokens, CLSEQ_I32));
+    CLSEQ__RETURN_IF(clseq__check_rows(ctx, what[0], table, CLSEQ_DTYPE_F32, 1, any_matrix, -1));
+    CLSEQ__RETURN_IF(clseq__check_any(ctx, what[1], tokens, CLSEQ_DTYPE_I32));
     CLSEQ__RETURN_IF(
-        clseq__check_rows(ctx, what[2], rows, CLSEQ_F32, tokens->ndim, tokens->dims, table->dims[1]));
+        clseq__check_rows(ctx, what[2], rows, CLSEQ_DTYPE_F32, tokens->ndim, tokens->dims, table->dims[1]));
     if (table->dims[0] > INT32_MAX)
         return clseq__error(CLSEQ_INVALID_SHAPE, "%s has %lld rows, more than a token can name", what[0],
                             (long long)table->dims[0]);
     return CLSEQ_OK;
 }
 
-clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *table,
-                                     const clseq_tensor *tokens, const clseq_tensor *y)
+clseq_status clseq_nn_embedding_forward(clseq_context *ctx, const clseq_tensor *table,
+                                        const clseq_tensor *tokens, const clseq_tensor *y)
 {
     static const char *const what[] = {"embedding forward: table", "embedding forward: tokens",
                                        "embedding forward: y"};
@@ -45,8 +45,8 @@ clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *tab
                                      CLSEQ__L(y->offset)));
 }
 
-clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *tokens, const clseq_tensor *dy,
-                                      const clseq_tensor *dtable)
+clseq_status clseq_nn_embedding_backward(clseq_context *ctx, const clseq_tensor *tokens,
+                                         const clseq_tensor *dy, const clseq_tensor *dtable)
 {
     static const char *const what[] = {"embedding backward: dtable", "embedding backward: tokens",
                                        "embedding backward: dy"};

@@ -96,7 +96,7 @@ static void find_x(const clseq__batch_split_shape *s, const clseq_rnn_plan *plan
                    clseq__batch_split_layer *out)
 {
     if (layer == 0) {
-        out->x = (clseq__batch_split_chunks){0, shape->mode == CLSEQ_TRAINING ? s->x : 0};
+        out->x = (clseq__batch_split_chunks){0, shape->mode == CLSEQ_MODE_TRAINING ? s->x : 0};
         out->x_panel = s->gate_panel;
     } else {
         out->x = below;
@@ -148,8 +148,8 @@ clseq__batch_split_layer clseq__batch_split_layer_of(const clseq_rnn_plan *plan,
                                                      int64_t layer)
 {
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
-    return shape->mode == CLSEQ_TRAINING ? training_layer(&s, plan, shape, layer)
-                                         : inference_layer(&s, plan, shape, layer);
+    return shape->mode == CLSEQ_MODE_TRAINING ? training_layer(&s, plan, shape, layer)
+                                              : inference_layer(&s, plan, shape, layer);
 }
 
 clseq__batch_split_scratch clseq__batch_split_scratch_of(const clseq_rnn_plan *plan,
@@ -179,7 +179,7 @@ static void sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clse
 {
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
     const int64_t kept = clseq__batch_split_layer_of(plan, shape, plan->desc.layers - 1).end;
-    const bool training = shape->mode == CLSEQ_TRAINING;
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
     const clseq__batch_split_packed packed = clseq__batch_split_packed_of(plan, plan->desc.layers - 1);
     out->packed = training ? packed.end : packed.forward_end;
     out->reserve = training ? kept : 1;
@@ -193,7 +193,7 @@ static clseq_status pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape, con
 {
     const clseq__batch_split *data = plan->data;
     const int64_t o = packed->offset;
-    const bool training = shape->mode == CLSEQ_TRAINING;
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq_rnn_weights *w = &weights[l];
         const clseq__batch_split_packed at = clseq__batch_split_packed_of(plan, l);

@@ -14,7 +14,7 @@ static clseq_status forward_layer(clseq_rnn_plan *plan, const clseq_rnn_shape *s
     const clseq__batch_split_shape s = clseq__batch_split_shape_of(plan, shape);
     const clseq__batch_split_packed w = clseq__batch_split_packed_of(plan, l);
     const layer_place at = clseq__batch_split_layer_of(plan, shape, l);
-    const clseq_tensor *kept = shape->mode == CLSEQ_TRAINING ? &args->reserve : &args->workspace;
+    const clseq_tensor *kept = shape->mode == CLSEQ_MODE_TRAINING ? &args->reserve : &args->workspace;
     const clseq_tensor none = {0}, *x = l == 0 ? &args->x : &none;
     const clseq_tensor *numbers = clseq__rnn_reads_numbers(plan, l) ? x : &none;
     const clseq_tensor *y = l == plan->desc.layers - 1 ? &args->y : &none;

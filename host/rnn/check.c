@@ -51,7 +51,7 @@ clseq_status clseq__rnn_check_desc(const clseq_rnn_desc *desc)
     CLSEQ__RETURN_IF(check_range("rnn plan", "hidden", desc->hidden));
     if (desc->layers != 0)
         CLSEQ__RETURN_IF(check_range("rnn plan", "layers", desc->layers));
-    if ((int)desc->bias < CLSEQ_BIAS_DOUBLE || desc->bias > CLSEQ_BIAS_NONE)
+    if ((int)desc->bias < CLSEQ_BIAS_BOTH || desc->bias > CLSEQ_BIAS_NONE)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn plan: bias is %d, which is no clseq_bias",
                             (int)desc->bias);
     const double in = (double)(desc->input > desc->hidden ? desc->input : desc->hidden);
@@ -70,7 +70,7 @@ clseq_status clseq__rnn_check_shape(const char *call, const clseq_rnn_plan *plan
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", call, plan ? "shape" : "plan");
     CLSEQ__RETURN_IF(check_range(call, "T", shape->T));
     CLSEQ__RETURN_IF(check_range(call, "B", shape->B));
-    if (shape->mode != CLSEQ_TRAINING && shape->mode != CLSEQ_INFERENCE)
+    if (shape->mode != CLSEQ_MODE_TRAINING && shape->mode != CLSEQ_MODE_INFERENCE)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: mode is %d, which is no clseq_mode", call,
                             (int)shape->mode);
     const clseq_rnn_desc *desc = &plan->desc;
@@ -114,7 +114,7 @@ static clseq_status check_parameter(clseq_context *ctx, argument of, const clseq
     if (!allowed)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is given, but the plan's bias mode has none",
                             text_of(what, &of));
-    return check_tensor(ctx, of, tensor, CLSEQ_F32, ndim, dims, PACKED);
+    return check_tensor(ctx, of, tensor, CLSEQ_DTYPE_F32, ndim, dims, PACKED);
 }
 
 /* The parameters of a layer: how they are called, and where they stand. */
@@ -139,7 +139,7 @@ static clseq_status check_weights(const char *call, const char *name, const clse
     const clseq_rnn_desc *desc = &plan->desc;
     const int64_t rows = plan->cell->gates * desc->hidden;
     const bool allowed[PARAMETERS] = {true, true, desc->bias != CLSEQ_BIAS_NONE,
-                                      desc->bias == CLSEQ_BIAS_DOUBLE};
+                                      desc->bias == CLSEQ_BIAS_BOTH};
     if (!weights)
         return optional ? CLSEQ_OK : clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", call, name);
     for (int64_t l = 0; l < desc->layers; l++)
@@ -160,7 +160,7 @@ static clseq_status check_room(clseq_context *ctx, const char *call, const char 
     if (!tensor)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", call, name);
     CLSEQ__RETURN_IF(
-        check_tensor(ctx, (argument){.call = call, .name = name}, tensor, CLSEQ_F32, 1, &any, PACKED));
+        check_tensor(ctx, (argument){.call = call, .name = name}, tensor, CLSEQ_DTYPE_F32, 1, &any, PACKED));
     if (tensor->dims[0] < need)
         return clseq__error(CLSEQ_INVALID_SHAPE,
                             "%s: %s has %" PRId64 " elements, expected at least %" PRId64
@@ -174,7 +174,8 @@ static clseq_status check_sequence(const clseq_rnn_plan *plan, const char *call,
                                    const clseq_tensor *tensor, const clseq_rnn_shape *shape, int64_t features)
 {
     const int64_t dims[] = {shape->T, shape->B, features};
-    return check_tensor(plan->ctx, (argument){.call = call, .name = name}, tensor, CLSEQ_F32, 3, dims, ROWS);
+    return check_tensor(plan->ctx, (argument){.call = call, .name = name}, tensor, CLSEQ_DTYPE_F32, 3, dims,
+                        ROWS);
 }
 
 /* What the first layer reads. */
@@ -183,7 +184,8 @@ static clseq_status check_x(const clseq_rnn_plan *plan, const char *call, const 
 {
     const int64_t numbers[] = {shape->T, shape->B};
     if (plan->desc.one_hot)
-        return check_tensor(plan->ctx, (argument){.call = call, .name = "x"}, x, CLSEQ_I32, 2, numbers, ANY);
+        return check_tensor(plan->ctx, (argument){.call = call, .name = "x"}, x, CLSEQ_DTYPE_I32, 2, numbers,
+                            ANY);
     return check_sequence(plan, call, "x", x, shape, plan->desc.input);
 }
 
@@ -216,7 +218,7 @@ static clseq_status check_states(const clseq_rnn_plan *plan, const char *call, c
             return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is given, but the cell %s has %d state%s",
                                 text_of(what, &of), plan->cell->name, plan->cell->states,
                                 plan->cell->states == 1 ? "" : "s");
-        CLSEQ__RETURN_IF(check_tensor(plan->ctx, of, &states[s], CLSEQ_F32, 3, dims, PACKED));
+        CLSEQ__RETURN_IF(check_tensor(plan->ctx, of, &states[s], CLSEQ_DTYPE_F32, 3, dims, PACKED));
     }
     return CLSEQ_OK;
 }
@@ -225,7 +227,7 @@ static clseq_status check_lengths(const clseq_rnn_plan *plan, const char *call, 
                                   const clseq_rnn_shape *shape)
 {
     return lengths->buffer ? check_tensor(plan->ctx, (argument){.call = call, .name = "lengths"}, lengths,
-                                          CLSEQ_I32, 1, &shape->B, PACKED)
+                                          CLSEQ_DTYPE_I32, 1, &shape->B, PACKED)
                            : CLSEQ_OK;
 }
 
@@ -328,7 +330,7 @@ clseq_status clseq__rnn_check_forward(const clseq_rnn_plan *plan, const clseq_rn
 {
     static const char call[] = "rnn forward";
     static const clseq_tensor none = {0};
-    const bool training = shape->mode == CLSEQ_TRAINING;
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
     if (!args)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn forward: args is NULL");
     CLSEQ__RETURN_IF(check_room(plan->ctx, call, "packed", &args->packed, sizes->packed));
@@ -364,9 +366,10 @@ clseq_status clseq__rnn_check_backward(const clseq_rnn_plan *plan, const clseq_r
     static const char call[] = "rnn backward";
     if (!args)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn backward: args is NULL");
-    if (shape->mode != CLSEQ_TRAINING)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "rnn backward: mode is CLSEQ_INFERENCE, which keeps nothing for a backward pass");
+    if (shape->mode != CLSEQ_MODE_TRAINING)
+        return clseq__error(
+            CLSEQ_INVALID_ARGUMENT,
+            "rnn backward: mode is CLSEQ_MODE_INFERENCE, which keeps nothing for a backward pass");
     CLSEQ__RETURN_IF(check_room(plan->ctx, call, "packed", &args->packed, sizes->packed));
     CLSEQ__RETURN_IF(check_x(plan, call, &args->x, shape));
     CLSEQ__RETURN_IF(check_lengths(plan, call, &args->lengths, shape));

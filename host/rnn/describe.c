@@ -28,9 +28,9 @@ clseq_status clseq_rnn_describe(const clseq_rnn_plan *plan, const clseq_rnn_shap
              "forward: at most %" PRId64 " launch%s, %.3g GFLOP\n",
              plan->cell->name, desc->layers, desc->layers == 1 ? "" : "s", desc->input,
              desc->one_hot ? " (one-hot)" : "", desc->hidden, shape->T, shape->B,
-             shape->mode == CLSEQ_TRAINING ? "training" : "inference", plan->schedule->name, plan->why,
+             shape->mode == CLSEQ_MODE_TRAINING ? "training" : "inference", plan->schedule->name, plan->why,
              sizes.launches_forward, plural(sizes.launches_forward), sizes.flop_forward * 1e-9);
-    if (shape->mode == CLSEQ_TRAINING)
+    if (shape->mode == CLSEQ_MODE_TRAINING)
         snprintf(text + strlen(text), size - strlen(text),
                  "backward: at most %" PRId64 " launch%s, %.3g GFLOP\n", sizes.launches_backward,
                  plural(sizes.launches_backward), 2 * sizes.flop_forward * 1e-9);

@@ -46,7 +46,7 @@ static void sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clse
 {
     const int64_t T = shape->T, rows = T * shape->B, H = plan->desc.hidden, I = clseq__gemm_step_x_row(plan);
     const int64_t L = plan->desc.layers, gates = plan->cell->gates, states = plan->cell->states;
-    const bool training = shape->mode == CLSEQ_TRAINING;
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
     const int64_t kept = clseq__gemm_step_layer_size(plan, shape);
     const int64_t gradients = rows * (L > 1 && H > I ? H : I) + states * shape->B * H;
     out->packed = clseq__gemm_step_packed_of(plan, L - 1).end;
@@ -174,7 +174,7 @@ static clseq_status forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                             const clseq_rnn_forward_args *args)
 {
     pass p = clseq__gemm_step_begin(plan, shape, &args->packed, &args->lengths);
-    const bool training = shape->mode == CLSEQ_TRAINING;
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
     const clseq_tensor *room = &args->workspace, *kept = training ? &args->reserve : room;
     /* In inference the layers follow x in the workspace, each in the place of the one below. */
     const int64_t first = training ? 0 : p.T * p.B * clseq__gemm_step_x_row(plan);

@@ -130,7 +130,7 @@ static clseq_status number_gradients(const pass *p, const clseq_tensor *dw, bool
 static clseq_status input_gradients(const pass *p, const scratch *room, const clseq_tensor *dx)
 {
     const int64_t in = clseq__rnn_input(p->plan, p->layer), dims[] = {p->T, p->B, in};
-    const clseq_tensor dense = clseq_tensor_view(room->buffer, room->sequence, CLSEQ_F32, 3, dims);
+    const clseq_tensor dense = clseq_tensor_view(room->buffer, room->sequence, CLSEQ_DTYPE_F32, 3, dims);
     clseq_matrix to = {.buffer = room->buffer, .offset = room->sequence, .ld = in};
     const bool first = p->layer == 0;
     int64_t ld = 0;
@@ -176,7 +176,7 @@ clseq_status clseq__gemm_step_backward(clseq_rnn_plan *plan, const clseq_rnn_sha
     pass p = clseq__gemm_step_begin(plan, shape, &args->packed, &args->lengths);
     const scratch room = scratch_of(plan, shape, &args->workspace);
     const int64_t size = clseq__gemm_step_layer_size(plan, shape), dims[] = {p.T, p.B, p.H};
-    const clseq_tensor from_above = clseq_tensor_view(room.buffer, room.sequence, CLSEQ_F32, 3, dims);
+    const clseq_tensor from_above = clseq_tensor_view(room.buffer, room.sequence, CLSEQ_DTYPE_F32, 3, dims);
     const clseq_tensor *dy = &args->dy;
     for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
         if (l > 0) {

@@ -87,7 +87,7 @@ clseq_status clseq__gemm_step_load_x(clseq__gemm_step_pass *p, const clseq_tenso
     p->x = (clseq_matrix){.buffer = x->buffer, .offset = x->offset};
     if (!p->lengths->buffer && clseq__gemm_step_is_matrix(x, &p->x.ld))
         return CLSEQ_OK;
-    const clseq_tensor copy = clseq_tensor_view(room, room_offset, CLSEQ_F32, 3, x->dims);
+    const clseq_tensor copy = clseq_tensor_view(room, room_offset, CLSEQ_DTYPE_F32, 3, x->dims);
     p->x = (clseq_matrix){.buffer = room, .offset = room_offset, .ld = x->dims[2]};
     return clseq__gemm_step_copy_sequence(p, p->lengths, x, &copy);
 }

@@ -148,7 +148,7 @@ clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shap
     sizes_of(plan, shape, &sizes);
     CLSEQ__RETURN_IF(clseq__rnn_check_forward(plan, shape, &sizes, args));
     clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
-    if (shape->mode == CLSEQ_INFERENCE)
+    if (shape->mode == CLSEQ_MODE_INFERENCE)
         return plan->schedule->forward(plan, shape, args);
     CLSEQ__RETURN_IF(clseq__reserve_prepare(plan->ctx));
     clseq__reserve_written(plan->ctx, &args->reserve, sizes.reserve);

@@ -60,7 +60,7 @@ clseq_status clseq_clip_global_norm(clseq_params *params, float limit, float *no
     CLSEQ__RETURN_IF(clseq__pool_get(params->ctx, sizeof(float), "clip global norm: scratch", &squares));
     CLSEQ__TRY(clip_range(params, 0, params->flat, limit, squares));
     if (norm_out) {
-        view = clseq_tensor_view(squares, 0, CLSEQ_F32, 1, &one);
+        view = clseq_tensor_view(squares, 0, CLSEQ_DTYPE_F32, 1, &one);
         CLSEQ__TRY(clseq_tensor_read(params->ctx, &view, &square));
         *norm_out = sqrtf(square);
     }

@@ -78,9 +78,10 @@ static clseq_status check_begin(clseq_context *ctx, clseq_mode mode)
 {
     const clseq_graph *g = NULL;
     CLSEQ__NEEDS("graph begin", ctx);
-    if (mode != CLSEQ_TRAINING && mode != CLSEQ_INFERENCE)
+    if (mode != CLSEQ_MODE_TRAINING && mode != CLSEQ_MODE_INFERENCE)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "graph begin: mode is %d, expected CLSEQ_TRAINING or CLSEQ_INFERENCE", (int)mode);
+                            "graph begin: mode is %d, expected CLSEQ_MODE_TRAINING or CLSEQ_MODE_INFERENCE",
+                            (int)mode);
     g = graph_of(ctx);
     if (!g)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "graph begin: no memory for the graph");
@@ -184,7 +185,7 @@ clseq_status clseq__op_reads(clseq_graph *g, const char *op, const clseq_param *
 {
     void *memory = NULL;
     clseq__reading *reading = NULL;
-    if (g->mode != CLSEQ_TRAINING || g->is_backward_done)
+    if (g->mode != CLSEQ_MODE_TRAINING || g->is_backward_done)
         return CLSEQ_OK;
     for (const clseq__reading *r = g->readings; r; r = r->previous)
         if (r->param->store == param->store && r->version == param->store->version)

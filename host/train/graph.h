@@ -7,7 +7,7 @@
  *         clseq_tensor dx = {0};
  *         CLSEQ__RETURN_IF(clseq__grad_begin(g, node->in[0], &dx));
  *         if (dx.buffer)
- *             CLSEQ__RETURN_IF(clseq_activation_backward(g->ctx, CLSEQ_TANH, &node->out[0]->value,
+ *             CLSEQ__RETURN_IF(clseq_nn_activation_backward(g->ctx, CLSEQ_ACTIVATION_TANH, &node->out[0]->value,
  *                                                        &node->out[0]->grad, &dx));
  *         return clseq__grad_end(g, node->in[0], &dx);
  *     }
@@ -19,10 +19,10 @@
  *         clseq__var *in = NULL, *y = NULL;
  *         if (!clseq__op_enter(g, op.name))
  *             return NULL;
- *         CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32, &in));
- *         CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, in->value.dims, &y));
+ *         CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_DTYPE_F32, &in));
+ *         CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, in->value.dims, &y));
  *         CLSEQ__TRY(clseq__node_add(g, &(clseq__node_desc){.op = &op, .in = {in}, .out = {y}}, NULL));
- *         CLSEQ__TRY(clseq_activation_forward(g->ctx, CLSEQ_TANH, &in->value, &y->value));
+ *         CLSEQ__TRY(clseq_nn_activation_forward(g->ctx, CLSEQ_ACTIVATION_TANH, &in->value, &y->value));
  *     done:
  *         return clseq__op_leave(g, op.name, status, y);
  *     }

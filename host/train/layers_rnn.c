@@ -51,7 +51,7 @@ static clseq_status add_layer(clseq_rnn *rnn, const char *name, const clseq_rnn_
         add(rnn->params, name, "weight_hh", k, 2, (int64_t[]){rows, H}, &recurrent, &layer->w_hh));
     if (desc->bias != CLSEQ_BIAS_NONE)
         CLSEQ__RETURN_IF(add(rnn->params, name, "bias_ih", k, 1, &rows, &bias, &layer->b_ih));
-    if (desc->bias == CLSEQ_BIAS_DOUBLE)
+    if (desc->bias == CLSEQ_BIAS_BOTH)
         CLSEQ__RETURN_IF(add(rnn->params, name, "bias_hh", k, 1, &rows, &bias, &layer->b_hh));
     if (init->forget_bias == 0.0f)
         return CLSEQ_OK;
@@ -64,7 +64,7 @@ static clseq_status check_init(const char *name, const clseq_rnn_desc *desc, con
 {
     if (init->forget_bias == 0.0f)
         return CLSEQ_OK;
-    if (desc->cell != CLSEQ_LSTM)
+    if (desc->cell != CLSEQ_CELL_LSTM)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "rnn new: %s: forget_bias is for LSTM cells, this one is %s", name,
                             clseq_cell_name(desc->cell));

@@ -28,7 +28,7 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "meter create: no memory for the meter");
     meter->ctx = ctx;
     CLSEQ__TRY(clseq__kernel_get(ctx, "train/", NULL, "meter_add", &meter->add));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){PARTS}, &meter->parts));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){PARTS}, &meter->parts));
     CLSEQ__TRY(clseq_meter_reset(meter));
     *out = meter;
     meter = NULL;
@@ -57,7 +57,7 @@ void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x, float wei
         CLSEQ__TRY(clseq__error_null(op, "meter"));
     if (meter->ctx != g->ctx)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: the meter belongs to another context", op);
-    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32, &in));
+    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_DTYPE_F32, &in));
     if (clseq_tensor_elements(&in->value) != 1)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "%s: x has shape %s, expected one element", op,
                     clseq__dims_text(text, in->value.ndim, in->value.dims));

@@ -21,7 +21,7 @@ static clseq_status embed_backward(clseq_graph *g, clseq__node *node)
     clseq_embedding *embedding = *(clseq_embedding **)node->args;
     clseq_tensor dtable = {0};
     CLSEQ__RETURN_IF(clseq_param_grad(embedding->weight, &dtable));
-    return clseq_embedding_backward(g->ctx, &node->in[0]->value, &node->out[0]->grad, &dtable);
+    return clseq_nn_embedding_backward(g->ctx, &node->in[0]->value, &node->out[0]->grad, &dtable);
 }
 
 clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens)
@@ -35,7 +35,7 @@ clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *to
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(check_layer(g, op.name, "embedding", embedding ? embedding->params : NULL));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "tokens", tokens, CLSEQ_I32, &in));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "tokens", tokens, CLSEQ_DTYPE_I32, &in));
     if (in->value.ndim >= CLSEQ_MAX_DIMS)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "embed: tokens has %d dims, expected at most %d", in->value.ndim,
                     CLSEQ_MAX_DIMS - 1);
@@ -45,7 +45,7 @@ clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *to
     for (; ndim < in->value.ndim; ndim++)
         dims[ndim] = in->value.dims[ndim];
     dims[ndim++] = embedding->weight->dims[1];
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, ndim, dims, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, ndim, dims, &y));
     CLSEQ__TRY(clseq__node_add(g,
                                &(clseq__node_desc){.op = &op,
                                                    .in = {in},
@@ -54,7 +54,7 @@ clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *to
                                                    .args_size = sizeof embedding,
                                                    .has_params = true},
                                NULL));
-    CLSEQ__TRY(clseq_embedding_forward(g->ctx, &table, &in->value, &y->value));
+    CLSEQ__TRY(clseq_nn_embedding_forward(g->ctx, &table, &in->value, &y->value));
     if (in->value.ndim == 2) {
         y->embedding = embedding;
         y->tokens = in;
@@ -74,8 +74,8 @@ static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
     if (linear->bias)
         CLSEQ__RETURN_IF(clseq_param_grad(linear->bias, &db));
     CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
-    CLSEQ__RETURN_IF(clseq_affine_backward(g->ctx, &x->value, &w, &node->out[0]->grad, dx.buffer ? &dx : NULL,
-                                           &dw, linear->bias ? &db : NULL));
+    CLSEQ__RETURN_IF(clseq_nn_affine_backward(g->ctx, &x->value, &w, &node->out[0]->grad,
+                                              dx.buffer ? &dx : NULL, &dw, linear->bias ? &db : NULL));
     return clseq__grad_end(g, x, &dx);
 }
 
@@ -90,7 +90,7 @@ clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(check_layer(g, op.name, "linear", linear ? linear->params : NULL));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_F32, &in));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_DTYPE_F32, &in));
     for (int i = 0; i < in->value.ndim; i++)
         dims[i] = in->value.dims[i];
     if (dims[in->value.ndim - 1] != linear->weight->dims[1])
@@ -101,7 +101,7 @@ clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
     CLSEQ__TRY(clseq__op_reads(g, op.name, linear->weight));
     if (linear->bias)
         CLSEQ__TRY(clseq_param_value(linear->bias, &b));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, in->value.ndim, dims, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, dims, &y));
     CLSEQ__TRY(clseq__node_add(g,
                                &(clseq__node_desc){.op = &op,
                                                    .in = {in},
@@ -110,7 +110,7 @@ clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
                                                    .args_size = sizeof linear,
                                                    .has_params = true},
                                NULL));
-    CLSEQ__TRY(clseq_affine_forward(g->ctx, &in->value, &w, linear->bias ? &b : NULL, &y->value));
+    CLSEQ__TRY(clseq_nn_affine_forward(g->ctx, &in->value, &w, linear->bias ? &b : NULL, &y->value));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

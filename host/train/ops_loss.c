@@ -1,4 +1,4 @@
-/* Operations that end in one number: mean, total, cross-entropy. */
+/* Operations that end in one number: mean, sum, cross-entropy. */
 #include "train/graph.h"
 
 #include "core/tensor.h"
@@ -10,7 +10,7 @@ static clseq_status sum_backward(clseq_graph *g, clseq__node *node)
     clseq_tensor dx = {0};
     CLSEQ__RETURN_IF(clseq__grad_begin(g, node->in[0], &dx));
     CLSEQ__RETURN_IF(clseq_tensor_fill(g->ctx, &dx, 1.0));
-    CLSEQ__RETURN_IF(clseq_scale(g->ctx, &dx, &node->out[0]->grad, scale, &dx));
+    CLSEQ__RETURN_IF(clseq_nn_scale(g->ctx, &dx, &node->out[0]->grad, scale, &dx));
     return clseq__grad_end(g, node->in[0], &dx);
 }
 
@@ -22,14 +22,14 @@ static clseq_var *sum(clseq_graph *g, const clseq__op *op, clseq_var *x, bool is
     float scale = 1.0f;
     if (!clseq__op_enter(g, op->name))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_F32, &in));
+    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_DTYPE_F32, &in));
     if (is_mean)
         scale = (float)(1.0 / (double)clseq_tensor_elements(&in->value));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, 1, (int64_t[]){1}, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &y));
     CLSEQ__TRY(clseq__node_add(
         g, &(clseq__node_desc){.op = op, .in = {in}, .out = {y}, .args = &scale, .args_size = sizeof scale},
         NULL));
-    CLSEQ__TRY(clseq_sum(g->ctx, &in->value, scale, &y->value));
+    CLSEQ__TRY(clseq_nn_sum(g->ctx, &in->value, scale, &y->value));
 done:
     return clseq__op_leave(g, op->name, status, y);
 }
@@ -40,9 +40,9 @@ clseq_var *clseq_mean(clseq_graph *g, clseq_var *x)
     return sum(g, &op, x, true);
 }
 
-clseq_var *clseq_total(clseq_graph *g, clseq_var *x)
+clseq_var *clseq_sum(clseq_graph *g, clseq_var *x)
 {
-    static const clseq__op op = {"total", sum_backward};
+    static const clseq__op op = {"sum", sum_backward};
     return sum(g, &op, x, false);
 }
 
@@ -53,8 +53,8 @@ static clseq_status cross_entropy_backward(clseq_graph *g, clseq__node *node)
     clseq__var *logits = node->in[0];
     clseq_tensor dlogits = {0};
     CLSEQ__RETURN_IF(clseq__grad_begin(g, logits, &dlogits));
-    CLSEQ__RETURN_IF(clseq_cross_entropy_backward(g->ctx, desc, &logits->value, &node->in[1]->value,
-                                                  &node->saved[0], &node->out[0]->grad, &dlogits));
+    CLSEQ__RETURN_IF(clseq_nn_cross_entropy_backward(g->ctx, desc, &logits->value, &node->in[1]->value,
+                                                     &node->saved[0], &node->out[0]->grad, &dlogits));
     return clseq__grad_end(g, logits, &dlogits);
 }
 
@@ -88,17 +88,17 @@ clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *tar
     if (!clseq__op_enter(g, op.name))
         return NULL;
     desc = desc ? desc : &defaults;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "logits", logits, CLSEQ_F32, &x));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_I32, &t));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "logits", logits, CLSEQ_DTYPE_F32, &x));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_DTYPE_I32, &t));
     CLSEQ__TRY(cross_entropy_check(x, t, desc));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, 1, (int64_t[]){1}, &loss));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &loss));
     CLSEQ__TRY(clseq__node_add(
         g,
         &(clseq__node_desc){.op = &op, .in = {x, t}, .out = {loss}, .args = desc, .args_size = sizeof *desc},
         &node));
-    CLSEQ__TRY(
-        clseq_tensor_create(g->ctx, CLSEQ_F32, 1, (int64_t[]){clseq_tensor_elements(&t->value) + 1}, &saved));
-    CLSEQ__TRY(clseq_cross_entropy_forward(g->ctx, desc, &x->value, &t->value, &loss->value, &saved));
+    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1,
+                                   (int64_t[]){clseq_tensor_elements(&t->value) + 1}, &saved));
+    CLSEQ__TRY(clseq_nn_cross_entropy_forward(g->ctx, desc, &x->value, &t->value, &loss->value, &saved));
     if (node) {
         node->saved[0] = saved;
         saved = (clseq_tensor){0};

@@ -55,7 +55,7 @@ static clseq_status slice_backward(clseq_graph *g, clseq__node *node)
         if (!accumulate)
             CLSEQ__RETURN_IF(clseq_tensor_fill(g->ctx, &dx, 0.0));
         part = clseq_tensor_slice(&dx, 0, args->start, y->value.dims[0]);
-        return accumulate ? clseq_add(g->ctx, 1.0f, &part, 1.0f, &y->grad, &part)
+        return accumulate ? clseq_nn_add(g->ctx, 1.0f, &part, 1.0f, &y->grad, &part)
                           : clseq_tensor_copy(g->ctx, &y->grad, &part);
     }
     CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
@@ -152,7 +152,7 @@ static clseq_status concat_dims(clseq_graph *g, clseq_var *const *xs, int count,
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "concat: %d variables%s, expected 1 to %d", count,
                             xs ? "" : " (NULL)", CLSEQ__NODE_INPUTS);
     for (int i = 0; i < count; i++) {
-        CLSEQ__RETURN_IF(clseq__op_input(g, "concat", names[i], xs[i], CLSEQ_F32, &in[i]));
+        CLSEQ__RETURN_IF(clseq__op_input(g, "concat", names[i], xs[i], CLSEQ_DTYPE_F32, &in[i]));
         const clseq_tensor *x = &in[i]->value, *x0 = &in[0]->value;
         bool fits = x->ndim == x0->ndim;
         if (dim < 0 || dim >= x0->ndim)
@@ -181,7 +181,7 @@ clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int count, int dim
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(concat_dims(g, xs, count, dim, desc.in, dims));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, desc.in[0]->value.ndim, dims, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, desc.in[0]->value.ndim, dims, &y));
     for (int i = 0; i < count; i++) {
         const clseq_tensor part = clseq_tensor_slice(&y->value, dim, start, desc.in[i]->value.dims[dim]);
         CLSEQ__TRY(clseq_tensor_copy(g->ctx, &desc.in[i]->value, &part));

@@ -31,7 +31,7 @@ static clseq_status enqueue_adam(clseq_optimizer *o, float lr)
     const clseq_optimizer_desc *d = &o->desc;
     const double t = (double)o->steps + 1.0;
     const double correction1 = 1.0 - pow(d->beta1, t), correction2 = 1.0 - pow(d->beta2, t);
-    const bool decoupled = d->kind == CLSEQ_ADAMW;
+    const bool decoupled = d->kind == CLSEQ_OPTIMIZER_ADAMW;
     return clseq__launch(
         o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
         CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr / correction1), CLSEQ__F(1.0 / sqrt(correction2)),
@@ -45,9 +45,9 @@ static clseq_status enqueue_adam(clseq_optimizer *o, float lr)
 static const clseq__rule sgd = {"sgd", 0, {NULL}, "sgd_step", enqueue_sgd};
 
 static const clseq__rule rules[CLSEQ_OPTIMIZER_COUNT] = {
-    [CLSEQ_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", enqueue_momentum},
-    [CLSEQ_ADAM] = {"adam", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
-    [CLSEQ_ADAMW] = {"adamw", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
+    [CLSEQ_OPTIMIZER_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", enqueue_momentum},
+    [CLSEQ_OPTIMIZER_ADAM] = {"adam", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
+    [CLSEQ_OPTIMIZER_ADAMW] = {"adamw", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
 };
 
 /* low <= value < high; NaN fails. */
@@ -80,7 +80,7 @@ static clseq_status check_desc(const clseq_optimizer_desc *desc)
     CLSEQ__RETURN_IF(check_range("weight_decay", desc->weight_decay, 0.0, INFINITY));
     if (desc->nesterov && desc->momentum == 0.0f)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: nesterov is set, but momentum is 0");
-    if (desc->kind != CLSEQ_SGD && desc->momentum != 0.0f)
+    if (desc->kind != CLSEQ_OPTIMIZER_SGD && desc->momentum != 0.0f)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "optimizer create: momentum is %g, but %s takes beta1 instead",
                             (double)desc->momentum, rules[desc->kind].name);
@@ -112,7 +112,7 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
     o->ctx = params->ctx;
     o->params = params;
     o->desc = with_defaults(*desc);
-    o->rule = desc->kind == CLSEQ_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
+    o->rule = desc->kind == CLSEQ_OPTIMIZER_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
     CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/", NULL, o->rule->kernel, &o->kernel));
     for (int i = 0; i < o->rule->moments; i++) {
         const size_t bytes = (size_t)params->flat * sizeof(float);
@@ -175,7 +175,8 @@ float clseq_optimizer_lr(const clseq_optimizer *optimizer)
 
 clseq_tensor clseq__optimizer_moment(const clseq_optimizer *optimizer, int moment, const clseq_param *param)
 {
-    return clseq_tensor_view(optimizer->moments[moment], param->offset, CLSEQ_F32, param->ndim, param->dims);
+    return clseq_tensor_view(optimizer->moments[moment], param->offset, CLSEQ_DTYPE_F32, param->ndim,
+                             param->dims);
 }
 
 void clseq__optimizer_set_steps(clseq_optimizer *optimizer, int64_t steps)

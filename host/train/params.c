@@ -212,7 +212,7 @@ clseq_status clseq__params_materialize(clseq_params *params)
     CLSEQ__TRY(clseq__pool_get(params->ctx, bytes, "params: values", &values));
     CLSEQ__TRY(clseq__pool_get(params->ctx, bytes, "params: gradients", &grads));
     CLSEQ__TRY(clseq__fill_bytes(params->ctx, grads, 0, bytes, 0));
-    view = clseq_tensor_view(values, 0, CLSEQ_F32, 1, &params->flat);
+    view = clseq_tensor_view(values, 0, CLSEQ_DTYPE_F32, 1, &params->flat);
     CLSEQ__TRY(clseq_tensor_write(params->ctx, &view, flat));
     params->values = values;
     params->grads = grads;
@@ -233,8 +233,8 @@ static clseq_status view_of(const char *what, clseq_param *param, bool grad, cls
     CLSEQ__NEEDS(what, param);
     CLSEQ__NOT_NULL(what, out);
     CLSEQ__RETURN_IF(clseq__params_materialize(param->store));
-    *out = clseq_tensor_view(grad ? param->store->grads : param->store->values, param->offset, CLSEQ_F32,
-                             param->ndim, param->dims);
+    *out = clseq_tensor_view(grad ? param->store->grads : param->store->values, param->offset,
+                             CLSEQ_DTYPE_F32, param->ndim, param->dims);
     return CLSEQ_OK;
 }
 

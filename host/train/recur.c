@@ -30,7 +30,7 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
                                  .reserve = node->saved[RESERVE]};
     CLSEQ__TRY(clseq__rnn_way_packed(args->rnn, args->way, &args->shape, &args->sizes, &b.packed));
     CLSEQ__TRY(clseq__rnn_way_begin_grads(args->rnn, args->way));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1, &args->sizes.workspace, &b.workspace));
+    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1, &args->sizes.workspace, &b.workspace));
     CLSEQ__TRY(clseq__grad_begin(g, args->x, &b.dx));
     for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++) {
         if (out[1 + i])
@@ -57,7 +57,8 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
     CLSEQ__NEEDS("recur", rnn);
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
-    CLSEQ__RETURN_IF(clseq__op_input(g, "recur", "x", handle, rnn->desc.one_hot ? CLSEQ_I32 : CLSEQ_F32, in));
+    CLSEQ__RETURN_IF(
+        clseq__op_input(g, "recur", "x", handle, rnn->desc.one_hot ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32, in));
     const clseq__var *x = *in;
     if (rnn->desc.one_hot && x->value.ndim != 2)
         return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B]",
@@ -120,7 +121,7 @@ static clseq_status take_initial(clseq_graph *g, const clseq_recur_opts *opts, i
         if (!opts->initial[i])
             continue;
         clseq__var **in = &desc->in[IN_INITIAL + i];
-        CLSEQ__RETURN_IF(clseq__op_input(g, "recur", names[i], opts->initial[i], CLSEQ_F32, in));
+        CLSEQ__RETURN_IF(clseq__op_input(g, "recur", names[i], opts->initial[i], CLSEQ_DTYPE_F32, in));
         CLSEQ__RETURN_IF(check_state(names[i], (*in)->value.ndim, (*in)->value.dims, dims));
         f->initial[i] = (*in)->value;
     }
@@ -136,7 +137,7 @@ static clseq_status make_final(clseq_graph *g, const clseq_recur_opts *opts, int
             f->final[i] = opts->carry->tensors[i];
         if (!opts->final[i])
             continue;
-        CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_F32, 3, dims, &desc->out[1 + i]));
+        CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, dims, &desc->out[1 + i]));
         f->final[i] = desc->out[1 + i]->value;
     }
     return CLSEQ_OK;
@@ -152,7 +153,7 @@ static clseq_status take_lengths(clseq_graph *g, const int32_t *lengths, const c
         if (lengths[b] < 0 || lengths[b] > shape->T)
             return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: lengths[%lld] is %d, expected 0..T = 0..%lld",
                                 (long long)b, (int)lengths[b], (long long)shape->T);
-    CLSEQ__RETURN_IF(clseq_tensor_create(g->ctx, CLSEQ_I32, 1, &shape->B, out));
+    CLSEQ__RETURN_IF(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_I32, 1, &shape->B, out));
     return clseq__stage(g, lengths, (size_t)shape->B * sizeof *lengths, out, NULL);
 }
 
@@ -163,9 +164,9 @@ static clseq_status run_forward(clseq_graph *g, const recur_args *args, const cl
     clseq_status status = CLSEQ_OK;
     const clseq_rnn_sizes *sizes = &args->sizes;
     CLSEQ__TRY(clseq__rnn_way_packed(args->rnn, args->way, &args->shape, sizes, &f->packed));
-    if (args->shape.mode == CLSEQ_TRAINING)
-        CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1, &sizes->reserve, &f->reserve));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_F32, 1, &sizes->workspace, &f->workspace));
+    if (args->shape.mode == CLSEQ_MODE_TRAINING)
+        CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1, &sizes->reserve, &f->reserve));
+    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1, &sizes->workspace, &f->workspace));
     CLSEQ__TRY(clseq_rnn_forward(args->way->plan, &args->shape, f));
     for (int i = 0; opts->carry && i < opts->carry->count; i++)
         if (opts->final[i])
@@ -196,15 +197,15 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     const int states = clseq_cell_states(rnn->desc.cell);
     const int64_t T = in->value.dims[0], B = in->value.dims[1], H = rnn->desc.hidden;
     const int64_t dims[] = {rnn->desc.layers, B, H};
-    args.shape = (clseq_rnn_shape){.T = T, .B = B, .mode = CLSEQ_TRAINING};
-    if (g->mode == CLSEQ_INFERENCE || g->is_backward_done)
-        args.shape.mode = CLSEQ_INFERENCE;
+    args.shape = (clseq_rnn_shape){.T = T, .B = B, .mode = CLSEQ_MODE_TRAINING};
+    if (g->mode == CLSEQ_MODE_INFERENCE || g->is_backward_done)
+        args.shape.mode = CLSEQ_MODE_INFERENCE;
     CLSEQ__TRY(choose_way(rnn, in, &args));
     f.x = args.x->value;
     CLSEQ__TRY(take_initial(g, opts, states, dims, &f, &desc));
     CLSEQ__TRY(take_lengths(g, opts->lengths, &args.shape, &f.lengths));
     CLSEQ__TRY(clseq_rnn_plan_sizes(args.way->plan, &args.shape, &args.sizes));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_F32, 3, (int64_t[]){T, B, H}, &y));
+    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, (int64_t[]){T, B, H}, &y));
     CLSEQ__TRY(make_final(g, opts, states, dims, &f, &desc));
     desc.out[0] = y;
     f.y = y->value;

@@ -20,8 +20,8 @@ clseq_status clseq__rnn_way_create(clseq_rnn *rnn, const clseq_embedding *embedd
         desc.one_hot = true;
         desc.input = p[1];
         desc.schedule = rnn->way->plan->desc.schedule;
-        CLSEQ__TRY(clseq_tensor_create(rnn->params->ctx, CLSEQ_F32, 2, p, &way->p));
-        CLSEQ__TRY(clseq_tensor_create(rnn->params->ctx, CLSEQ_F32, 2, p, &way->dp));
+        CLSEQ__TRY(clseq_tensor_create(rnn->params->ctx, CLSEQ_DTYPE_F32, 2, p, &way->p));
+        CLSEQ__TRY(clseq_tensor_create(rnn->params->ctx, CLSEQ_DTYPE_F32, 2, p, &way->dp));
     }
     CLSEQ__TRY(clseq_rnn_plan_create(rnn->params->ctx, &desc, &way->plan));
     way->weights = calloc(layers, sizeof *way->weights);
@@ -133,7 +133,7 @@ clseq_status clseq__rnn_way_packed(clseq_rnn *rnn, clseq__rnn_way *way, const cl
     if (!way->packed.buffer || way->packed_version != rnn->params->version ||
         way->packed_mode != shape->mode) {
         if (!way->packed.buffer)
-            CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes->packed, &way->packed));
+            CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes->packed, &way->packed));
         way->packed_version = 0; /* until packing has succeeded; the store's begins at 1 */
         if (way->embedding)
             CLSEQ__RETURN_IF(multiply_table(rnn, way));

@@ -21,7 +21,7 @@ clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **o
                            .dims = {rnn->desc.layers, B, rnn->desc.hidden},
                            .count = clseq_cell_states(rnn->desc.cell)};
     for (int i = 0; i < state->count; i++)
-        CLSEQ__TRY(clseq_tensor_create(state->ctx, CLSEQ_F32, 3, state->dims, &state->tensors[i]));
+        CLSEQ__TRY(clseq_tensor_create(state->ctx, CLSEQ_DTYPE_F32, 3, state->dims, &state->tensors[i]));
     CLSEQ__TRY(clseq_state_reset(state));
     *out = state;
     state = NULL;

@@ -18,7 +18,7 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
             desc->in[i]->is_used = true;
             needs = needs || desc->in[i]->needs_grad;
         }
-    if (!needs || g->mode != CLSEQ_TRAINING || g->is_backward_done)
+    if (!needs || g->mode != CLSEQ_MODE_TRAINING || g->is_backward_done)
         return CLSEQ_OK;
     CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *added, &memory));
     added = memory;
@@ -41,7 +41,7 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
 /* A gradient's buffer, of x's dims, contents undefined. */
 static clseq_status new_grad(clseq_graph *g, const clseq__var *x, clseq_tensor *out)
 {
-    return clseq_tensor_create(g->ctx, CLSEQ_F32, x->value.ndim, x->value.dims, out);
+    return clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, x->value.ndim, x->value.dims, out);
 }
 
 clseq_status clseq__grad_open(clseq_graph *g, clseq__var *x, clseq_tensor *dx, bool *accumulate)
@@ -80,7 +80,7 @@ clseq_status clseq__grad_end(clseq_graph *g, clseq__var *x, clseq_tensor *dx)
     clseq_status status = CLSEQ_OK;
     if (!dx->buffer || dx->buffer == x->grad.buffer)
         return CLSEQ_OK;
-    status = clseq_add(g->ctx, 1.0f, &x->grad, 1.0f, dx, &x->grad);
+    status = clseq_nn_add(g->ctx, 1.0f, &x->grad, 1.0f, dx, &x->grad);
     for (int i = 0; i < CLSEQ__PENDING; i++)
         if (g->pending[i].buffer == dx->buffer)
             clseq_tensor_destroy(g->ctx, &g->pending[i]);
@@ -90,7 +90,7 @@ clseq_status clseq__grad_end(clseq_graph *g, clseq__var *x, clseq_tensor *dx)
 clseq_status clseq__grad_pass(clseq_graph *g, clseq__var *y, clseq__var *x, bool last)
 {
     clseq_tensor dy =
-        clseq_tensor_view(y->grad.buffer, y->grad.offset, CLSEQ_F32, x->value.ndim, x->value.dims);
+        clseq_tensor_view(y->grad.buffer, y->grad.offset, CLSEQ_DTYPE_F32, x->value.ndim, x->value.dims);
     clseq_tensor dx = {0};
     bool accumulate = false;
     if (!x->needs_grad)
@@ -104,7 +104,7 @@ clseq_status clseq__grad_pass(clseq_graph *g, clseq__var *y, clseq__var *x, bool
     }
     CLSEQ__RETURN_IF(clseq__grad_open(g, x, &dx, &accumulate));
     if (accumulate)
-        return clseq_add(g->ctx, 1.0f, &dx, 1.0f, &dy, &dx);
+        return clseq_nn_add(g->ctx, 1.0f, &dx, 1.0f, &dy, &dx);
     return clseq_tensor_copy(g->ctx, &dy, &dx);
 }
 
@@ -149,7 +149,7 @@ static clseq_status check_readings(const clseq_graph *g)
 static clseq_status backward(clseq_graph *g, clseq__var *y, const float *dy)
 {
     clseq_tensor seed = {0};
-    if (g->mode != CLSEQ_TRAINING)
+    if (g->mode != CLSEQ_MODE_TRAINING)
         return clseq__error(CLSEQ_INVALID_STATE, "backward: the graph was begun for inference");
     if (g->is_backward_done)
         return clseq__error(CLSEQ_INVALID_STATE, "backward: it has run already in this graph");
@@ -184,7 +184,7 @@ static clseq_status enter_backward(clseq_graph *g, clseq_var *y, const float *dy
     CLSEQ__NEEDS("backward", g);
     if (!clseq__op_enter(g, "backward"))
         return g->is_open ? clseq__error(g->status, "%s", g->sentence) : CLSEQ_INVALID_STATE;
-    CLSEQ__TRY(clseq__op_input(g, "backward", is_scalar ? "the loss" : "y", y, CLSEQ_F32, &from));
+    CLSEQ__TRY(clseq__op_input(g, "backward", is_scalar ? "the loss" : "y", y, CLSEQ_DTYPE_F32, &from));
     if (is_scalar && clseq_tensor_elements(&from->value) != 1)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "backward: the loss has shape %s, expected one element",
                     clseq__dims_text(text, from->value.ndim, from->value.dims));

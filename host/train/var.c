@@ -113,19 +113,19 @@ static clseq_var *input(clseq_graph *g, const char *op, clseq_dtype dtype, const
     CLSEQ__TRY(clseq__var_new(g, dtype, ndim, dims, &x));
     CLSEQ__TRY(clseq__stage(g, values, (size_t)clseq_tensor_elements(&x->value) * clseq_dtype_size(dtype),
                             &x->value, &kept));
-    x->host = dtype == CLSEQ_I32 ? kept : NULL;
+    x->host = dtype == CLSEQ_DTYPE_I32 ? kept : NULL;
 done:
     return clseq__op_leave(g, op, status, x);
 }
 
 clseq_var *clseq_input_f32(clseq_graph *g, const float *values, int ndim, const int64_t *dims)
 {
-    return input(g, "input f32", CLSEQ_F32, values, ndim, dims);
+    return input(g, "input f32", CLSEQ_DTYPE_F32, values, ndim, dims);
 }
 
 clseq_var *clseq_input_i32(clseq_graph *g, const int32_t *values, int ndim, const int64_t *dims)
 {
-    return input(g, "input i32", CLSEQ_I32, values, ndim, dims);
+    return input(g, "input i32", CLSEQ_DTYPE_I32, values, ndim, dims);
 }
 
 clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor)
@@ -167,7 +167,7 @@ clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param)
     CLSEQ__TRY(clseq__var_view(g, &value, &x));
     /* The gradient is there from the start, in the store: whatever reaches it is added. */
     CLSEQ__TRY(clseq_param_grad(param, &x->grad));
-    x->needs_grad = g->mode == CLSEQ_TRAINING;
+    x->needs_grad = g->mode == CLSEQ_MODE_TRAINING;
     x->keep_grad = true;
 done:
     return clseq__op_leave(g, op, status, x);
@@ -180,7 +180,7 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
     clseq__var *in = NULL;
     if (!clseq__op_enter(g, op))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_F32, &in));
+    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_DTYPE_F32, &in));
     if (g->is_backward_done)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: backward has run already", op);
     if (in->is_used && !in->needs_grad)
@@ -189,7 +189,7 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE,
                     "%s: a recurrent layer has read x through the embedding's table already, ask before that",
                     op);
-    in->needs_grad = g->mode == CLSEQ_TRAINING;
+    in->needs_grad = g->mode == CLSEQ_MODE_TRAINING;
     in->keep_grad = true;
 done:
     return clseq__op_leave(g, op, status, in);
@@ -245,7 +245,7 @@ clseq_status clseq_read_float(clseq_graph *g, const clseq_var *x, float *out)
     clseq__var *in = NULL;
     char text[CLSEQ__DIMS_TEXT];
     CLSEQ__RETURN_IF(check_read("read float", g, x, out, &in));
-    if (in->value.dtype != CLSEQ_F32)
+    if (in->value.dtype != CLSEQ_DTYPE_F32)
         return clseq__error(CLSEQ_INVALID_DTYPE, "read float: x has type %s, expected f32",
                             clseq_dtype_name(in->value.dtype));
     if (clseq_tensor_elements(&in->value) != 1)

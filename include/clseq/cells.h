@@ -7,7 +7,7 @@
  *         CLSEQ_CELL_LIST(NAME)
  *     #undef NAME
  *     };
- *     printf("%s\n", names[CLSEQ_GRU]);
+ *     printf("%s\n", names[CLSEQ_CELL_GRU]);
  *
  * A cell sees, for each unit, a few slots: places that hold pre-activations, then activations, then their
  * gradients. The product of the input goes to `gates` slots from x_slot on, that of the last output to
@@ -38,7 +38,7 @@
     X(RNN_RELU, rnn_relu, 1, 1, 1, 0, "0", 0, "0", 0)
 
 typedef enum clseq_cell {
-#define CLSEQ_CELL_ENUM(enumerator, ...) CLSEQ_##enumerator,
+#define CLSEQ_CELL_ENUM(enumerator, ...) CLSEQ_CELL_##enumerator,
     CLSEQ_CELL_LIST(CLSEQ_CELL_ENUM)
 #undef CLSEQ_CELL_ENUM
         CLSEQ_CELL_COUNT

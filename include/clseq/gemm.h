@@ -63,7 +63,7 @@ typedef struct clseq_gemm_args {
  */
 CLSEQ_API clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args);
 
-typedef enum clseq_operand { CLSEQ_OPERAND_A, CLSEQ_OPERAND_B } clseq_operand;
+typedef enum clseq_operand { CLSEQ_OPERAND_A = 0, CLSEQ_OPERAND_B = 1 } clseq_operand;
 
 /*
  * Prepares op(A) [rows=m, columns=k] or op(B) [rows=k, columns=n] for many products. With the native kernels

@@ -4,7 +4,7 @@
  *     clseq_context *ctx = NULL;
  *     clseq_linear *layer = NULL;
  *     float x[6] = {0};
- *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+ *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
  *     clseq_var *h = clseq_tanh(g, clseq_affine(g, layer, clseq_input_f32(g, x, 2, (int64_t[]){2, 3})));
  *     clseq_backward(g, clseq_mean(g, clseq_mul(g, h, h)));
  *     if (clseq_graph_end(g) != CLSEQ_OK)
@@ -119,14 +119,14 @@ typedef struct clseq_recur_opts {
 CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
 
 /* Element by element, same dims. */
-CLSEQ_API clseq_var *clseq_plus(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_add(clseq_graph *g, clseq_var *a, clseq_var *b);
 CLSEQ_API clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b);
 CLSEQ_API clseq_var *clseq_tanh(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_sigmoid(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_relu(clseq_graph *g, clseq_var *x);
 
 /* Inverted dropout with probability p in training, x itself in inference and for p = 0. */
-CLSEQ_API clseq_var *clseq_drop(clseq_graph *g, clseq_var *x, float p);
+CLSEQ_API clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p);
 
 /* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. Targets that are neither 0..V-1 nor ignored: see above. */
 CLSEQ_API clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *targets,
@@ -134,7 +134,7 @@ CLSEQ_API clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clse
 
 /* Over all elements -> [1]. */
 CLSEQ_API clseq_var *clseq_mean(clseq_graph *g, clseq_var *x);
-CLSEQ_API clseq_var *clseq_total(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_sum(clseq_graph *g, clseq_var *x);
 
 /* The same elements under other dims of the same product. */
 CLSEQ_API clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims);

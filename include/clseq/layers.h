@@ -6,7 +6,7 @@
  *     clseq_rnn *lstm = NULL;
  *     clseq_linear *out = NULL;
  *     clseq_embedding_new(params, "embed", 64, 128, &embed);
- *     clseq_rnn_new(params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 128, .hidden = 256, .layers = 2}, NULL, &lstm);
+ *     clseq_rnn_new(params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 128, .hidden = 256, .layers = 2}, NULL, &lstm);
  *     clseq_linear_new(params, "out", 256, 64, true, &out);
  *
  * A layer belongs to its parameter store and is released with it. A layer that cannot be made, because a name is taken

@@ -4,8 +4,8 @@
  *     clseq_context *ctx = NULL;
  *     clseq_tensor logits = {0}, targets = {0}, loss = {0}, saved = {0}, dlogits = {0};
  *     clseq_cross_entropy_desc desc = {.ignore = true, .ignore_index = -1};
- *     clseq_cross_entropy_forward(ctx, &desc, &logits, &targets, &loss, &saved);
- *     clseq_cross_entropy_backward(ctx, &desc, &logits, &targets, &saved, NULL, &dlogits);
+ *     clseq_nn_cross_entropy_forward(ctx, &desc, &logits, &targets, &loss, &saved);
+ *     clseq_nn_cross_entropy_backward(ctx, &desc, &logits, &targets, &saved, NULL, &dlogits);
  *
  * Every function checks its arguments and then only enqueues. All tensors are f32 and packed without gaps unless the
  * comment says otherwise. Gradients of activations are written (=); gradients of parameters are added (+=). An output
@@ -32,25 +32,27 @@ extern "C" {
  * A token outside of 0..V-1 gives a row of zeros. backward: dtable[tokens[n],:] += dy[n,:], summed in
  * the order of n, without atomics.
  */
-CLSEQ_API clseq_status clseq_embedding_forward(clseq_context *ctx, const clseq_tensor *table,
-                                               const clseq_tensor *tokens, const clseq_tensor *y);
-CLSEQ_API clseq_status clseq_embedding_backward(clseq_context *ctx, const clseq_tensor *tokens,
-                                                const clseq_tensor *dy, const clseq_tensor *dtable);
+CLSEQ_API clseq_status clseq_nn_embedding_forward(clseq_context *ctx, const clseq_tensor *table,
+                                                  const clseq_tensor *tokens, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_embedding_backward(clseq_context *ctx, const clseq_tensor *tokens,
+                                                   const clseq_tensor *dy, const clseq_tensor *dtable);
 
 /*
  * y = x W^T + b     x [...,in], w [out,in], b [out] or NULL, y [...,out]
  * backward: dx = dy W (=), dw += dy^T x, db += column sums of dy; each of the three may be NULL.
  */
-CLSEQ_API clseq_status clseq_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
-                                            const clseq_tensor *b, const clseq_tensor *y);
-CLSEQ_API clseq_status clseq_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
-                                             const clseq_tensor *dy, const clseq_tensor *dx,
-                                             const clseq_tensor *dw, const clseq_tensor *db);
+CLSEQ_API clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x,
+                                               const clseq_tensor *w, const clseq_tensor *b,
+                                               const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_tensor *x,
+                                                const clseq_tensor *w, const clseq_tensor *dy,
+                                                const clseq_tensor *dx, const clseq_tensor *dw,
+                                                const clseq_tensor *db);
 
 typedef enum clseq_activation {
-    CLSEQ_TANH,
-    CLSEQ_SIGMOID,
-    CLSEQ_RELU,
+    CLSEQ_ACTIVATION_TANH = 0,
+    CLSEQ_ACTIVATION_SIGMOID = 1,
+    CLSEQ_ACTIVATION_RELU = 2,
     CLSEQ_ACTIVATION_COUNT
 } clseq_activation;
 
@@ -58,31 +60,31 @@ typedef enum clseq_activation {
  * y = f(x), in place allowed (y = x). backward takes the output, from which all these derivatives follow:
  * dx = dy * f'(x), in place allowed (dx = dy).
  */
-CLSEQ_API clseq_status clseq_activation_forward(clseq_context *ctx, clseq_activation kind,
-                                                const clseq_tensor *x, const clseq_tensor *y);
-CLSEQ_API clseq_status clseq_activation_backward(clseq_context *ctx, clseq_activation kind,
-                                                 const clseq_tensor *y, const clseq_tensor *dy,
-                                                 const clseq_tensor *dx);
+CLSEQ_API clseq_status clseq_nn_activation_forward(clseq_context *ctx, clseq_activation kind,
+                                                   const clseq_tensor *x, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_activation_backward(clseq_context *ctx, clseq_activation kind,
+                                                    const clseq_tensor *y, const clseq_tensor *dy,
+                                                    const clseq_tensor *dx);
 
 /* y = alpha a + beta b, element by element, same dims; in place allowed (y = a or y = b). b may be NULL (y = alpha a). */
-CLSEQ_API clseq_status clseq_add(clseq_context *ctx, float alpha, const clseq_tensor *a, float beta,
-                                 const clseq_tensor *b, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_add(clseq_context *ctx, float alpha, const clseq_tensor *a, float beta,
+                                    const clseq_tensor *b, const clseq_tensor *y);
 
 /* y = a * b, or y += a * b where `accumulate`, element by element, same dims; in place allowed (y = a or y = b). */
-CLSEQ_API clseq_status clseq_multiply(clseq_context *ctx, const clseq_tensor *a, const clseq_tensor *b,
-                                      bool accumulate, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_mul(clseq_context *ctx, const clseq_tensor *a, const clseq_tensor *b,
+                                    bool accumulate, const clseq_tensor *y);
 
 /* y = factor * scalar[0] * x, the scalar being a tensor of one element on the device; in place allowed. */
-CLSEQ_API clseq_status clseq_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *scalar,
-                                   float factor, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *scalar,
+                                      float factor, const clseq_tensor *y);
 
 /*
  * Inverted dropout: y = x * mask / (1 - p), where element i is kept (mask 1) when Philox number i of (seed, stream) is
  * at least p; 0 <= p < 1. The mask is the same on every device and is made again instead of stored: backward is the
  * same call with dy for x. In place allowed.
  */
-CLSEQ_API clseq_status clseq_dropout(clseq_context *ctx, const clseq_tensor *x, float p, uint64_t seed,
-                                     uint64_t stream, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_dropout(clseq_context *ctx, const clseq_tensor *x, float p, uint64_t seed,
+                                        uint64_t stream, const clseq_tensor *y);
 
 typedef struct clseq_cross_entropy_desc {
     bool ignore; /* rows whose target is ignore_index count nothing and get no gradient */
@@ -96,17 +98,20 @@ typedef struct clseq_cross_entropy_desc {
  * saved [N+1] (log-sum-exp of each row that counts, then the divisor), needed by backward. desc may be NULL.
  * backward: dlogits = dloss * (softmax - onehot) / divisor; dloss [1] or NULL for 1; in place allowed (dlogits = logits).
  */
-CLSEQ_API clseq_status clseq_cross_entropy_forward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
-                                                   const clseq_tensor *logits, const clseq_tensor *targets,
-                                                   const clseq_tensor *loss, const clseq_tensor *saved);
-CLSEQ_API clseq_status clseq_cross_entropy_backward(clseq_context *ctx, const clseq_cross_entropy_desc *desc,
-                                                    const clseq_tensor *logits, const clseq_tensor *targets,
-                                                    const clseq_tensor *saved, const clseq_tensor *dloss,
-                                                    const clseq_tensor *dlogits);
+CLSEQ_API clseq_status clseq_nn_cross_entropy_forward(clseq_context *ctx,
+                                                      const clseq_cross_entropy_desc *desc,
+                                                      const clseq_tensor *logits, const clseq_tensor *targets,
+                                                      const clseq_tensor *loss, const clseq_tensor *saved);
+CLSEQ_API clseq_status clseq_nn_cross_entropy_backward(clseq_context *ctx,
+                                                       const clseq_cross_entropy_desc *desc,
+                                                       const clseq_tensor *logits,
+                                                       const clseq_tensor *targets, const clseq_tensor *saved,
+                                                       const clseq_tensor *dloss,
+                                                       const clseq_tensor *dlogits);
 
 /* out[0] = scale * sum of all elements of x, by a fixed tree: the same bits every time. out [1]. */
-CLSEQ_API clseq_status clseq_sum(clseq_context *ctx, const clseq_tensor *x, float scale,
-                                 const clseq_tensor *out);
+CLSEQ_API clseq_status clseq_nn_sum(clseq_context *ctx, const clseq_tensor *x, float scale,
+                                    const clseq_tensor *out);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,7 @@
  *
  *     clseq_params *params = NULL;
  *     clseq_optimizer *adam = NULL;
- *     clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 2e-3f}, &adam);
+ *     clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 2e-3f}, &adam);
  *     clseq_clip_global_norm(params, 5.0f, NULL);
  *     clseq_optimizer_step(adam);
  *     clseq_optimizer_destroy(adam);
@@ -25,9 +25,9 @@ extern "C" {
 #endif
 
 typedef enum clseq_optimizer_kind {
-    CLSEQ_SGD,
-    CLSEQ_ADAM,
-    CLSEQ_ADAMW,
+    CLSEQ_OPTIMIZER_SGD = 0,
+    CLSEQ_OPTIMIZER_ADAM = 1,
+    CLSEQ_OPTIMIZER_ADAMW = 2,
     CLSEQ_OPTIMIZER_COUNT
 } clseq_optimizer_kind;
 

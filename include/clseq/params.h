@@ -32,12 +32,14 @@ typedef struct clseq_param clseq_param;
  * orthonormal rows when it is at most as high as it is wide, else orthonormal columns; it needs two dimensions.
  */
 typedef enum clseq_init_kind {
-    CLSEQ_INIT_ZERO,
-    CLSEQ_INIT_CONSTANT, /* scale */
-    CLSEQ_INIT_UNIFORM,  /* within -scale .. scale */
-    CLSEQ_INIT_NORMAL,   /* standard deviation scale */
-    CLSEQ_INIT_XAVIER, /* uniform within scale * sqrt(6/(fan_in+fan_out)); Glorot and Bengio 2010; scale 0 means 1 */
-    CLSEQ_INIT_ORTHOGONAL /* each matrix orthogonal, times scale (0 means 1); Saxe et al. 2014 */
+    CLSEQ_INIT_ZERO = 0,
+    CLSEQ_INIT_CONSTANT = 1, /* scale */
+    CLSEQ_INIT_UNIFORM = 2,  /* within -scale .. scale */
+    CLSEQ_INIT_NORMAL = 3,   /* standard deviation scale */
+    /* Uniform within scale * sqrt(6/(fan_in+fan_out)); Glorot and Bengio 2010; scale 0 means 1. */
+    CLSEQ_INIT_XAVIER = 4,
+    /* Each matrix orthogonal, times scale (0 means 1); Saxe et al. 2014. */
+    CLSEQ_INIT_ORTHOGONAL = 5
 } clseq_init_kind;
 
 typedef struct clseq_init {

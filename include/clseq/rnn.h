@@ -5,14 +5,14 @@
  *     clseq_tensor x = {0}, y = {0}, packed = {0}, reserve = {0}, workspace = {0};
  *     clseq_rnn_weights weights[2] = {0};
  *     clseq_rnn_plan *plan = NULL;
- *     clseq_rnn_shape shape = {.T = 50, .B = 32, .mode = CLSEQ_TRAINING};
+ *     clseq_rnn_shape shape = {.T = 50, .B = 32, .mode = CLSEQ_MODE_TRAINING};
  *     clseq_rnn_sizes sizes;
- *     clseq_rnn_plan_create(ctx, &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 64, .hidden = 128,
+ *     clseq_rnn_plan_create(ctx, &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 64, .hidden = 128,
  *                                                  .layers = 2}, &plan);
  *     clseq_rnn_plan_sizes(plan, &shape, &sizes);
- *     clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.packed, &packed);
- *     clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.reserve, &reserve);
- *     clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.workspace, &workspace);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.packed, &packed);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.reserve, &reserve);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.workspace, &workspace);
  *     clseq_rnn_pack(plan, &shape, weights, &packed);
  *     clseq_rnn_forward(plan, &shape, &(clseq_rnn_forward_args){
  *         .packed = packed, .x = x, .y = y, .reserve = reserve, .workspace = workspace});
@@ -53,17 +53,20 @@ extern "C" {
 #define CLSEQ_STATE_C 1
 
 typedef enum clseq_bias {
-    CLSEQ_BIAS_DOUBLE, /* b_ih and b_hh, as PyTorch and cuDNN */
-    CLSEQ_BIAS_SINGLE, /* b_ih only */
-    CLSEQ_BIAS_NONE
+    CLSEQ_BIAS_BOTH = 0, /* b_ih and b_hh, as PyTorch and cuDNN */
+    CLSEQ_BIAS_ONE = 1,  /* b_ih only */
+    CLSEQ_BIAS_NONE = 2
 } clseq_bias;
 
 /* How a sequence is run; every schedule computes the same thing. */
 typedef enum clseq_schedule {
-    CLSEQ_SCHEDULE_AUTO, /* the one that the environment variable CLSEQ_SCHEDULE names (in small letters),
-                                   or the best for the device's features; the log says which and why */
-    CLSEQ_SCHEDULE_BATCH_SPLIT, /* one launch a layer and pass: groups own batch rows. CPU devices. */
-    CLSEQ_SCHEDULE_GEMM_STEP    /* a matrix product and a pointwise kernel a step. Every device. */
+    /* The one that the environment variable CLSEQ_SCHEDULE names (in small letters), or the best for the device's
+     * features; the log says which and why. */
+    CLSEQ_SCHEDULE_AUTO = 0,
+    /* One launch a layer and pass: groups own batch rows. CPU devices. */
+    CLSEQ_SCHEDULE_BATCH_SPLIT = 1,
+    /* A matrix product and a pointwise kernel a step. Every device. */
+    CLSEQ_SCHEDULE_GEMM_STEP = 2
 } clseq_schedule;
 
 typedef struct clseq_rnn_desc {
@@ -127,7 +130,7 @@ typedef struct clseq_rnn_weights {
     clseq_tensor w_ih; /* [G*H, in] */
     clseq_tensor w_hh; /* [G*H, H] */
     clseq_tensor b_ih; /* [G*H]; none with CLSEQ_BIAS_NONE */
-    clseq_tensor b_hh; /* [G*H]; only with CLSEQ_BIAS_DOUBLE */
+    clseq_tensor b_hh; /* [G*H]; only with CLSEQ_BIAS_BOTH */
 } clseq_rnn_weights;
 
 /*

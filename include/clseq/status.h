@@ -63,10 +63,10 @@ CLSEQ_API const char *clseq_status_text(clseq_status status);
 CLSEQ_API const char *clseq_last_error(void);
 
 typedef enum clseq_log_level {
-    CLSEQ_LOG_ERROR, /* a failure that no status could report, for instance inside a destructor */
-    CLSEQ_LOG_WARN,  /* something slower or less exact is used than was to be expected */
-    CLSEQ_LOG_INFO,  /* programs that are compiled, schedules that are chosen */
-    CLSEQ_LOG_DEBUG  /* everything else */
+    CLSEQ_LOG_ERROR = 0, /* a failure that no status could report, for instance inside a destructor */
+    CLSEQ_LOG_WARN = 1,  /* something slower or less exact is used than was to be expected */
+    CLSEQ_LOG_INFO = 2,  /* programs that are compiled, schedules that are chosen */
+    CLSEQ_LOG_DEBUG = 3  /* everything else */
 } clseq_log_level;
 
 /* Receives one line without a newline. May be called from any thread that calls the library. */

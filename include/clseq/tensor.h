@@ -5,7 +5,7 @@
  *     clseq_context *ctx = NULL;
  *     float values[6] = {1, 2, 3, 4, 5, 6};
  *     clseq_tensor x = {0};
- *     clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){2, 3}, &x);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 3}, &x);
  *     clseq_tensor_write(ctx, &x, values);
  *     clseq_tensor row = clseq_tensor_slice(&x, 0, 1, 1);
  *     clseq_tensor_read(ctx, &row, values);
@@ -30,12 +30,12 @@ extern "C" {
 #define CLSEQ_MAX_DIMS 4
 
 typedef enum clseq_dtype {
-    CLSEQ_F32, /* float */
-    CLSEQ_I32  /* int32_t: tokens, targets, lengths */
+    CLSEQ_DTYPE_F32 = 0, /* float */
+    CLSEQ_DTYPE_I32 = 1  /* int32_t: tokens, targets, lengths */
 } clseq_dtype;
 
 /* Whether a forward pass keeps what its backward pass needs. The outputs of both are equal bit for bit. */
-typedef enum clseq_mode { CLSEQ_TRAINING, CLSEQ_INFERENCE } clseq_mode;
+typedef enum clseq_mode { CLSEQ_MODE_TRAINING = 0, CLSEQ_MODE_INFERENCE = 1 } clseq_mode;
 
 typedef struct clseq_tensor {
     cl_mem buffer; /* NULL: no tensor */

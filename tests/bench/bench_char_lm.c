@@ -89,8 +89,8 @@ static void start(bench *b, size_t count, clseq_cell cell)
     check(clseq_embedding_new(b->params, "embed", b->vocabulary, E, &b->embed));
     check(clseq_rnn_new(b->params, "rnn", &desc, NULL, &b->rnn));
     check(clseq_linear_new(b->params, "out", H, b->vocabulary, true, &b->out));
-    check(clseq_optimizer_create(b->params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 2e-3f},
-                                 &b->adam));
+    check(clseq_optimizer_create(
+        b->params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 2e-3f}, &b->adam));
     check(clseq_state_create(b->rnn, B, &b->carry));
     check(clseq_meter_create(b->ctx, &b->meter));
     check(clseq_stream_init(&b->stream, b->tokens, count, T, B));
@@ -101,7 +101,7 @@ static void step(bench *b)
     int32_t inputs[T * B], targets[T * B];
     if (!clseq_stream_next(&b->stream, inputs, targets))
         clseq_stream_next(&b->stream, inputs, targets);
-    clseq_graph *g = clseq_graph_begin(b->ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(b->ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_embed(g, b->embed, clseq_input_i32(g, inputs, 2, (int64_t[]){T, B}));
     clseq_var *y = clseq_recur(g, b->rnn, x, &(clseq_recur_opts){.carry = b->carry});
     clseq_var *loss = clseq_cross_entropy(g, clseq_affine(g, b->out, y),

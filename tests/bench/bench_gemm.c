@@ -57,9 +57,9 @@ static void product_create(product *p, clseq_context *ctx, const host_product *h
 {
     const shape s = h->size;
     *p = (product){.ctx = ctx};
-    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){s.m * s.k}, &p->a));
-    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){s.k * s.n}, &p->b));
-    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){s.m * s.n}, &p->c));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){s.m * s.k}, &p->a));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){s.k * s.n}, &p->b));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){s.m * s.n}, &p->c));
     check(clseq_tensor_write(ctx, &p->a, h->a));
     check(clseq_tensor_write(ctx, &p->b, h->b));
     p->args = (clseq_gemm_args){.m = s.m, .n = s.n, .k = s.k, .alpha = 1.0f};

@@ -50,9 +50,9 @@ static void input_i32(bench *b)
     clseq_input_i32(b->g, numbers, 2, (int64_t[]){2, 2});
 }
 
-static void plus(bench *b)
+static void add(bench *b)
 {
-    clseq_plus(b->g, b->x, b->x);
+    clseq_add(b->g, b->x, b->x);
 }
 
 static void mul(bench *b)
@@ -65,9 +65,9 @@ static void activation(bench *b)
     clseq_tanh(b->g, b->x);
 }
 
-static void drop(bench *b)
+static void dropout(bench *b)
 {
-    clseq_drop(b->g, b->x, 0.5f);
+    clseq_dropout(b->g, b->x, 0.5f);
 }
 
 static void mean(bench *b)
@@ -116,10 +116,10 @@ static const struct {
 } ops[] = {{"one kernel, OpenCL alone", bare},
            {"input f32", input},
            {"input i32", input_i32},
-           {"plus", plus},
+           {"add", add},
            {"mul", mul},
            {"tanh", activation},
-           {"drop", drop},
+           {"dropout", dropout},
            {"mean", mean},
            {"reshape", reshape},
            {"slice", slice},
@@ -137,8 +137,8 @@ static void create(bench *b)
     check(clseq_params_create(b->ctx, 1, &b->params));
     check(clseq_linear_new(b->params, "linear", 3, 3, true, &b->linear));
     check(clseq_embedding_new(b->params, "embed", 4, 3, &b->embed));
-    check(clseq_rnn_new(b->params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 3, .hidden = 3}, NULL,
-                        &b->rnn));
+    check(clseq_rnn_new(b->params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 3},
+                        NULL, &b->rnn));
     cl_context context = clseq_context_cl_context(b->ctx);
     cl_program program = clCreateProgramWithSource(context, 1, &source, NULL, &code);
     cl_mem buffer = clCreateBuffer(context, CL_MEM_READ_WRITE, 64, NULL, &code);
@@ -153,7 +153,7 @@ static void create(bench *b)
 /* Microseconds a call of operation `op`: CALLS of them in a graph of their own. */
 static double time_calls(bench *b, size_t op)
 {
-    b->g = clseq_graph_begin(b->ctx, CLSEQ_TRAINING);
+    b->g = clseq_graph_begin(b->ctx, CLSEQ_MODE_TRAINING);
     b->x = clseq_require_grad(b->g, clseq_input_f32(b->g, values, 2, (int64_t[]){4, 3}));
     b->logits = b->x;
     b->sequence = clseq_reshape(b->g, b->x, 3, (int64_t[]){2, 2, 3});

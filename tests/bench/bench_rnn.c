@@ -99,7 +99,7 @@ static clseq_tensor tensor_of(clseq_context *ctx, int ndim, const int64_t *dims,
 {
     static uint32_t state = 1;
     clseq_tensor t = {0};
-    check(clseq_tensor_create(ctx, CLSEQ_F32, ndim, dims, &t));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, ndim, dims, &t));
     const int64_t n = clseq_tensor_elements(&t);
     float *values = malloc((size_t)n * sizeof *values);
     if (!values) {
@@ -209,7 +209,8 @@ static void job_create(job *j, clseq_context *ctx, const struct problem *p, clse
     const double begin = bench_now(), scale = 1 / sqrt((double)p->H);
     const int64_t rows = clseq_cell_gates(cell) * p->H;
     const int64_t x[] = {p->T, p->B, p->I}, y[] = {p->T, p->B, p->H}, state[] = {p->L, p->B, p->H};
-    *j = (job){.ctx = ctx, .p = p, .cell = cell, .shape = {.T = p->T, .B = p->B, .mode = CLSEQ_TRAINING}};
+    *j =
+        (job){.ctx = ctx, .p = p, .cell = cell, .shape = {.T = p->T, .B = p->B, .mode = CLSEQ_MODE_TRAINING}};
     check(clseq_rnn_plan_create(
         ctx,
         &(clseq_rnn_desc){.cell = cell, .input = p->I, .hidden = p->H, .layers = p->L, .schedule = schedule},
@@ -223,9 +224,9 @@ static void job_create(job *j, clseq_context *ctx, const struct problem *p, clse
     clseq_rnn_backward_args *b = &j->backward;
     f->x = tensor_of(ctx, 3, x, 1);
     f->y = tensor_of(ctx, 3, y, 1);
-    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, &j->sizes.packed, &f->packed));
-    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, &j->sizes.reserve, &f->reserve));
-    check(clseq_tensor_create(ctx, CLSEQ_F32, 1, &j->sizes.workspace, &f->workspace));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &j->sizes.packed, &f->packed));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &j->sizes.reserve, &f->reserve));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &j->sizes.workspace, &f->workspace));
     for (int s = 0; s < clseq_cell_states(cell); s++) {
         f->initial[s] = tensor_of(ctx, 3, state, 1);
         f->final[s] = tensor_of(ctx, 3, state, 1);

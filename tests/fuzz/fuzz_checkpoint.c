@@ -134,9 +134,10 @@ static void make_model(void)
     must(clseq_params_add(params, "b", 1, (int64_t[]){1}, NULL, NULL));
     must(clseq_param_set(clseq_params_at(params, 0), w));
     must(clseq_param_set(clseq_params_at(params, 1), b));
-    must(clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 1}, &adam));
+    must(clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 1},
+                                &adam));
     must(clseq__pool_get(&context, 2 * sizeof(float), "carry", &carry));
-    state.tensors[0] = clseq_tensor_view(carry, 0, CLSEQ_F32, 3, state.dims);
+    state.tensors[0] = clseq_tensor_view(carry, 0, CLSEQ_DTYPE_F32, 3, state.dims);
     model = (clseq_checkpoint){
         .params = params, .optimizer = adam, .states = states, .state_names = state_names, .state_count = 1};
 }

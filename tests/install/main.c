@@ -7,11 +7,11 @@ static clseq_status multiply(clseq_context *ctx, const float *a, const float *b,
 {
     const int64_t dims[2] = {2, 2};
     clseq_tensor x = {0}, y = {0}, z = {0};
-    clseq_status status = clseq_tensor_create(ctx, CLSEQ_F32, 2, dims, &x);
+    clseq_status status = clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, dims, &x);
     if (status == CLSEQ_OK)
-        status = clseq_tensor_create(ctx, CLSEQ_F32, 2, dims, &y);
+        status = clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, dims, &y);
     if (status == CLSEQ_OK)
-        status = clseq_tensor_create(ctx, CLSEQ_F32, 2, dims, &z);
+        status = clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, dims, &z);
     if (status == CLSEQ_OK)
         status = clseq_tensor_write(ctx, &x, a);
     if (status == CLSEQ_OK)

@@ -82,7 +82,7 @@ static void fill(operand *x, int64_t batch, test_random *random)
 
 static void upload(clseq_context *ctx, const gemm_case *t, operand *x)
 {
-    check(t, clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){(int64_t)x->size}, &x->tensor));
+    check(t, clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){(int64_t)x->size}, &x->tensor));
     check(t, clseq_tensor_write(ctx, &x->tensor, x->values));
     x->matrix.buffer = x->tensor.buffer;
 }

@@ -1,7 +1,7 @@
 /*
  * graph.h - graphs in tests: inputs from double arrays, and values and gradients compared with double arrays.
  *
- *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+ *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
  *     clseq_var *x = graph_input(g, x_values, 2, (int64_t[]){3, 4});
  *     clseq_var *y = clseq_tanh(g, x);
  *     graph_backward(g, y, dy);

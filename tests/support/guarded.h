@@ -1,7 +1,7 @@
 /*
  * guarded.h - device tensors with canaries around every row, so that a write to where nothing is shows.
  *
- *     guarded y = guarded_create(ctx, CLSEQ_F32, 3, (int64_t[]){T, B, H}, GUARDED_BY_ROW);
+ *     guarded y = guarded_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){T, B, H}, GUARDED_BY_ROW);
  *     guarded_poison(&y);
  *     ... a call that writes y.tensor ...
  *     float *got = guarded_read(&y);

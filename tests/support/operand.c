@@ -11,7 +11,7 @@
 operand operand_random(clseq_context *ctx, test_random *random, int ndim, const int64_t *dims, double low,
                        double high)
 {
-    operand x = {.g = guarded_create(ctx, CLSEQ_F32, ndim, dims, GUARDED_DENSE)};
+    operand x = {.g = guarded_create(ctx, CLSEQ_DTYPE_F32, ndim, dims, GUARDED_DENSE)};
     x.n = (size_t)x.g.n;
     x.values = test_doubles(x.n);
     test_random_fill(random, x.values, x.n, low, high);
@@ -21,14 +21,14 @@ operand operand_random(clseq_context *ctx, test_random *random, int ndim, const 
 
 guarded operand_tokens(clseq_context *ctx, int ndim, const int64_t *dims, const int32_t *values)
 {
-    guarded g = guarded_create(ctx, CLSEQ_I32, ndim, dims, GUARDED_DENSE);
+    guarded g = guarded_create(ctx, CLSEQ_DTYPE_I32, ndim, dims, GUARDED_DENSE);
     guarded_write(&g, values);
     return g;
 }
 
 operand operand_output(clseq_context *ctx, int ndim, const int64_t *dims)
 {
-    operand x = {.g = guarded_create(ctx, CLSEQ_F32, ndim, dims, GUARDED_DENSE)};
+    operand x = {.g = guarded_create(ctx, CLSEQ_DTYPE_F32, ndim, dims, GUARDED_DENSE)};
     x.n = (size_t)x.g.n;
     operand_reset(&x);
     return x;

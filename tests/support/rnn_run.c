@@ -34,7 +34,7 @@ static bool has(const rnn_run *run, unsigned what)
 
 static guarded make(const rnn_run *run, int ndim, const int64_t *dims, guarded_layout layout)
 {
-    return guarded_create(run->ctx, CLSEQ_F32, ndim, dims, layout);
+    return guarded_create(run->ctx, CLSEQ_DTYPE_F32, ndim, dims, layout);
 }
 
 static void make_sequences(rnn_run *run)
@@ -43,7 +43,7 @@ static void make_sequences(rnn_run *run)
     const int64_t x[] = {net->T, net->B, net->I}, y[] = {net->T, net->B, net->H};
     if (run->options.one_hot)
         run->in[RNN_X] =
-            guarded_create(run->ctx, CLSEQ_I32, 3, (int64_t[]){net->T, net->B, 1}, run->options.x);
+            guarded_create(run->ctx, CLSEQ_DTYPE_I32, 3, (int64_t[]){net->T, net->B, 1}, run->options.x);
     else
         run->in[RNN_X] = make(run, 3, x, run->options.x);
     run->out[RNN_Y] = make(run, 3, y, run->options.y);
@@ -97,8 +97,8 @@ static clseq_status make_plan(rnn_run *run)
                                  .input = net->I,
                                  .hidden = net->H,
                                  .layers = net->L,
-                                 .bias = net->bias == REFERENCE_BIAS_DOUBLE   ? CLSEQ_BIAS_DOUBLE
-                                         : net->bias == REFERENCE_BIAS_SINGLE ? CLSEQ_BIAS_SINGLE
+                                 .bias = net->bias == REFERENCE_BIAS_DOUBLE   ? CLSEQ_BIAS_BOTH
+                                         : net->bias == REFERENCE_BIAS_SINGLE ? CLSEQ_BIAS_ONE
                                                                               : CLSEQ_BIAS_NONE,
                                  .schedule = run->options.schedule,
                                  .one_hot = run->options.one_hot};
@@ -124,10 +124,10 @@ rnn_run *rnn_run_create(clseq_context *ctx, const rnn_case *c, const rnn_run_opt
     make_parameters(run);
     const int64_t B = c->net.B;
     if (c->net.lengths != NULL)
-        run->lengths = guarded_create(ctx, CLSEQ_I32, 1, &B, GUARDED_DENSE);
+        run->lengths = guarded_create(ctx, CLSEQ_DTYPE_I32, 1, &B, GUARDED_DENSE);
     run->packed = make(run, 1, &run->sizes.packed, GUARDED_DENSE);
     run->workspace = make(run, 1, &run->sizes.workspace, GUARDED_DENSE);
-    if (options->mode == CLSEQ_TRAINING)
+    if (options->mode == CLSEQ_MODE_TRAINING)
         run->reserve = make(run, 1, &run->sizes.reserve, GUARDED_DENSE);
     rnn_run_write(run, c);
     return run;

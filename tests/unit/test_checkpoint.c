@@ -51,7 +51,8 @@ static void ok(clseq_status status)
 static model make(clseq_cell cell, clseq_optimizer_kind kind, uint64_t seed, int64_t hidden)
 {
     model m = {.ctx = test_context()};
-    const clseq_optimizer_desc desc = {.kind = kind, .lr = 0.05f, .momentum = kind == CLSEQ_SGD ? 0.9f : 0};
+    const clseq_optimizer_desc desc = {
+        .kind = kind, .lr = 0.05f, .momentum = kind == CLSEQ_OPTIMIZER_SGD ? 0.9f : 0};
     ok(clseq_params_create(m.ctx, seed, &m.params));
     ok(clseq_embedding_new(m.params, "embed", V, E, &m.embed));
     ok(clseq_rnn_new(m.params, "rnn",
@@ -81,10 +82,10 @@ static float step(model *m)
         tokens[i] = (int32_t)((n * 5 + i * i) % V);
         targets[i] = (int32_t)((n * 5 + i * i + 3) % V);
     }
-    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
     clseq_graph_seed(g, 9, n);
     clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){T, B}));
-    clseq_var *y = clseq_recur(g, m->rnn, clseq_drop(g, x, 0.3f), &(clseq_recur_opts){.carry = m->carry});
+    clseq_var *y = clseq_recur(g, m->rnn, clseq_dropout(g, x, 0.3f), &(clseq_recur_opts){.carry = m->carry});
     clseq_var *l = clseq_cross_entropy(g, clseq_affine(g, m->out, y),
                                        clseq_input_i32(g, targets, 2, (int64_t[]){T, B}), NULL);
     clseq_backward(g, l);
@@ -157,9 +158,9 @@ Test(checkpoint, a_resumed_run_equals_the_run_bit_for_bit)
 {
     const int cells = test_small() ? 1 : CLSEQ_CELL_COUNT;
     for (int cell = 0; cell < cells; cell++)
-        resume_equals_run((clseq_cell)cell, CLSEQ_ADAM);
+        resume_equals_run((clseq_cell)cell, CLSEQ_OPTIMIZER_ADAM);
     for (int kind = 0; kind < CLSEQ_OPTIMIZER_COUNT; kind++)
-        resume_equals_run(CLSEQ_RNN_TANH, (clseq_optimizer_kind)kind);
+        resume_equals_run(CLSEQ_CELL_RNN_TANH, (clseq_optimizer_kind)kind);
 }
 
 Test(checkpoint, holds_pytorch_names_and_the_callers_pairs)
@@ -178,7 +179,7 @@ Test(checkpoint, holds_pytorch_names_and_the_callers_pairs)
                                     "optimizer.exp_avg.out.bias",
                                     "optimizer.exp_avg_sq.rnn.weight_hh_l1"};
     const clseq_meta meta[] = {{"epoch", "3"}, {"note", "\"quotes\" and \n lines"}};
-    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    model m = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H);
     clseq_checkpoint what = contents(&m);
     clseq__st_reader *file = NULL;
     char value[64];
@@ -214,8 +215,8 @@ Test(checkpoint, loads_a_state_dict_of_pytorch_into_the_same_numbers)
         input[i] = (float)x->values[i];
     ok(clseq_params_create(ctx, 1, &params));
     ok(clseq_rnn_new(params, "lstm",
-                     &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = in, .hidden = hidden, .layers = 2}, NULL,
-                     &rnn));
+                     &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = in, .hidden = hidden, .layers = 2},
+                     NULL, &rnn));
     ok(clseq_params_load(params, CLSEQ_TEST_GOLDEN "/lstm_state_dict.safetensors", "", "lstm."));
     clseq_tensor weight;
     float values[64];
@@ -224,7 +225,7 @@ Test(checkpoint, loads_a_state_dict_of_pytorch_into_the_same_numbers)
     cr_assert(compare_floats("weight_hh_l1", values, golden_get(g, "weight_hh_l1")->values,
                              golden_get(g, "weight_hh_l1")->n, 0),
               "%s", compare_message());
-    clseq_graph *graph = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+    clseq_graph *graph = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
     clseq_var *out =
         clseq_recur(graph, rnn, clseq_input_f32(graph, input, 3, (int64_t[]){steps, rows, in}), NULL);
     clseq_read(graph, out, output);
@@ -239,9 +240,11 @@ Test(checkpoint, loads_a_state_dict_of_pytorch_into_the_same_numbers)
 
 Test(checkpoint, a_file_that_does_not_fit_changes_nothing)
 {
-    model a = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), untouched = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
-    model wider = make(CLSEQ_LSTM, CLSEQ_ADAM, 3, H + 1), other = make(CLSEQ_GRU, CLSEQ_ADAM, 3, H);
-    model sgd = make(CLSEQ_LSTM, CLSEQ_SGD, 3, H);
+    model a = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H),
+          untouched = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H);
+    model wider = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 3, H + 1),
+          other = make(CLSEQ_CELL_GRU, CLSEQ_OPTIMIZER_ADAM, 3, H);
+    model sgd = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_SGD, 3, H);
     clseq_checkpoint mine = contents(&a), file = contents(&wider);
 
     ok(clseq_checkpoint_save(path, &file));
@@ -277,7 +280,7 @@ Test(checkpoint, a_file_that_does_not_fit_changes_nothing)
 
 Test(checkpoint, tensors_without_a_place_are_named)
 {
-    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    model m = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H);
     clseq_checkpoint what = contents(&m);
     clseq_context *ctx = test_context();
     clseq_params *fewer = NULL;
@@ -298,7 +301,8 @@ Test(checkpoint, tensors_without_a_place_are_named)
 
 Test(checkpoint, a_full_disk_keeps_the_last_good_file)
 {
-    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), back = make(CLSEQ_LSTM, CLSEQ_ADAM, 2, H);
+    model m = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H),
+          back = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 2, H);
     clseq_checkpoint what = contents(&m), loaded = contents(&back);
     step(&m);
     ok(clseq_checkpoint_save(path, &what));
@@ -309,7 +313,7 @@ Test(checkpoint, a_full_disk_keeps_the_last_good_file)
     folder_limit_files(0);
     cr_assert_eq(status, CLSEQ_IO_ERROR);
     cr_assert(strstr(clseq_last_error(), path), "%s", clseq_last_error());
-    model again = make(CLSEQ_LSTM, CLSEQ_ADAM, 5, H);
+    model again = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 5, H);
     loaded = contents(&again);
     ok(clseq_checkpoint_load(path, &loaded));
     expect_same(&back, &again);
@@ -320,7 +324,7 @@ Test(checkpoint, a_full_disk_keeps_the_last_good_file)
 
 Test(checkpoint, refuses_nonsense)
 {
-    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    model m = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H);
     clseq_checkpoint what = contents(&m);
     const clseq_meta reserved = {"clseq.step", "7"}, twice[] = {{"a", "1"}, {"a", "2"}},
                      nothing = {NULL, "1"};
@@ -359,7 +363,7 @@ Test(checkpoint, sentences_name_the_argument)
 {
     const clseq_status invalid = CLSEQ_INVALID_ARGUMENT;
     const clseq_meta no_key = {NULL, "1"}, no_value = {"k", NULL}, reserved = {"clseq.step", "1"};
-    model m = make(CLSEQ_RNN_TANH, CLSEQ_SGD, 1, H);
+    model m = make(CLSEQ_CELL_RNN_TANH, CLSEQ_OPTIMIZER_SGD, 1, H);
     clseq_checkpoint what = contents(&m), none = {0};
     clseq_state *no_state = NULL;
     char value[8];
@@ -400,7 +404,7 @@ static void forward(model *m, float out[WINDOW * V])
     int32_t tokens[WINDOW];
     for (int i = 0; i < WINDOW; i++)
         tokens[i] = i * 3 % V;
-    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_INFERENCE);
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_INFERENCE);
     clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){T, B}));
     clseq_read(g, clseq_affine(g, m->out, clseq_recur(g, m->rnn, x, NULL)), out);
     ok(clseq_graph_end(g));
@@ -409,7 +413,8 @@ static void forward(model *m, float out[WINDOW * V])
 Test(checkpoint, loaded_weights_are_those_that_run)
 {
     for (int by_params = 0; by_params < 2; by_params++) {
-        model source = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H), m = make(CLSEQ_LSTM, CLSEQ_ADAM, 2, H);
+        model source = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H),
+              m = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 2, H);
         clseq_checkpoint saved = {.params = source.params}, loaded = {.params = m.params};
         float expected[WINDOW * V], before[WINDOW * V], after[WINDOW * V];
         forward(&source, expected);
@@ -520,7 +525,7 @@ Test(checkpoint, a_step_that_is_no_number_of_steps_is_corrupt)
                  {"9007199254740992", true}, /* 2^53 */
                  {"0", true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        model m = make(CLSEQ_RNN_TANH, CLSEQ_ADAM, 1, H);
+        model m = make(CLSEQ_CELL_RNN_TANH, CLSEQ_OPTIMIZER_ADAM, 1, H);
         clseq_checkpoint what = contents(&m);
         const clseq_meta pad = {"note", "................................"};
         char from[96], to[96];
@@ -549,7 +554,7 @@ Test(checkpoint, a_step_that_is_no_number_of_steps_is_corrupt)
 Test(checkpoint, can_save_says_what_save_would_say)
 {
     char into[2 * FOLDER_PATH];
-    model m = make(CLSEQ_RNN_TANH, CLSEQ_SGD, 1, H);
+    model m = make(CLSEQ_CELL_RNN_TANH, CLSEQ_OPTIMIZER_SGD, 1, H);
     clseq_checkpoint what = contents(&m);
     ok(clseq_checkpoint_can_save(path));
     cr_assert_neq(access(path, F_OK), 0);
@@ -565,13 +570,13 @@ Test(checkpoint, can_save_says_what_save_would_say)
 
 Test(checkpoint, a_store_that_expects_a_file_takes_nothing_else)
 {
-    model m = make(CLSEQ_LSTM, CLSEQ_ADAM, 1, H);
+    model m = make(CLSEQ_CELL_LSTM, CLSEQ_OPTIMIZER_ADAM, 1, H);
     clseq_checkpoint what = contents(&m);
     clseq_context *ctx = test_context();
     clseq_params *params = NULL;
     clseq_rnn *rnn = NULL;
     clseq_linear *out = NULL;
-    clseq_rnn_desc desc = {.cell = CLSEQ_LSTM, .input = E, .hidden = H, .layers = 100000};
+    clseq_rnn_desc desc = {.cell = CLSEQ_CELL_LSTM, .input = E, .hidden = H, .layers = 100000};
     ok(clseq_checkpoint_save(path, &what));
     says(clseq_params_expect(m.params, path), CLSEQ_INVALID_STATE, "has parameters");
     ok(clseq_params_create(ctx, 1, &params));

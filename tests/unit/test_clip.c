@@ -48,7 +48,7 @@ static void load(clseq_params *params, const double *all)
 static float *gradients_of(clseq_params *params)
 {
     float *all = test_floats(TOTAL), *at = all, *flat = test_floats((size_t)params->flat);
-    const clseq_tensor view = clseq_tensor_view(params->grads, 0, CLSEQ_F32, 1, &params->flat);
+    const clseq_tensor view = clseq_tensor_view(params->grads, 0, CLSEQ_DTYPE_F32, 1, &params->flat);
     MUST(clseq_tensor_read(params->ctx, &view, flat));
     for (size_t i = 0; i < PARAMS; i++) {
         const int64_t offset = params->all[i]->offset, end = offset + counts[i];

@@ -323,7 +323,7 @@ static int run(const clseq_context_desc *desc, const char *options, clseq_contex
     int32_t value = 0;
     cr_assert_eq(clseq__kernel_get(ctx, "main.cl", options, "k", &kernel), CLSEQ_OK, "%s",
                  clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
     cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1), CLSEQ__ARGS(CLSEQ__M(y.buffer))), CLSEQ_OK,
                  "%s", clseq_last_error());
     cr_assert_eq(clseq_tensor_read(ctx, &y, &value), CLSEQ_OK);

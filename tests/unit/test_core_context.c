@@ -134,7 +134,7 @@ Test(core_context, commands_of_the_caller_and_the_library_keep_their_order)
     clseq_tensor x = {0};
     float value = 0, two = 2;
     cr_assert_eq(clseq_context_wrap(o.context, o.queue, NULL, &ctx), CLSEQ_OK, "%s", clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){1}, &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &x), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
     cr_assert_eq(clEnqueueWriteBuffer(o.queue, x.buffer, CL_FALSE, 0, 4, &two, 0, NULL, NULL), CL_SUCCESS);
     cr_assert_eq(clseq_tensor_read(ctx, &x, &value), CLSEQ_OK);
@@ -197,8 +197,8 @@ Test(core_context, two_contexts_at_once)
     clseq_context *a = test_context(), *b = test_context();
     clseq_tensor x = {0}, y = {0};
     float one = 0, two = 0;
-    cr_assert_eq(clseq_tensor_create(a, CLSEQ_F32, 1, (int64_t[]){1}, &x), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(b, CLSEQ_F32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(a, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(b, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_fill(a, &x, 1), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_fill(b, &y, 2), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_read(a, &x, &one), CLSEQ_OK);

@@ -38,8 +38,8 @@ static void check_scale(clseq_context *ctx, const char *when)
     float got[N];
     cr_assert_eq(clseq__kernel_get(ctx, "scale.cl", NULL, "scale", &kernel), CLSEQ_OK, "%s",
                  clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){N}, &x), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){N}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){N}, &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){N}, &y), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_write(ctx, &x, numbers), CLSEQ_OK);
     cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(N, 1),
                                CLSEQ__ARGS(CLSEQ__M(x.buffer), CLSEQ__F(0.5f), CLSEQ__M(y.buffer))),
@@ -63,8 +63,8 @@ static void multiply_by_clblast(clseq_context *ctx)
     const float tiny[2] = {FLT_MIN, 0.5f};
     float got = -1;
     clseq_tensor x = {0}, y = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){2}, &x), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){2}, &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_write(ctx, &x, tiny), CLSEQ_OK);
     const clseq_gemm_args args = {.m = 1,
                                   .n = 1,

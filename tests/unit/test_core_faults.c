@@ -43,8 +43,8 @@ static clseq_status use(clseq_context *ctx)
     const float in[6] = {1, 2, 3, 4, 5, 6};
     float out[6] = {0};
     cl_event begin = NULL;
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){3, 2}, &x));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){3, 1}, &y));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){3, 2}, &x));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){3, 1}, &y));
     CLSEQ__TRY(clseq_tensor_write(ctx, &x, in));
     column = clseq_tensor_slice(&x, 1, 1, 1);
     CLSEQ__TRY(clseq_tensor_copy(ctx, &column, &y));

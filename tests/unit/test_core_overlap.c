@@ -70,7 +70,7 @@ Test(core_overlap, other_buffers_are_apart)
 Test(core_overlap, takes_tensors)
 {
     const int64_t dims[] = {3, 4, 5};
-    const clseq_tensor whole = clseq_tensor_view(NULL, 7, CLSEQ_F32, 3, dims);
+    const clseq_tensor whole = clseq_tensor_view(NULL, 7, CLSEQ_DTYPE_F32, 3, dims);
     const clseq_tensor part = clseq_tensor_slice(&whole, 2, 1, 3);
     const clseq_tensor turned = clseq_tensor_transpose(&part, 0, 1);
     const clseq_tensor column = clseq_tensor_slice(&whole, 2, 4, 1);

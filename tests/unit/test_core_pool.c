@@ -252,7 +252,7 @@ Test(core_pool, poison_is_in_every_buffer)
     for (int round = 0; round < 2; round++) {
         clseq_tensor x = {0};
         float values[333];
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){333}, &x), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){333}, &x), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_read(ctx, &x, values), CLSEQ_OK);
         for (int i = 0; i < 333; i++)
             cr_assert(values[i] != values[i], "element %d is %g in round %d", i, (double)values[i], round);

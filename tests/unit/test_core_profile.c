@@ -18,7 +18,7 @@ static clseq_context *profiling(void)
 static clseq_tensor tensor(clseq_context *ctx, int64_t n)
 {
     clseq_tensor x = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){n, 2}, &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){n, 2}, &x), CLSEQ_OK);
     return x;
 }
 

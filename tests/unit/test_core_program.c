@@ -284,7 +284,7 @@ Test(core_program_misuse, launches_check_their_arguments)
     int32_t value = 0;
     clseq__grid one = CLSEQ__GRID1(1, 1);
     cr_assert_eq(clseq__kernel_get(ctx, "main.cl", NULL, "k", &kernel), CLSEQ_OK, "%s", clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
     cr_assert_eq(clseq__launch(ctx, kernel, one, CLSEQ__ARGS(CLSEQ__M(y.buffer), CLSEQ__L(1))),
                  CLSEQ_INVALID_ARGUMENT);
     cr_assert_str_eq(clseq_last_error(), "kernel k takes 4 arguments, 2 were given");
@@ -326,7 +326,7 @@ Test(core_program, a_grid_covers_every_element_once)
         /* Every second element of a larger tensor, so that the kernel with FOR_EACH runs. */
         clseq_tensor y = {0};
         int32_t *got = calloc((size_t)n + 1, 8);
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 2, (int64_t[]){n + 1, 2}, &y), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 2, (int64_t[]){n + 1, 2}, &y), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_fill(ctx, &y, 7), CLSEQ_OK);
         clseq_tensor part = clseq_tensor_slice(&y, 1, 0, 1);
         part = clseq_tensor_slice(&part, 0, 0, n);

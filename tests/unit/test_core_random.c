@@ -70,9 +70,9 @@ Test(core_random, the_device_draws_the_same_bits)
     const int64_t n[] = {4 * BLOCKS};
     cr_assert_eq(clseq__kernel_get(ctx, "draw.cl", NULL, "draw", &kernel), CLSEQ_OK, "%s",
                  clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, n, &bits), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, n, &one), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, n, &four), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, n, &bits), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, n, &one), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, n, &four), CLSEQ_OK);
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         uint32_t got[4 * BLOCKS];
         float got_one[4 * BLOCKS], got_four[4 * BLOCKS];
@@ -194,7 +194,7 @@ Test(core_random, vectors_draw_the_same_numbers)
     const uint64_t count = 4 * (uint64_t)(ctx->is_cpu ? ctx->vector_width : 1);
     cr_assert_eq(clseq__kernel_get(ctx, "lanes.cl", NULL, "draw", &kernel), CLSEQ_OK, "%s",
                  clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, &n, &out), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &n, &out), CLSEQ_OK);
     for (size_t b = 0; b < sizeof blocks / sizeof blocks[0]; b++) {
         cr_assert_eq(clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1),
                                    CLSEQ__ARGS(CLSEQ__UL(42), CLSEQ__UL(7), CLSEQ__UL(blocks[b]),

@@ -32,10 +32,10 @@ static bool next_index(const clseq_tensor *t, int64_t *i)
 
 Test(core_tensor, dtypes)
 {
-    cr_assert_eq(clseq_dtype_size(CLSEQ_F32), 4);
-    cr_assert_eq(clseq_dtype_size(CLSEQ_I32), 4);
-    cr_assert_str_eq(clseq_dtype_name(CLSEQ_F32), "f32");
-    cr_assert_str_eq(clseq_dtype_name(CLSEQ_I32), "i32");
+    cr_assert_eq(clseq_dtype_size(CLSEQ_DTYPE_F32), 4);
+    cr_assert_eq(clseq_dtype_size(CLSEQ_DTYPE_I32), 4);
+    cr_assert_str_eq(clseq_dtype_name(CLSEQ_DTYPE_F32), "f32");
+    cr_assert_str_eq(clseq_dtype_name(CLSEQ_DTYPE_I32), "i32");
     cr_assert_eq(clseq_dtype_size((clseq_dtype)99), 0);
     cr_assert_str_eq(clseq_dtype_name((clseq_dtype)-1), "unknown");
 }
@@ -43,7 +43,7 @@ Test(core_tensor, dtypes)
 Test(core_tensor, views_slices_and_transposes)
 {
     cl_mem buffer = (cl_mem)&buffer; /* never given to OpenCL here */
-    clseq_tensor x = clseq_tensor_view(buffer, 10, CLSEQ_F32, 3, DIMS(2, 3, 4));
+    clseq_tensor x = clseq_tensor_view(buffer, 10, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 4));
     cr_assert(x.strides[0] == 12 && x.strides[1] == 4 && x.strides[2] == 1 && x.offset == 10);
     cr_assert_eq(clseq_tensor_elements(&x), 24);
     cr_assert(clseq_tensor_is_contiguous(&x));
@@ -61,14 +61,14 @@ Test(core_tensor, views_slices_and_transposes)
     clseq_tensor back = clseq_tensor_transpose(&turned, 2, 0);
     cr_assert_eq(memcmp(&back, &x, sizeof x), 0);
 
-    clseq_tensor scalar = clseq_tensor_view(buffer, 3, CLSEQ_I32, 0, NULL);
+    clseq_tensor scalar = clseq_tensor_view(buffer, 3, CLSEQ_DTYPE_I32, 0, NULL);
     cr_assert(clseq_tensor_elements(&scalar) == 1 && clseq_tensor_is_contiguous(&scalar));
     /* The strides of dimensions of one element do not matter. */
-    clseq_tensor ones = clseq_tensor_view(buffer, 0, CLSEQ_F32, 3, DIMS(1, 5, 1));
+    clseq_tensor ones = clseq_tensor_view(buffer, 0, CLSEQ_DTYPE_F32, 3, DIMS(1, 5, 1));
     ones.strides[0] = 77;
     ones.strides[2] = 99;
     cr_assert(clseq_tensor_is_contiguous(&ones));
-    clseq_tensor large = clseq_tensor_view(buffer, 0, CLSEQ_F32, 3, DIMS(100000, 100000, 3));
+    clseq_tensor large = clseq_tensor_view(buffer, 0, CLSEQ_DTYPE_F32, 3, DIMS(100000, 100000, 3));
     cr_assert(clseq_tensor_elements(&large) == 30000000000 && large.strides[0] == 300000);
 }
 
@@ -113,7 +113,7 @@ Test(core_tensor, reading_writing_and_filling_any_view)
     int32_t before[N], after[N], packed[N];
     for (int i = 0; i < N; i++)
         before[i] = i;
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, DIMS(3, 5, 2, 4), &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, DIMS(3, 5, 2, 4), &x), CLSEQ_OK);
     size_t count = make_views(&x, views);
     for (size_t v = 0; v < count; v++) {
         int64_t i[4] = {0};
@@ -158,8 +158,8 @@ Test(core_tensor, copying_between_any_views)
     int32_t values[N], zeros[N] = {0}, got[N];
     for (int i = 0; i < N; i++)
         values[i] = i + 1;
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, DIMS(3, 5, 2, 4), &x), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, DIMS(3, 5, 2, 4), &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, DIMS(3, 5, 2, 4), &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, DIMS(3, 5, 2, 4), &y), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_write(ctx, &x, values), CLSEQ_OK);
     size_t count = make_views(&x, from), copied = 0;
     make_views(&y, to);
@@ -183,7 +183,7 @@ Test(core_tensor, copying_between_any_views)
     cr_assert(copied >= count);
     /* A transposed copy: packed into packed of exchanged dims. */
     clseq_tensor z = {0}, turned = clseq_tensor_transpose(&x, 0, 3);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 4, turned.dims, &z), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, turned.dims, &z), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_copy(ctx, &turned, &z), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert_eq(clseq_tensor_read(ctx, &z, got), CLSEQ_OK);
     int64_t i[4] = {0};
@@ -212,8 +212,8 @@ Test(core_tensor, values_are_rounded_to_the_type)
                  {NAN, INT32_MIN}};
     clseq_context *ctx = test_context();
     clseq_tensor x = {0}, k = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, DIMS(3), &x), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_I32, 1, DIMS(3), &k), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, DIMS(3), &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, DIMS(3), &k), CLSEQ_OK);
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         float f[3];
         int32_t n[3];
@@ -234,19 +234,20 @@ Test(core_tensor, create_refuses_what_cannot_be)
 {
     clseq_context *ctx = test_context();
     clseq_tensor x = {0};
-    cr_assert_eq(clseq_tensor_create(NULL, CLSEQ_F32, 1, DIMS(1), &x), CLSEQ_INVALID_ARGUMENT);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, NULL, &x), CLSEQ_INVALID_ARGUMENT);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, DIMS(1), NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq_tensor_create(NULL, CLSEQ_DTYPE_F32, 1, DIMS(1), &x), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, NULL, &x), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, DIMS(1), NULL), CLSEQ_INVALID_ARGUMENT);
     cr_assert_eq(clseq_tensor_create(ctx, (clseq_dtype)9, 1, DIMS(1), &x), CLSEQ_INVALID_DTYPE);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 5, DIMS(1, 1, 1, 1, 1), &x), CLSEQ_INVALID_SHAPE);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, -1, DIMS(1), &x), CLSEQ_INVALID_SHAPE);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(3, 0), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 5, DIMS(1, 1, 1, 1, 1), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, -1, DIMS(1), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, DIMS(3, 0), &x), CLSEQ_INVALID_SHAPE);
     cr_assert_str_eq(clseq_last_error(), "tensor create: dimension 1 is 0, expected at least 1");
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(-2, 3), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, DIMS(-2, 3), &x), CLSEQ_INVALID_SHAPE);
     /* More than 64 bits of bytes, more than 32, and more than there is. */
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 3, DIMS(1 << 30, 1 << 30, 4), &x), CLSEQ_INVALID_SHAPE);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, DIMS(1 << 30, 1 << 30, 4), &x),
+                 CLSEQ_INVALID_SHAPE);
     cr_assert(strstr(clseq_last_error(), "[1073741824,1073741824,4]") != NULL, "%s", clseq_last_error());
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(1 << 30, 1 << 20), &x),
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, DIMS(1 << 30, 1 << 20), &x),
                  CLSEQ_OUT_OF_DEVICE_MEMORY);
     cr_assert(strstr(clseq_last_error(), "[1073741824,1048576]: 4503599627370496 bytes") != NULL, "%s",
               clseq_last_error());
@@ -269,7 +270,7 @@ static fixture fixture_create(void)
     int code = 0;
     cl_mem buffer = clCreateBuffer(clseq_context_cl_context(f.ctx), CL_MEM_READ_WRITE, 48 * 4, NULL, &code);
     cr_assert_eq(code, CL_SUCCESS);
-    f.x = clseq_tensor_view(buffer, 0, CLSEQ_F32, 3, DIMS(2, 3, 8));
+    f.x = clseq_tensor_view(buffer, 0, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8));
     return f;
 }
 
@@ -292,25 +293,25 @@ Test(core_tensor, checks_say_what_came_and_what_was_expected)
     fixture f = fixture_create();
     clseq_tensor bad = f.x, none = {0};
     const char *what = "rnn forward: x";
-    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(-1, 3, -1), true), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check(f.ctx, what, NULL, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_ARGUMENT,
-           "rnn forward: x is NULL, expected f32 [2,3,8]");
-    expect(clseq__tensor_check(f.ctx, what, &none, CLSEQ_I32, 2, DIMS(-1, 8), true), CLSEQ_INVALID_ARGUMENT,
-           "rnn forward: x is NULL, expected i32 [?,8]");
-    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_I32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_DTYPE,
-           "rnn forward: x has type f32, expected i32");
-    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 2, DIMS(2, 3), true), CLSEQ_INVALID_SHAPE,
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_DTYPE_F32, 3, DIMS(-1, 3, -1), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, NULL, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8), true),
+           CLSEQ_INVALID_ARGUMENT, "rnn forward: x is NULL, expected f32 [2,3,8]");
+    expect(clseq__tensor_check(f.ctx, what, &none, CLSEQ_DTYPE_I32, 2, DIMS(-1, 8), true),
+           CLSEQ_INVALID_ARGUMENT, "rnn forward: x is NULL, expected i32 [?,8]");
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_DTYPE_I32, 3, DIMS(2, 3, 8), true),
+           CLSEQ_INVALID_DTYPE, "rnn forward: x has type f32, expected i32");
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_DTYPE_F32, 2, DIMS(2, 3), true), CLSEQ_INVALID_SHAPE,
            "rnn forward: x has 3 dimensions, expected 2: [2,3]");
-    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_INVALID_SHAPE,
-           "rnn forward: x has shape [2,3,8], expected [2,3,7]");
+    expect(clseq__tensor_check(f.ctx, what, &f.x, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 7), true),
+           CLSEQ_INVALID_SHAPE, "rnn forward: x has shape [2,3,8], expected [2,3,7]");
     bad.strides[1] = -8;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_INVALID_SHAPE,
-           NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8), true),
+           CLSEQ_INVALID_SHAPE, NULL);
     bad = f.x;
     bad.dims[0] = 0;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(-1, 3, 8), true), CLSEQ_INVALID_SHAPE,
-           "rnn forward: x: dimension 0 is 0, expected at least 1");
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(-1, 3, 8), true),
+           CLSEQ_INVALID_SHAPE, "rnn forward: x: dimension 0 is 0, expected at least 1");
     bad = f.x;
     bad.ndim = 5;
     expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_INVALID_SHAPE, NULL);
@@ -319,14 +320,14 @@ Test(core_tensor, checks_say_what_came_and_what_was_expected)
     expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_INVALID_DTYPE, NULL);
     /* Rows must be unbroken where that is asked; packed is more. */
     bad = clseq_tensor_transpose(&f.x, 1, 2);
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), false), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 8, 3), true), CLSEQ_INVALID_SHAPE,
-           "rnn forward: x has stride 8 in its last dimension, expected 1");
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 8, 3), false), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 8, 3), true),
+           CLSEQ_INVALID_SHAPE, "rnn forward: x has stride 8 in its last dimension, expected 1");
     bad = clseq_tensor_slice(&f.x, 2, 0, 7);
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7), true), CLSEQ_OK, NULL);
-    expect(clseq__tensor_check_packed(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 7)), CLSEQ_INVALID_SHAPE,
-           "rnn forward: x has shape [2,3,7] and strides [24,8,1], expected it packed");
-    expect(clseq__tensor_check_packed(f.ctx, what, &f.x, CLSEQ_F32, 3, DIMS(2, 3, 8)), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 7), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check_packed(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 7)),
+           CLSEQ_INVALID_SHAPE, "rnn forward: x has shape [2,3,7] and strides [24,8,1], expected it packed");
+    expect(clseq__tensor_check_packed(f.ctx, what, &f.x, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8)), CLSEQ_OK, NULL);
     fixture_release(&f);
 }
 
@@ -336,24 +337,26 @@ Test(core_tensor, nothing_reaches_beyond_its_buffer)
     const char *what = "x";
     clseq_tensor bad = f.x;
     bad.offset = 1;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8), true),
+           CLSEQ_OUT_OF_BOUNDS,
            "x has shape [2,3,8], strides [24,8,1] and offset 1: it reaches to byte 196 of a buffer of 192");
     bad.offset = -1;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
-           "x starts at offset -1, expected at least 0");
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8), true),
+           CLSEQ_OUT_OF_BOUNDS, "x starts at offset -1, expected at least 0");
     bad = f.x;
     bad.strides[0] = 25;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(2, 3, 8), true), CLSEQ_OUT_OF_BOUNDS,
-           NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8), true),
+           CLSEQ_OUT_OF_BOUNDS, NULL);
     /* The last element may be the buffer's last, whatever the stride of the outermost would reach. */
     bad = clseq_tensor_slice(&f.x, 0, 1, 1);
     bad.strides[0] = 1000000;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(1, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(1, 3, 8), true), CLSEQ_OK, NULL);
     /* Stride 0 repeats an element. */
     bad = f.x;
     bad.strides[0] = 0;
     bad.dims[0] = 1000;
-    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_F32, 3, DIMS(1000, 3, 8), true), CLSEQ_OK, NULL);
+    expect(clseq__tensor_check(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(1000, 3, 8), true), CLSEQ_OK,
+           NULL);
     /* Sums that wrap 64 bits, and those that wrap 32. */
     static const int64_t large[] = {INT64_MAX,        INT64_MAX / 2,    (int64_t)1 << 62,
                                     (int64_t)1 << 61, (int64_t)1 << 32, ((int64_t)1 << 32) - 48,
@@ -371,7 +374,7 @@ Test(core_tensor, nothing_reaches_beyond_its_buffer)
         bad.strides[0] = large[i];
         expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
     }
-    clseq_tensor none = clseq_tensor_view(NULL, 0, CLSEQ_F32, 1, DIMS(1));
+    clseq_tensor none = clseq_tensor_view(NULL, 0, CLSEQ_DTYPE_F32, 1, DIMS(1));
     float value = 0;
     expect(clseq_tensor_read(f.ctx, &none, &value), CLSEQ_INVALID_ARGUMENT,
            "tensor read: tensor is NULL, expected a tensor");
@@ -382,8 +385,8 @@ Test(core_tensor, missing_arguments_of_transfers)
 {
     fixture f = fixture_create();
     float values[48];
-    clseq_tensor other = clseq_tensor_view(f.x.buffer, 0, CLSEQ_F32, 2, DIMS(6, 8));
-    clseq_tensor integers = clseq_tensor_view(f.x.buffer, 0, CLSEQ_I32, 3, DIMS(2, 3, 8));
+    clseq_tensor other = clseq_tensor_view(f.x.buffer, 0, CLSEQ_DTYPE_F32, 2, DIMS(6, 8));
+    clseq_tensor integers = clseq_tensor_view(f.x.buffer, 0, CLSEQ_DTYPE_I32, 3, DIMS(2, 3, 8));
     expect(clseq_tensor_write(f.ctx, &f.x, NULL), CLSEQ_INVALID_ARGUMENT, "tensor write: host is NULL");
     expect(clseq_tensor_write(NULL, &f.x, values), CLSEQ_INVALID_ARGUMENT, "tensor write: ctx is NULL");
     expect(clseq_tensor_write(f.ctx, NULL, values), CLSEQ_INVALID_ARGUMENT, NULL);
@@ -413,7 +416,7 @@ Test(core_tensor, elements_far_apart)
     int code = 0;
     cl_mem buffer = clCreateBuffer(clseq_context_cl_context(ctx), CL_MEM_READ_WRITE, bytes, NULL, &code);
     cr_assert_eq(code, CL_SUCCESS, "a buffer of %zu bytes: %d", bytes, code);
-    clseq_tensor x = clseq_tensor_view(buffer, 1, CLSEQ_I32, 2, DIMS(3, 2));
+    clseq_tensor x = clseq_tensor_view(buffer, 1, CLSEQ_DTYPE_I32, 2, DIMS(3, 2));
     x.strides[0] = stride;
     const int32_t in[] = {1, 2, 3, 4, 5, 6};
     int32_t out[6] = {0}, last[2] = {0};
@@ -436,10 +439,10 @@ Test(core_tensor, a_view_one_row_beyond_its_tensor_is_refused)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const int64_t n = rows[i];
         clseq_tensor x = {0}, beyond;
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(n, 3), &x), CLSEQ_OK);
-        beyond = clseq_tensor_view(x.buffer, 0, CLSEQ_F32, 2, DIMS(n + 1, 3));
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, DIMS(n, 3), &x), CLSEQ_OK);
+        beyond = clseq_tensor_view(x.buffer, 0, CLSEQ_DTYPE_F32, 2, DIMS(n + 1, 3));
         expect(clseq_tensor_fill(ctx, &beyond, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
-        beyond = clseq_tensor_view(x.buffer, 1, CLSEQ_F32, 2, DIMS(n, 3));
+        beyond = clseq_tensor_view(x.buffer, 1, CLSEQ_DTYPE_F32, 2, DIMS(n, 3));
         expect(clseq_tensor_fill(ctx, &beyond, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
         expect(clseq_tensor_fill(ctx, &x, 0), CLSEQ_OK, NULL);
         clseq_tensor_destroy(ctx, &x);
@@ -454,18 +457,19 @@ Test(core_tensor, strides_of_zero_do_not_hide_how_many_elements_there_are)
                                       {(int64_t)1 << 62, 1, 1, 1},
                                       {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
     fixture f = fixture_create();
-    clseq_tensor view = {.buffer = f.x.buffer, .dtype = CLSEQ_F32, .ndim = 4}, row;
+    clseq_tensor view = {.buffer = f.x.buffer, .dtype = CLSEQ_DTYPE_F32, .ndim = 4}, row;
     for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
         memcpy(view.dims, many[i], sizeof view.dims);
-        expect(clseq__tensor_check(f.ctx, "add: a", &view, CLSEQ_F32, 4, many[i], false), CLSEQ_OUT_OF_BOUNDS,
-               NULL);
+        expect(clseq__tensor_check(f.ctx, "add: a", &view, CLSEQ_DTYPE_F32, 4, many[i], false),
+               CLSEQ_OUT_OF_BOUNDS, NULL);
         cr_assert_str_eq(strrchr(clseq_last_error(), ':'), ": its size exceeds 63 bits");
         cr_assert_eq(clseq_tensor_elements(&view), i == 1 ? (int64_t)1 << 62 : INT64_MAX);
         cr_assert_not(clseq_tensor_is_contiguous(&view));
     }
     row = (clseq_tensor){
-        .buffer = f.x.buffer, .dtype = CLSEQ_F32, .ndim = 2, .dims = {1000, 8}, .strides = {0, 1}};
-    expect(clseq__tensor_check(f.ctx, "add: a", &row, CLSEQ_F32, 2, DIMS(1000, 8), true), CLSEQ_OK, NULL);
+        .buffer = f.x.buffer, .dtype = CLSEQ_DTYPE_F32, .ndim = 2, .dims = {1000, 8}, .strides = {0, 1}};
+    expect(clseq__tensor_check(f.ctx, "add: a", &row, CLSEQ_DTYPE_F32, 2, DIMS(1000, 8), true), CLSEQ_OK,
+           NULL);
     fixture_release(&f);
 }
 
@@ -474,7 +478,7 @@ Test(core_tensor_misuse, buffers_of_another_context_are_refused)
     fixture f = fixture_create(), other = fixture_create();
     clseq_tensor foreign = {0};
     float host[48] = {0};
-    cr_assert_eq(clseq_tensor_create(other.ctx, CLSEQ_F32, 3, f.x.dims, &foreign), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(other.ctx, CLSEQ_DTYPE_F32, 3, f.x.dims, &foreign), CLSEQ_OK);
     const clseq_tensor *const theirs[] = {&foreign, &other.x};
     for (int i = 0; i < 2; i++) {
         expect(clseq_tensor_fill(f.ctx, theirs[i], 0), CLSEQ_INVALID_ARGUMENT,
@@ -497,7 +501,7 @@ Test(core_tensor_misuse, buffers_of_another_context_are_refused)
 Test(core_tensor, extents_that_wrap_around)
 {
     fixture f = fixture_create();
-    clseq_tensor bad = clseq_tensor_view(f.x.buffer, 2, CLSEQ_F32, 2, DIMS(2, 2));
+    clseq_tensor bad = clseq_tensor_view(f.x.buffer, 2, CLSEQ_DTYPE_F32, 2, DIMS(2, 2));
     bad.strides[0] = bad.strides[1] = INT64_MAX;
     expect(clseq_tensor_fill(f.ctx, &bad, 0), CLSEQ_OUT_OF_BOUNDS, NULL);
     fixture_release(&f);

@@ -146,8 +146,8 @@ Test(gemm, choice)
         const bool native = i == 1 || (i == 0 && ctx->is_cpu);
         clseq_tensor x = {0}, y = {0};
         float got[4] = {0};
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){2, 2}, &x), CLSEQ_OK);
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){2, 2}, &y), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 2}, &x), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 2}, &y), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_write(ctx, &x, one), CLSEQ_OK);
         const clseq_matrix matrix = {.buffer = x.buffer, .ld = 2};
         const clseq_gemm_args args = {
@@ -175,8 +175,8 @@ Test(gemm, repeats_allocate_nothing)
             continue;
         const int64_t n = test_small() ? 20 : 200;
         clseq_tensor x = {0}, y = {0};
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){n, n}, &x), CLSEQ_OK);
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){n, n}, &y), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){n, n}, &x), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){n, n}, &y), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
         clseq_gemm_args args = {.m = n, .n = n, .k = n, .alpha = 1};
         args.a = args.b = (clseq_matrix){.buffer = x.buffer, .ld = n, .transpose = true};

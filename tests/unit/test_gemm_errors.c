@@ -186,7 +186,7 @@ Test(gemm_errors, one_row_beyond)
         cl_mem buffers[3];
         for (int i = 0; i < 3; i++) {
             if (pooled)
-                cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes[i], &tensors[i]), CLSEQ_OK);
+                cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes[i], &tensors[i]), CLSEQ_OK);
             buffers[i] = pooled ? tensors[i].buffer : new_buffer(ctx, (size_t)sizes[i]);
         }
         clseq_gemm_args args = {.m = 1,

@@ -87,9 +87,9 @@ Test(gemm_strided, interleaved)
         if (!ctx)
             continue;
         clseq_tensor x = {0}, y = {0}, z = {0};
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){M, BATCH, K}, &x), CLSEQ_OK);
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){BATCH, K, N}, &y), CLSEQ_OK);
-        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){M, BATCH, N}, &z), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){M, BATCH, K}, &x), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){BATCH, K, N}, &y), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){M, BATCH, N}, &z), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_write(ctx, &x, a), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_write(ctx, &y, b), CLSEQ_OK);
         const clseq_gemm_args args = {.m = M,

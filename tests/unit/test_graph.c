@@ -26,8 +26,8 @@ static fixture begin(clseq_mode mode)
     EXPECT_OK(clseq_params_create(f.ctx, 1, &f.params));
     EXPECT_OK(clseq_embedding_new(f.params, "embed", 5, 3, &f.embed));
     EXPECT_OK(clseq_linear_new(f.params, "out", 3, 2, true, &f.linear));
-    EXPECT_OK(clseq_rnn_new(f.params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 3, .hidden = 4},
-                            NULL, &f.rnn));
+    EXPECT_OK(clseq_rnn_new(
+        f.params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4}, NULL, &f.rnn));
     f.g = clseq_graph_begin(f.ctx, mode);
     cr_assert_not_null(f.g, "%s", clseq_last_error());
     return f;
@@ -57,12 +57,12 @@ static void expect_failed(fixture *f, clseq_status status, const char *sentence)
     cr_expect_eq(clseq_graph_status(f->g), status, "%s", clseq_last_error());
     cr_assert_null(six_values(f->g));
     cr_assert_null(clseq_affine(f->g, NULL, NULL));
-    cr_assert_null(clseq_plus(f->g, NULL, NULL));
+    cr_assert_null(clseq_add(f->g, NULL, NULL));
     EXPECT_ERROR(clseq_context_finish(NULL), CLSEQ_INVALID_ARGUMENT, "context finish");
     EXPECT_ERROR(clseq_backward(f->g, NULL), status, sentence);
     EXPECT_ERROR(clseq_context_finish(NULL), CLSEQ_INVALID_ARGUMENT, "context finish");
     EXPECT_ERROR(clseq_graph_end(f->g), status, sentence);
-    f->g = clseq_graph_begin(f->ctx, CLSEQ_TRAINING);
+    f->g = clseq_graph_begin(f->ctx, CLSEQ_MODE_TRAINING);
     cr_assert_not_null(f->g);
     EXPECT_OK(clseq_graph_status(f->g));
 }
@@ -86,13 +86,13 @@ static void expect_failed(fixture *f, clseq_status status, const char *sentence)
 
 Test(graph, shapes_and_types)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     EXPECT_FAILURE(clseq_affine(g, f.linear, clseq_input_f32(g, six, 3, DIMS(1, 3, 2))), CLSEQ_INVALID_SHAPE,
                    "affine: x has shape [1,3,2], expected [...,3]");
     EXPECT_FAILURE(clseq_affine(g, f.linear, TOKENS(0, 1, 2, 3)), CLSEQ_INVALID_DTYPE,
                    "affine: x has type i32, expected f32");
-    EXPECT_FAILURE(clseq_plus(g, x, clseq_input_f32(g, six, 2, DIMS(3, 2))), CLSEQ_INVALID_SHAPE,
-                   "plus: a has shape [2,3] and b has [3,2], expected the same");
+    EXPECT_FAILURE(clseq_add(g, x, clseq_input_f32(g, six, 2, DIMS(3, 2))), CLSEQ_INVALID_SHAPE,
+                   "add: a has shape [2,3] and b has [3,2], expected the same");
     EXPECT_FAILURE(clseq_mul(g, clseq_input_f32(g, six, 1, DIMS(6)), x), CLSEQ_INVALID_SHAPE,
                    "mul: a has shape [6] and b has [2,3], expected the same");
     EXPECT_FAILURE(clseq_embed(g, f.embed, TOKENS(0, 1, 2, 5)), CLSEQ_INVALID_ARGUMENT,
@@ -110,9 +110,9 @@ Test(graph, shapes_and_types)
     EXPECT_FAILURE(clseq_cross_entropy(g, x, clseq_input_i32(g, (int32_t[]){-1, -2}, 1, DIMS(2)),
                                        &(clseq_cross_entropy_desc){.ignore = true, .ignore_index = -1}),
                    CLSEQ_INVALID_ARGUMENT, "cross entropy: target -2 at [1] is outside of the classes 0..2");
-    EXPECT_FAILURE(clseq_drop(g, x, 1.0f), CLSEQ_INVALID_ARGUMENT,
-                   "drop: p is 1, expected at least 0 and less than 1");
-    EXPECT_FAILURE(clseq_drop(g, x, NAN), CLSEQ_INVALID_ARGUMENT, "drop: p is nan");
+    EXPECT_FAILURE(clseq_dropout(g, x, 1.0f), CLSEQ_INVALID_ARGUMENT,
+                   "dropout: p is 1, expected at least 0 and less than 1");
+    EXPECT_FAILURE(clseq_dropout(g, x, NAN), CLSEQ_INVALID_ARGUMENT, "dropout: p is nan");
     EXPECT_FAILURE(clseq_reshape(g, x, 2, DIMS(4, 2)), CLSEQ_INVALID_SHAPE,
                    "reshape: x has shape [2,3], which has not the elements of [4,2]");
     EXPECT_FAILURE(clseq_reshape(g, x, 3, DIMS(6, -1, -1)), CLSEQ_INVALID_SHAPE,
@@ -140,7 +140,7 @@ Test(graph, shapes_and_types)
 
 Test(graph, inputs)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     const clseq_tensor none = {0};
     EXPECT_FAILURE(clseq_input_f32(g, six, 2, DIMS(2, 0)), CLSEQ_INVALID_SHAPE,
                    "input f32: dim 1 is 0, expected at least 1");
@@ -162,15 +162,15 @@ Test(graph, inputs)
 /* A NULL variable or layer in a graph that has not failed is a failure, and names itself. */
 Test(graph, null_arguments)
 {
-    fixture f = begin(CLSEQ_TRAINING);
-    EXPECT_FAILURE(clseq_plus(g, x, NULL), CLSEQ_INVALID_ARGUMENT, "plus: b is NULL");
+    fixture f = begin(CLSEQ_MODE_TRAINING);
+    EXPECT_FAILURE(clseq_add(g, x, NULL), CLSEQ_INVALID_ARGUMENT, "add: b is NULL");
     EXPECT_FAILURE(clseq_mul(g, NULL, x), CLSEQ_INVALID_ARGUMENT, "mul: a is NULL");
     EXPECT_FAILURE(clseq_tanh(g, NULL), CLSEQ_INVALID_ARGUMENT, "tanh: x is NULL");
     EXPECT_FAILURE(clseq_sigmoid(g, NULL), CLSEQ_INVALID_ARGUMENT, "sigmoid: x is NULL");
     EXPECT_FAILURE(clseq_relu(g, NULL), CLSEQ_INVALID_ARGUMENT, "relu: x is NULL");
-    EXPECT_FAILURE(clseq_drop(g, NULL, 0.5f), CLSEQ_INVALID_ARGUMENT, "drop: x is NULL");
+    EXPECT_FAILURE(clseq_dropout(g, NULL, 0.5f), CLSEQ_INVALID_ARGUMENT, "dropout: x is NULL");
     EXPECT_FAILURE(clseq_mean(g, NULL), CLSEQ_INVALID_ARGUMENT, "mean: x is NULL");
-    EXPECT_FAILURE(clseq_total(g, NULL), CLSEQ_INVALID_ARGUMENT, "total: x is NULL");
+    EXPECT_FAILURE(clseq_sum(g, NULL), CLSEQ_INVALID_ARGUMENT, "sum: x is NULL");
     EXPECT_FAILURE(clseq_reshape(g, NULL, 1, DIMS(6)), CLSEQ_INVALID_ARGUMENT, "reshape: x is NULL");
     EXPECT_FAILURE(clseq_reshape(g, x, 1, NULL), CLSEQ_INVALID_SHAPE, "reshape: 1 dims (NULL)");
     EXPECT_FAILURE(clseq_slice(g, NULL, 0, 0, 1), CLSEQ_INVALID_ARGUMENT, "slice: x is NULL");
@@ -198,7 +198,7 @@ Test(graph, null_graph)
 {
     float value = 0;
     clseq_tensor tensor = {0};
-    cr_assert_null(clseq_graph_begin(NULL, CLSEQ_TRAINING));
+    cr_assert_null(clseq_graph_begin(NULL, CLSEQ_MODE_TRAINING));
     cr_assert_null(clseq_input_f32(NULL, six, 1, DIMS(6)));
     cr_assert_null(clseq_input_i32(NULL, NULL, 1, DIMS(6)));
     cr_assert_null(clseq_input_tensor(NULL, NULL));
@@ -207,15 +207,15 @@ Test(graph, null_graph)
     cr_assert_null(clseq_embed(NULL, NULL, NULL));
     cr_assert_null(clseq_affine(NULL, NULL, NULL));
     cr_assert_null(clseq_recur(NULL, NULL, NULL, NULL));
-    cr_assert_null(clseq_plus(NULL, NULL, NULL));
+    cr_assert_null(clseq_add(NULL, NULL, NULL));
     cr_assert_null(clseq_mul(NULL, NULL, NULL));
     cr_assert_null(clseq_tanh(NULL, NULL));
     cr_assert_null(clseq_sigmoid(NULL, NULL));
     cr_assert_null(clseq_relu(NULL, NULL));
-    cr_assert_null(clseq_drop(NULL, NULL, 0.5f));
+    cr_assert_null(clseq_dropout(NULL, NULL, 0.5f));
     cr_assert_null(clseq_cross_entropy(NULL, NULL, NULL, NULL));
     cr_assert_null(clseq_mean(NULL, NULL));
-    cr_assert_null(clseq_total(NULL, NULL));
+    cr_assert_null(clseq_sum(NULL, NULL));
     cr_assert_null(clseq_reshape(NULL, NULL, 0, NULL));
     cr_assert_null(clseq_slice(NULL, NULL, 0, 0, 0));
     cr_assert_null(clseq_concat(NULL, NULL, 0, 0));
@@ -248,7 +248,7 @@ static void expect_first_cause(const clseq_context_desc *desc, clseq_status stat
     clseq_rnn_new(params, "rnn", &(clseq_rnn_desc){.input = 3, .hidden = 3}, NULL, &rnn);
     clseq_linear_new(params, "out", 3, 5, true, &linear);
     clseq_optimizer_create(params, &(clseq_optimizer_desc){.lr = 1.0f}, &adam);
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_embed(g, embed, clseq_input_i32(g, (int32_t[]){0}, 2, DIMS(1, 1)));
     clseq_backward(g, clseq_mean(g, clseq_affine(g, linear, clseq_recur(g, rnn, x, NULL))));
     cr_assert_eq(clseq_graph_end(g), CLSEQ_INVALID_ARGUMENT);
@@ -275,7 +275,7 @@ Test(graph, the_first_cause_survives)
     char first[512], expected[600];
     expect_first_cause(&desc, CLSEQ_NO_DEVICE);
     /* a layer that could not be made, in a graph that is there */
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     cr_assert_eq(clseq_linear_new(f.params, "out", 3, 2, true, &linear), CLSEQ_INVALID_ARGUMENT);
     snprintf(first, sizeof first, "%s", clseq_last_error());
     cr_assert_null(clseq_affine(f.g, linear, six_values(f.g)));
@@ -295,8 +295,8 @@ Test(graph, the_first_cause_survives)
 
 Test(graph, begin_and_end)
 {
-    fixture f = begin(CLSEQ_TRAINING);
-    cr_assert_null(clseq_graph_begin(f.ctx, CLSEQ_TRAINING));
+    fixture f = begin(CLSEQ_MODE_TRAINING);
+    cr_assert_null(clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING));
     cr_assert(strstr(clseq_last_error(), "was not ended"), "%s", clseq_last_error());
     EXPECT_OK(clseq_graph_end(f.g));
     EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_STATE, "graph end: the graph has ended already");
@@ -306,7 +306,7 @@ Test(graph, begin_and_end)
     cr_assert_null(clseq_graph_begin(f.ctx, (clseq_mode)7));
     cr_assert(strstr(clseq_last_error(), "graph begin: mode is 7"), "%s", clseq_last_error());
     /* a context that is destroyed with an open graph gives everything back */
-    f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
     cr_assert_not_null(loss_of(f.g, f.linear));
     end(&f);
 }
@@ -314,7 +314,7 @@ Test(graph, begin_and_end)
 /* A variable that was kept from the graph before, or comes from another context's graph. */
 Test(graph, foreign_variables)
 {
-    fixture f = begin(CLSEQ_TRAINING), other = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING), other = begin(CLSEQ_MODE_TRAINING);
     float value = 0;
     clseq_tensor tensor = {0};
     for (int step = 0; step < 3; step++) {
@@ -323,13 +323,13 @@ Test(graph, foreign_variables)
         EXPECT_OK(clseq_graph_end(f.g));
         EXPECT_ERROR(clseq_var_value(f.g, stale, &tensor), CLSEQ_INVALID_STATE,
                      "var value: the graph has ended");
-        f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+        f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
         for (int i = 0; i < 8; i++)
             cr_assert_not_null(loss_of(f.g, f.linear));
         EXPECT_ERROR(clseq_read_float(f.g, stale, &value), CLSEQ_INVALID_STATE,
                      "read float: x belongs to another graph or to one that has ended");
-        cr_assert_null(clseq_plus(f.g, stale, stale));
-        expect_failed(&f, CLSEQ_INVALID_STATE, "plus: a belongs to another graph or to one that has ended");
+        cr_assert_null(clseq_add(f.g, stale, stale));
+        expect_failed(&f, CLSEQ_INVALID_STATE, "add: a belongs to another graph or to one that has ended");
     }
     clseq_var *foreign = six_values(other.g);
     EXPECT_ERROR(clseq_read(f.g, foreign, &value), CLSEQ_INVALID_STATE,
@@ -351,7 +351,7 @@ Test(graph, variables_of_all_graphs_before)
 {
     enum { GRAPHS = 40, EACH = 300 };
     const int each = test_small() ? 2 : EACH; /* more than one block of them */
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_var *kept[GRAPHS][EACH], *last = NULL;
     clseq_tensor tensor = {0};
     for (int n = 0; n < GRAPHS; n++) {
@@ -364,11 +364,11 @@ Test(graph, variables_of_all_graphs_before)
                              "var value: x belongs to another graph or to one that has ended");
         for (int i = 0; i < each; i++)
             EXPECT_OK(clseq_var_value(f.g, kept[n][i], &tensor));
-        cr_assert_null(clseq_plus(f.g, kept[n][0], n > 0 ? kept[n / 2][0] : NULL));
-        EXPECT_ERROR(clseq_graph_end(f.g), n > 0 ? CLSEQ_INVALID_STATE : CLSEQ_INVALID_ARGUMENT, "plus: b ");
+        cr_assert_null(clseq_add(f.g, kept[n][0], n > 0 ? kept[n / 2][0] : NULL));
+        EXPECT_ERROR(clseq_graph_end(f.g), n > 0 ? CLSEQ_INVALID_STATE : CLSEQ_INVALID_ARGUMENT, "add: b ");
         EXPECT_ERROR(clseq_var_value(f.g, last, &tensor), CLSEQ_INVALID_STATE,
                      "var value: the graph has ended");
-        f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+        f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
     }
     EXPECT_OK(clseq_graph_end(f.g));
     end(&f);
@@ -377,7 +377,7 @@ Test(graph, variables_of_all_graphs_before)
 /* A number that no variable has yet is none, whatever its bits. */
 Test(graph, what_is_no_variable)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_tensor tensor = {0};
     clseq_var *x = six_values(f.g);
     const uintptr_t at = (uintptr_t)x;
@@ -396,7 +396,7 @@ Test(graph, what_is_no_variable)
 
 Test(graph, backward_twice)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_var *loss = loss_of(f.g, f.linear);
     EXPECT_OK(clseq_backward(f.g, loss));
     EXPECT_ERROR(clseq_backward(f.g, loss), CLSEQ_INVALID_STATE,
@@ -407,7 +407,7 @@ Test(graph, backward_twice)
 
 Test(graph, backward_in_inference)
 {
-    fixture f = begin(CLSEQ_INFERENCE);
+    fixture f = begin(CLSEQ_MODE_INFERENCE);
     EXPECT_ERROR(clseq_backward(f.g, loss_of(f.g, f.linear)), CLSEQ_INVALID_STATE,
                  "backward: the graph was begun for inference");
     EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_STATE, "backward: the graph was begun for inference");
@@ -416,7 +416,7 @@ Test(graph, backward_in_inference)
 
 Test(graph, backward_arguments)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     EXPECT_ERROR(clseq_backward(f.g, clseq_affine(f.g, f.linear, six_values(f.g))), CLSEQ_INVALID_SHAPE,
                  "backward: the loss has shape [2,2], expected one element");
     expect_failed(&f, CLSEQ_INVALID_SHAPE, "backward: the loss has shape [2,2]");
@@ -491,15 +491,16 @@ Test(graph, parameters_that_change_before_backward)
          "backward: the store of rnn.weight_ih_l0 has changed since recur read it in this graph"},
         {reads_param, "backward: the store of out.weight has changed since param var read it in this graph"}};
     static void (*const changes[])(fixture *, clseq_optimizer *) = {change_touch, change_set, change_step};
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_optimizer *sgd = NULL;
     float grad[10];
-    EXPECT_OK(clseq_optimizer_create(f.params, &(clseq_optimizer_desc){.kind = CLSEQ_SGD, .lr = 1.0f}, &sgd));
+    EXPECT_OK(clseq_optimizer_create(f.params,
+                                     &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_SGD, .lr = 1.0f}, &sgd));
     EXPECT_OK(clseq_graph_end(f.g));
     for (size_t i = 0; i < sizeof readings / sizeof readings[0]; i++)
         for (size_t k = 0; k < sizeof changes / sizeof changes[0]; k++) {
-            f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
-            clseq_var *loss = clseq_total(f.g, readings[i].read(&f, six_values(f.g)));
+            f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
+            clseq_var *loss = clseq_sum(f.g, readings[i].read(&f, six_values(f.g)));
             changes[k](&f, sgd);
             clseq_affine(f.g, f.linear, six_values(f.g)); /* reads the new ones, which does not help */
             EXPECT_ERROR(clseq_backward(f.g, loss), CLSEQ_INVALID_STATE, readings[i].sentence);
@@ -517,7 +518,7 @@ Test(graph, parameters_that_change_before_backward)
             }
         }
     /* after backward they may, and clearing gradients is no change */
-    f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
     clseq_var *loss = loss_of(f.g, f.linear);
     EXPECT_OK(clseq_params_zero_grad(f.params));
     EXPECT_OK(clseq_backward(f.g, loss));
@@ -532,13 +533,13 @@ Test(graph, parameters_that_change_before_backward)
 /* Targets and tokens on the device that are out of range, beside the same from host memory (shapes_and_types). */
 Test(graph, out_of_range_on_the_device)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_tensor tensor = {0};
     clseq_meter *meter = NULL;
     float value = 0;
     double mean = 0;
     EXPECT_OK(clseq_meter_create(f.ctx, &meter));
-    EXPECT_OK(clseq_tensor_create(f.ctx, CLSEQ_I32, 1, DIMS(2), &tensor));
+    EXPECT_OK(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_I32, 1, DIMS(2), &tensor));
     EXPECT_OK(clseq_tensor_write(f.ctx, &tensor, (int32_t[]){3, 1}));
     clseq_var *x = clseq_require_grad(f.g, six_values(f.g));
     clseq_var *loss = clseq_cross_entropy(f.g, x, clseq_input_tensor(f.g, &tensor), NULL);
@@ -546,7 +547,7 @@ Test(graph, out_of_range_on_the_device)
     clseq_var *other =
         clseq_cross_entropy(f.g, right, clseq_input_i32(f.g, (int32_t[]){1}, 1, DIMS(1)), NULL);
     clseq_meter_add(f.g, meter, loss, 1.0f);
-    EXPECT_OK(clseq_backward(f.g, clseq_plus(f.g, loss, other)));
+    EXPECT_OK(clseq_backward(f.g, clseq_add(f.g, loss, other)));
     EXPECT_OK(clseq_read_float(f.g, loss, &value));
     cr_assert(isnan(value), "the loss is %g", (double)value);
     EXPECT_ERROR(clseq_meter_read(meter, &mean), CLSEQ_NOT_FINITE, "meter read");
@@ -563,12 +564,12 @@ Test(graph, out_of_range_on_the_device)
         cr_assert_neq(alone[i], 0.0f);
     }
     EXPECT_OK(clseq_graph_end(f.g));
-    f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
     clseq_tensor tokens = clseq_tensor_slice(&tensor, 0, 0, 2);
     EXPECT_OK(clseq_tensor_write(f.ctx, &tensor, (int32_t[]){5, -1}));
     clseq_var *rows = clseq_embed(f.g, f.embed, clseq_input_tensor(f.g, &tokens));
     graph_expect_value("rows", f.g, rows, (double[]){0, 0, 0, 0, 0, 0}, 0);
-    EXPECT_OK(clseq_backward(f.g, clseq_total(f.g, rows)));
+    EXPECT_OK(clseq_backward(f.g, clseq_sum(f.g, rows)));
     EXPECT_OK(clseq_graph_end(f.g));
     graph_expect_param_grad(clseq_params_find(f.params, "embed.weight"), (double[15]){0}, 0);
     clseq_meter_destroy(meter);
@@ -579,12 +580,12 @@ Test(graph, out_of_range_on_the_device)
 /* Gradients of inputs are kept when asked for, those in between too, and others not. */
 Test(graph, require_grad)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_tensor grad = {0};
     clseq_var *x = clseq_require_grad(f.g, six_values(f.g)),
               *unused = clseq_require_grad(f.g, six_values(f.g));
     clseq_var *t = clseq_tanh(f.g, x), *u = clseq_require_grad(f.g, clseq_mul(f.g, t, t));
-    clseq_var *loss = clseq_total(f.g, u);
+    clseq_var *loss = clseq_sum(f.g, u);
     EXPECT_ERROR(clseq_var_grad(f.g, x, &grad), CLSEQ_INVALID_STATE, "var grad: backward has not run");
     EXPECT_OK(clseq_backward(f.g, loss));
     graph_expect_grad("u", f.g, u, (double[]){1, 1, 1, 1, 1, 1}, 0);
@@ -593,7 +594,7 @@ Test(graph, require_grad)
     EXPECT_ERROR(clseq_var_grad(f.g, unused, &grad), CLSEQ_INVALID_STATE, "no gradient reached x");
     /* values stay, and operations go on without a gradient */
     graph_expect_value("x", f.g, x, (double[]){1, 2, 3, 4, 5, 6}, 0);
-    cr_assert_not_null(clseq_plus(f.g, x, u));
+    cr_assert_not_null(clseq_add(f.g, x, u));
     EXPECT_OK(clseq_graph_status(f.g));
     cr_assert_null(clseq_require_grad(f.g, t));
     expect_failed(&f, CLSEQ_INVALID_STATE, "require grad: backward has run already");
@@ -608,12 +609,12 @@ Test(graph, require_grad)
 /* The loss may be a variable that nothing was done with. */
 Test(graph, backward_from_a_leaf)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_require_grad(f.g, six_values(f.g));
     graph_backward(f.g, x, (double[]){6, 5, 4, 3, 2, 1});
     graph_expect_grad("x", f.g, x, (double[]){6, 5, 4, 3, 2, 1}, 0);
     EXPECT_OK(clseq_graph_end(f.g));
-    f.g = clseq_graph_begin(f.ctx, CLSEQ_TRAINING);
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
     clseq_param *bias = clseq_params_find(f.params, "out.bias");
     graph_backward(f.g, clseq_param_var(f.g, bias), (double[]){2, 3});
     EXPECT_OK(clseq_graph_end(f.g));
@@ -625,7 +626,7 @@ Test(graph, backward_from_a_leaf)
 
 Test(graph, reading)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     clseq_tensor tensor = {0};
     float value = 0;
     int32_t tokens[4] = {0};
@@ -652,16 +653,16 @@ Test(graph, reading)
     cr_assert_eq(tensor.ndim, 2);
     /* reading does not fail the graph; a graph that has failed says why when it is read */
     EXPECT_OK(clseq_graph_status(f.g));
-    cr_assert_null(clseq_plus(f.g, x, loss));
-    EXPECT_ERROR(clseq_read(f.g, x, &value), CLSEQ_INVALID_SHAPE, "plus: a has shape [2,3] and b has [1]");
-    EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_SHAPE, "plus: a has shape [2,3] and b has [1]");
+    cr_assert_null(clseq_add(f.g, x, loss));
+    EXPECT_ERROR(clseq_read(f.g, x, &value), CLSEQ_INVALID_SHAPE, "add: a has shape [2,3] and b has [1]");
+    EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_SHAPE, "add: a has shape [2,3] and b has [1]");
     end(&f);
 }
 
 /* Slices of tokens keep the range check, whichever dimension is cut. */
 Test(graph, ranges_of_slices)
 {
-    fixture f = begin(CLSEQ_TRAINING);
+    fixture f = begin(CLSEQ_MODE_TRAINING);
     const int32_t tokens[] = {0, 1, 2, 3, 9, 4};
     clseq_var *x = clseq_input_i32(f.g, tokens, 2, DIMS(2, 3));
     cr_assert_not_null(clseq_embed(f.g, f.embed, clseq_slice(f.g, x, 0, 0, 1)));
@@ -690,7 +691,7 @@ Test(graph, inputs_are_copied_at_once)
     double mean = 0;
     EXPECT_OK(clseq_meter_create(ctx, &meter));
     for (int i = 0; i < graphs; i++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
         for (int k = 0; k < 2; k++) {
             for (int64_t e = 0; e < n; e++)
                 values[e] = (float)i;
@@ -717,9 +718,9 @@ Test(graph, masks_differ_from_graph_to_graph)
     for (int i = 0; i < N; i++)
         ones[i] = 1;
     for (int i = 0; i < 2; i++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *x = clseq_input_f32(g, ones, 1, (int64_t[]){N});
-        EXPECT_OK(clseq_read(g, clseq_drop(g, x, 0.5f), y[i]));
+        EXPECT_OK(clseq_read(g, clseq_dropout(g, x, 0.5f), y[i]));
         graph_end(g);
     }
     cr_assert(memcmp(y[0], y[1], sizeof y[0]) != 0);

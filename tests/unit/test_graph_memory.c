@@ -32,11 +32,11 @@ static clseq_status create(trainer *t)
     CLSEQ__TRY(clseq_params_create(t->ctx, 1, &t->params));
     CLSEQ__TRY(clseq_embedding_new(t->params, "embed", V, E, &t->embed));
     CLSEQ__TRY(clseq_rnn_new(t->params, "rnn",
-                             &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = E, .hidden = H, .layers = L},
+                             &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = E, .hidden = H, .layers = L},
                              NULL, &t->rnn));
     CLSEQ__TRY(clseq_linear_new(t->params, "out", H, V, true, &t->out));
-    CLSEQ__TRY(clseq_optimizer_create(t->params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 1e-3f},
-                                      &t->adam));
+    CLSEQ__TRY(clseq_optimizer_create(
+        t->params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 1e-3f}, &t->adam));
     CLSEQ__TRY(clseq_state_create(t->rnn, B, &t->carry));
     CLSEQ__TRY(clseq_meter_create(t->ctx, &t->meter));
 done:
@@ -65,18 +65,18 @@ static clseq_status step(trainer *t, clseq_mode mode, int64_t steps)
         lengths[b] = (int32_t)((b + 1) % (steps + 1));
     clseq_graph *g = clseq_graph_begin(t->ctx, mode);
     clseq_var *tokens = clseq_input_i32(g, t->tokens, 2, dims), *h = NULL;
-    clseq_var *x = clseq_drop(g, clseq_embed(g, t->embed, tokens), 0.25f);
+    clseq_var *x = clseq_dropout(g, clseq_embed(g, t->embed, tokens), 0.25f);
     clseq_var *y = clseq_recur(g, t->rnn, x, &(clseq_recur_opts){.carry = t->carry});
     clseq_var *z = clseq_recur(g, t->rnn, x, &(clseq_recur_opts){.lengths = lengths, .final = {&h}});
-    clseq_var *both = clseq_plus(g, clseq_mul(g, y, clseq_sigmoid(g, z)), clseq_tanh(g, y));
+    clseq_var *both = clseq_add(g, clseq_mul(g, y, clseq_sigmoid(g, z)), clseq_tanh(g, y));
     clseq_var *first = clseq_slice(g, both, 0, 0, 1), *left = clseq_slice(g, both, 2, 0, 4);
     both = clseq_concat(g, (clseq_var *[]){left, clseq_slice(g, both, 2, 4, H - 4)}, 2, 2);
     clseq_var *logits = clseq_affine(g, t->out, clseq_reshape(g, both, 2, (int64_t[]){steps * B, H}));
     clseq_var *loss =
         clseq_cross_entropy(g, logits, clseq_reshape(g, tokens, 1, (int64_t[]){steps * B}), NULL);
-    loss = clseq_plus(g, loss, clseq_plus(g, clseq_mean(g, clseq_relu(g, first)), clseq_total(g, h)));
+    loss = clseq_add(g, loss, clseq_add(g, clseq_mean(g, clseq_relu(g, first)), clseq_sum(g, h)));
     clseq_meter_add(g, t->meter, loss, 1.0f);
-    if (mode == CLSEQ_TRAINING) {
+    if (mode == CLSEQ_MODE_TRAINING) {
         CLSEQ__TRY(clseq_backward(g, loss));
         CLSEQ__TRY(clseq_clip_global_norm(t->params, 5.0f, NULL));
         CLSEQ__TRY(clseq_optimizer_step(t->adam));
@@ -95,8 +95,8 @@ Test(graph_memory, nothing_is_allocated_after_the_first_steps)
     long allocations = 0;
     EXPECT_OK(create(&t));
     for (int i = 1; i <= steps; i++) {
-        EXPECT_OK(step(&t, CLSEQ_TRAINING, test_small() ? 2 : T));
-        EXPECT_OK(step(&t, CLSEQ_INFERENCE, 1));
+        EXPECT_OK(step(&t, CLSEQ_MODE_TRAINING, test_small() ? 2 : T));
+        EXPECT_OK(step(&t, CLSEQ_MODE_INFERENCE, 1));
         EXPECT_OK(clseq_context_get_stats(t.ctx, i == 1 ? &first : &now));
         if (i == 2)
             allocations = faults_allocations();
@@ -118,16 +118,16 @@ Test(graph_memory, all_buffers_come_back)
     trainer t = {.ctx = test_context()};
     clseq_context_stats stats;
     EXPECT_OK(create(&t));
-    EXPECT_OK(step(&t, CLSEQ_TRAINING, T));
+    EXPECT_OK(step(&t, CLSEQ_MODE_TRAINING, T));
     /* a graph that fails in the middle, and one that is ended without backward */
-    clseq_graph *g = clseq_graph_begin(t.ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(t.ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_embed(g, t.embed, clseq_input_i32(g, t.tokens, 2, (int64_t[]){T, B}));
     clseq_var *y = clseq_recur(g, t.rnn, x, NULL);
-    cr_assert_null(clseq_plus(g, x, y));
+    cr_assert_null(clseq_add(g, x, y));
     cr_assert_eq(clseq_graph_end(g), CLSEQ_INVALID_SHAPE);
-    g = clseq_graph_begin(t.ctx, CLSEQ_TRAINING);
+    g = clseq_graph_begin(t.ctx, CLSEQ_MODE_TRAINING);
     x = clseq_embed(g, t.embed, clseq_input_i32(g, t.tokens, 2, (int64_t[]){T, B}));
-    cr_assert_not_null(clseq_total(g, clseq_recur(g, t.rnn, x, NULL)));
+    cr_assert_not_null(clseq_sum(g, clseq_recur(g, t.rnn, x, NULL)));
     EXPECT_OK(clseq_graph_end(g));
     destroy(&t);
     EXPECT_OK(clseq_context_get_stats(t.ctx, &stats));
@@ -141,7 +141,7 @@ Test(graph_memory, all_buffers_come_back)
 static clseq_status small_step(trainer *t)
 {
     const float values[] = {1, 2, 3};
-    clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(t->ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, values, 1, (int64_t[]){3}));
     clseq_var *y = clseq_concat(g, (clseq_var *[]){x, clseq_mul(g, clseq_tanh(g, x), x)}, 2, 0);
     clseq_var *loss = clseq_mean(g, clseq_slice(g, y, 0, 1, 3));
@@ -156,7 +156,7 @@ static clseq_status warm_step(void *data)
     trainer *t = data;
     clseq_context_stats before, after;
     EXPECT_OK(clseq_context_get_stats(t->ctx, &before));
-    const clseq_status status = test_small() ? small_step(t) : step(t, CLSEQ_TRAINING, 2);
+    const clseq_status status = test_small() ? small_step(t) : step(t, CLSEQ_MODE_TRAINING, 2);
     EXPECT_OK(clseq_context_get_stats(t->ctx, &after));
     if (before.bytes_in_use != after.bytes_in_use) {
         fprintf(stderr, "%lld bytes are left in use; %s: %s\n",
@@ -173,7 +173,7 @@ Test(graph_memory, failing_calls_in_a_step)
     trainer t = {.ctx = test_context()};
     EXPECT_OK(create(&t));
     for (int i = 0; i < 3; i++)
-        EXPECT_OK(test_small() ? small_step(&t) : step(&t, CLSEQ_TRAINING, 2));
+        EXPECT_OK(test_small() ? small_step(&t) : step(&t, CLSEQ_MODE_TRAINING, 2));
     cr_assert(faults_each(warm_step, &t), "%s", faults_message());
     cr_assert(faults_count() > (test_small() ? 30 : 100), "%s", faults_message());
     EXPECT_OK(warm_step(&t));
@@ -187,7 +187,7 @@ static clseq_status create_and_step(void *data)
     trainer *t = data;
     clseq_status status = CLSEQ_OK;
     CLSEQ__TRY(create(t));
-    CLSEQ__TRY(test_small() ? small_step(t) : step(t, CLSEQ_INFERENCE, 1));
+    CLSEQ__TRY(test_small() ? small_step(t) : step(t, CLSEQ_MODE_INFERENCE, 1));
 done:
     destroy(t);
     return status;
@@ -212,9 +212,9 @@ static clseq_status graph_and_context(void *data)
     const float values[] = {1, 2, 3};
     (void)data;
     CLSEQ__TRY(clseq_context_create(NULL, &ctx));
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, values, 1, (int64_t[]){3}));
-    clseq_backward(g, clseq_total(g, clseq_plus(g, x, x))); /* graph_end says the same */
+    clseq_backward(g, clseq_sum(g, clseq_add(g, x, x))); /* graph_end says the same */
     status = g ? clseq_graph_end(g) : CLSEQ_OUT_OF_HOST_MEMORY;
 done:
     clseq_context_destroy(ctx);

@@ -183,7 +183,7 @@ Test(graph_model, gradients_against_the_references)
                 bounds[i] = fmax(
                     bounds[i], max_difference(moved[i], want[i], elements_of(clseq_params_at(m.params, i))));
         }
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         clseq_var *l = loss_of(g, &m);
         graph_expect_value("loss", g, l, &loss, RNN_BOUND_SAFETY * loss_bound);
         EXPECT_OK(clseq_backward(g, l));
@@ -207,7 +207,7 @@ static double loss_along(model *m, clseq_param *param, const double *values, con
     for (size_t i = 0; i < n; i++)
         moved[i] = (float)(values[i] + step * direction[i]);
     EXPECT_OK(clseq_param_set(param, moved));
-    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_INFERENCE);
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_INFERENCE);
     EXPECT_OK(clseq_read_float(g, loss_of(g, m), &loss));
     graph_end(g);
     free(moved);
@@ -233,7 +233,7 @@ Test(graph_model, gradients_against_differences)
     for (int cell = 0; cell < (test_small() ? 1 : CLSEQ_CELL_COUNT); cell++) {
         model m = create(cell);
         test_random random = test_random_seed(22);
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         EXPECT_OK(clseq_backward(g, loss_of(g, &m)));
         graph_end(g);
         for (size_t i = 0; i < PARAMS_MAX; i++) {
@@ -271,20 +271,20 @@ Test(graph_model, gradients_against_differences)
 /* A second backward pass adds to the gradients; a parameter that is also a variable of its own gets both parts. */
 Test(graph_model, gradients_accumulate)
 {
-    model m = create(CLSEQ_GRU);
+    model m = create(CLSEQ_CELL_GRU);
     const size_t last = PARAMS_MAX - 2;
     clseq_param *w = clseq_params_at(m.params, last);
     float *once[PARAMS_MAX];
-    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     EXPECT_OK(clseq_backward(g, loss_of(g, &m)));
     graph_end(g);
     for (size_t i = 0; i < PARAMS_MAX; i++) {
         once[i] = test_floats(elements_of(clseq_params_at(m.params, i)));
         EXPECT_OK(clseq_param_get_grad(clseq_params_at(m.params, i), once[i]));
     }
-    g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     clseq_var *v = clseq_param_var(g, w);
-    EXPECT_OK(clseq_backward(g, clseq_plus(g, loss_of(g, &m), clseq_total(g, clseq_mul(g, v, v)))));
+    EXPECT_OK(clseq_backward(g, clseq_add(g, loss_of(g, &m), clseq_sum(g, clseq_mul(g, v, v)))));
     graph_end(g);
     for (size_t i = 0; i < PARAMS_MAX; i++) {
         const size_t n = elements_of(clseq_params_at(m.params, i));

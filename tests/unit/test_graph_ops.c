@@ -37,7 +37,7 @@ typedef struct row {
 
 static clseq_var *build_plus(clseq_graph *g, clseq_var *const *in)
 {
-    return clseq_plus(g, in[0], in[1]);
+    return clseq_add(g, in[0], in[1]);
 }
 static double value_plus(const double *in)
 {
@@ -107,7 +107,7 @@ static double slope_relu(const double *in, int i)
 /* x (x + x) + x, so that x has four uses, through two operations. */
 static clseq_var *build_fan_out(clseq_graph *g, clseq_var *const *in)
 {
-    return clseq_plus(g, clseq_mul(g, in[0], clseq_plus(g, in[0], in[0])), in[0]);
+    return clseq_add(g, clseq_mul(g, in[0], clseq_add(g, in[0], in[0])), in[0]);
 }
 static double value_fan_out(const double *in)
 {
@@ -138,7 +138,7 @@ static double slope_square(const double *in, int i)
 static clseq_var *build_shared(clseq_graph *g, clseq_var *const *in)
 {
     clseq_var *t = clseq_tanh(g, in[0]);
-    return clseq_plus(g, clseq_relu(g, t), clseq_plus(g, clseq_tanh(g, t), clseq_relu(g, in[0])));
+    return clseq_add(g, clseq_relu(g, t), clseq_add(g, clseq_tanh(g, t), clseq_relu(g, in[0])));
 }
 static double value_shared(const double *in)
 {
@@ -154,7 +154,7 @@ static double slope_shared(const double *in, int i)
 
 /* A rational tanh is good to 3e-7, 5 roundings of something of size 1; a slope of it twice that. */
 static const row rows[] = {
-    {"plus", 2, build_plus, value_plus, slope_plus, 1},
+    {"add", 2, build_plus, value_plus, slope_plus, 1},
     {"mul", 2, build_mul, value_mul, slope_mul, 1},
     {"tanh", 1, build_tanh, value_tanh, slope_tanh, 10},
     {"sigmoid", 1, build_sigmoid, value_sigmoid, slope_sigmoid, 10},
@@ -180,7 +180,7 @@ static void check_row(clseq_context *ctx, const row *r)
             dwant[i][e] = dy[e] * r->slope(x, i);
     }
 
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     for (int i = 0; i < r->inputs; i++)
         vars[i] = graph_input(g, in[i], 3, shape);
     clseq_var *y = r->build(g, vars);
@@ -191,7 +191,7 @@ static void check_row(clseq_context *ctx, const row *r)
         graph_expect_grad(r->name, g, vars[i], dwant[i], test_rounding_bound(r->roundings + 2, 5));
     graph_end(g);
 
-    g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
     for (int i = 0; i < r->inputs; i++)
         vars[i] = graph_input(g, in[i], 3, shape);
     EXPECT_OK(clseq_read(g, r->build(g, vars), inference));
@@ -251,7 +251,7 @@ Test(graph_ops, slice)
         const int64_t outer = product(shape, 0, dim), inner = product(shape, dim + 1, 3), whole = shape[dim];
         const int64_t starts[] = {0, whole - 2}, lengths[] = {whole - 1, 2};
         double *dx = test_doubles(ELEMENTS);
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *vx = graph_input(g, x, 3, shape), *sum = NULL;
         for (int i = 0; i < 2; i++) {
             const size_t n = (size_t)(outer * lengths[i] * inner);
@@ -262,9 +262,9 @@ Test(graph_ops, slice)
             block(dx, weight, outer, inner, whole, starts[i], lengths[i], false);
             clseq_var *y = clseq_slice(g, vx, dim, starts[i], lengths[i]);
             graph_expect_value("slice", g, y, want, 0);
-            /* total(y * weight) sends `weight` back through the slice */
-            clseq_var *part = clseq_total(g, clseq_mul(g, y, graph_input(g, weight, 3, dims)));
-            sum = sum ? clseq_plus(g, sum, part) : part;
+            /* sum(y * weight) sends `weight` back through the slice */
+            clseq_var *part = clseq_sum(g, clseq_mul(g, y, graph_input(g, weight, 3, dims)));
+            sum = sum ? clseq_add(g, sum, part) : part;
             free(want);
             free(weight);
         }
@@ -297,7 +297,7 @@ Test(graph_ops, concat)
             for (int e = 0; i != 1 && e < ELEMENTS; e++)
                 dx[e] += part[e];
         }
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *vx = graph_input(g, x, 3, shape), *vz = graph_input(g, z, 3, dims);
         clseq_var *vy = clseq_concat(g, (clseq_var *[]){vx, vz, vx}, 3, dim);
         graph_expect_value("concat", g, vy, y, 0);
@@ -319,7 +319,7 @@ Test(graph_ops, slices_concatenate_to_the_whole)
     test_random random = test_random_seed(5);
     double *x = random_doubles(&random, ELEMENTS), *dy = random_doubles(&random, ELEMENTS);
     for (int dim = 0; dim < 3; dim++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *vx = graph_input(g, x, 3, shape), *parts[8];
         for (int i = 0; i < shape[dim]; i++)
             parts[i] = clseq_slice(g, vx, dim, i, 1);
@@ -347,7 +347,7 @@ Test(graph_ops, reshape)
     double *x = random_doubles(&random, ELEMENTS), *dy = random_doubles(&random, ELEMENTS);
     double *dx = test_doubles(ELEMENTS);
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *vx = graph_input(g, x, 3, shape);
         clseq_var *r = clseq_reshape(g, vx, shapes[i].ndim, shapes[i].dims);
         clseq_var *y = clseq_mul(g, clseq_reshape(g, r, 3, shape), vx);
@@ -377,20 +377,20 @@ Test(graph_ops, input_tensor)
     double *x = random_doubles(&random, ELEMENTS), *transposed = test_doubles(ELEMENTS);
     float *floats = test_floats_of(x, ELEMENTS);
     clseq_tensor tensor = {0}, value = {0};
-    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_F32, 3, shape, &tensor));
+    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, shape, &tensor));
     EXPECT_OK(clseq_tensor_write(ctx, &tensor, floats));
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 5; j++)
             for (int k = 0; k < 7; k++)
                 transposed[(k * 5 + j) * 3 + i] = x[(i * 5 + j) * 7 + k];
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_tensor view = clseq_tensor_transpose(&tensor, 0, 2);
     clseq_var *a = clseq_input_tensor(g, &tensor), *b = clseq_require_grad(g, clseq_input_tensor(g, &view));
     EXPECT_OK(clseq_var_value(g, a, &value));
     cr_assert_eq(value.buffer, tensor.buffer);
     graph_expect_value("packed", g, a, x, 0);
     graph_expect_value("transposed", g, b, transposed, 0);
-    graph_backward(g, clseq_plus(g, b, b), transposed);
+    graph_backward(g, clseq_add(g, b, b), transposed);
     for (int e = 0; e < ELEMENTS; e++)
         transposed[e] *= 2;
     graph_expect_grad("transposed", g, b, transposed, 0);
@@ -414,9 +414,9 @@ Test(graph_ops, mean_and_total)
     for (int is_mean = 0; is_mean < 2; is_mean++) {
         const double scale = is_mean ? 1.0 / ELEMENTS : 1.0, want = scale * reference_sum(x, ELEMENTS);
         const double dy = 0.75;
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *vx = graph_input(g, x, 3, shape);
-        clseq_var *y = is_mean ? clseq_mean(g, vx) : clseq_total(g, vx);
+        clseq_var *y = is_mean ? clseq_mean(g, vx) : clseq_sum(g, vx);
         graph_expect_value("sum", g, y, &want, test_sum_bound(ELEMENTS, scale * magnitude));
         graph_backward(g, y, &dy);
         for (int e = 0; e < ELEMENTS; e++)
@@ -448,11 +448,11 @@ Test(graph_ops, cross_entropy)
             targets[n] = descs[i].ignore_index;
         const double want = 3 * reference_cross_entropy_forward(desc, x, targets, N, V);
         reference_cross_entropy_backward(desc, x, targets, N, V, 3, dx);
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *logits = graph_input(g, x, 3, (int64_t[]){5, 3, V});
         clseq_var *loss =
             clseq_cross_entropy(g, logits, clseq_input_i32(g, targets, 2, (int64_t[]){5, 3}), &descs[i]);
-        loss = clseq_plus(g, loss, clseq_plus(g, loss, loss));
+        loss = clseq_add(g, loss, clseq_add(g, loss, loss));
         EXPECT_OK(clseq_backward(g, loss));
         /* A row's log-sum-exp has V exponentials of a few ulp, the loss adds up N rows of size at most 4. */
         graph_expect_value("loss", g, loss, &want, test_rounding_bound(16 + V, 3 * 4.0 * (desc.sum ? N : 1)));
@@ -494,12 +494,12 @@ Test(graph_ops, embed_and_affine)
         db[i] *= 2;
     for (int i = 0; i < V * E; i++)
         dtable[i] *= 2;
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *vx = clseq_embed(g, embed, clseq_input_i32(g, tokens, 2, (int64_t[]){2, 3}));
     clseq_var *y1 = clseq_affine(g, linear, vx), *y2 = clseq_affine(g, linear, vx);
     graph_expect_value("embed", g, vx, x, 0);
     graph_expect_value("affine", g, y1, y, test_sum_bound(E + 1, 10));
-    graph_backward(g, clseq_plus(g, y1, y2), dy);
+    graph_backward(g, clseq_add(g, y1, y2), dy);
     graph_expect_param_grad(clseq_params_find(params, "out.weight"), dw, test_sum_bound(2 * N, 40));
     graph_expect_param_grad(clseq_params_find(params, "out.bias"), db, test_sum_bound(2 * N, 2 * N));
     graph_expect_param_grad(clseq_params_find(params, "embed.weight"), dtable, test_sum_bound(2 * N * O, 20));
@@ -522,9 +522,9 @@ Test(graph_ops, param_var_accumulates)
         clseq_params_add(params, "w", 3, shape, &(clseq_init){.kind = CLSEQ_INIT_UNIFORM, .scale = 1}, &w));
     double *x = graph_param_values(w), *want = test_doubles(ELEMENTS);
     for (int graph = 1; graph <= 2; graph++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_var *v = clseq_param_var(g, w), *again = clseq_param_var(g, w);
-        EXPECT_OK(clseq_backward(g, clseq_total(g, clseq_plus(g, clseq_mul(g, v, again), clseq_tanh(g, v)))));
+        EXPECT_OK(clseq_backward(g, clseq_sum(g, clseq_add(g, clseq_mul(g, v, again), clseq_tanh(g, v)))));
         for (int e = 0; e < ELEMENTS; e++)
             want[e] = graph * (2 * x[e] + 1 - tanh(x[e]) * tanh(x[e]));
         graph_expect_param_grad(w, want, test_rounding_bound(24, 6));
@@ -549,12 +549,12 @@ static void drop_run(clseq_context *ctx, float p, uint64_t seed, uint64_t step, 
     float ones[ELEMENTS];
     for (int e = 0; e < ELEMENTS; e++)
         ones[e] = 1;
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_graph_seed(g, seed, step);
     clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, ones, 3, shape));
     for (int i = 0; i < before; i++)
-        clseq_drop(g, x, 0.5f);
-    clseq_var *dropped = clseq_drop(g, x, p);
+        clseq_dropout(g, x, 0.5f);
+    clseq_var *dropped = clseq_dropout(g, x, p);
     clseq_tensor grad = {0};
     EXPECT_OK(clseq_backward_from(g, dropped, ones));
     EXPECT_OK(clseq_read(g, dropped, y));
@@ -563,7 +563,7 @@ static void drop_run(clseq_context *ctx, float p, uint64_t seed, uint64_t step, 
     graph_end(g);
 }
 
-Test(graph_ops, drop)
+Test(graph_ops, dropout)
 {
     enum { RUNS = 4 };
     clseq_context *ctx = test_context();
@@ -587,13 +587,13 @@ Test(graph_ops, drop)
     /* 105 draws with probability 3/4: 79 +- 4.4 */
     cr_assert(kept > 79 - 27 && kept < 79 + 22, "%d of %d are kept", kept, ELEMENTS);
 
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
     clseq_var *x = clseq_input_f32(g, y[0], 3, shape);
-    cr_assert_eq(clseq_drop(g, x, 0.5f), x);
+    cr_assert_eq(clseq_dropout(g, x, 0.5f), x);
     graph_end(g);
-    g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     x = clseq_input_f32(g, y[0], 3, shape);
-    cr_assert_eq(clseq_drop(g, x, 0.0f), x);
+    cr_assert_eq(clseq_dropout(g, x, 0.0f), x);
     graph_end(g);
     clseq_context_destroy(ctx);
 }
@@ -608,9 +608,9 @@ Test(graph_ops, zeros_beside_a_slice)
             const float values[16] = {0};
             float got[16];
             clseq_tensor dx = {0};
-            clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+            clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
             clseq_var *x = clseq_require_grad(g, clseq_input_f32(g, values, 2, (int64_t[]){4, 4}));
-            EXPECT_OK(clseq_backward(g, clseq_total(g, clseq_slice(g, x, dim, start, 1))));
+            EXPECT_OK(clseq_backward(g, clseq_sum(g, clseq_slice(g, x, dim, start, 1))));
             EXPECT_OK(clseq_var_grad(g, x, &dx));
             EXPECT_OK(clseq_tensor_read(ctx, &dx, got));
             for (int i = 0; i < 16; i++)
@@ -640,7 +640,7 @@ Test(graph_ops, tokens_of_a_slice)
     EXPECT_OK(clseq_params_create(ctx, 1, &params));
     EXPECT_OK(clseq_embedding_new(params, "embed", 5, 3, &embed));
     for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
         clseq_var *x = clseq_input_i32(g, tokens, 2, slices[i].dims);
         clseq_var *y =
             clseq_embed(g, embed, clseq_slice(g, x, slices[i].dim, slices[i].start, slices[i].length));

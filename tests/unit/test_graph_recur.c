@@ -69,7 +69,7 @@ static void check_case(int cell, int T, int B, int I, int H, int L, reference_bi
     rnn_case_run(c);
     rnn_case_bound(c);
     set_params(&m, c);
-    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = graph_input(g, c->in[RNN_X], 3, (int64_t[]){T, B, I});
     for (int i = 0; i < states; i++) {
         initial[i] = opts.initial[i] = graph_input(g, c->in[RNN_INITIAL + i], 3, state_dims);
@@ -79,11 +79,11 @@ static void check_case(int cell, int T, int B, int I, int H, int L, reference_bi
     EXPECT_OK(clseq_graph_status(g));
     graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
     /* loss = sum(y dy) + sum(final dfinal) sends back dy and dfinal */
-    clseq_var *loss = clseq_total(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
+    clseq_var *loss = clseq_sum(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
     for (int i = 0; i < states; i++) {
         graph_expect_value_each("final", g, final[i], c->want[RNN_FINAL + i], c->bound[RNN_FINAL + i]);
         clseq_var *d = graph_input(g, c->in[RNN_DFINAL + i], 3, state_dims);
-        loss = clseq_plus(g, loss, clseq_total(g, clseq_mul(g, final[i], d)));
+        loss = clseq_add(g, loss, clseq_sum(g, clseq_mul(g, final[i], d)));
     }
     EXPECT_OK(clseq_backward(g, loss));
     graph_expect_grad_each("dx", g, x, c->want[RNN_DX], c->bound[RNN_DX]);
@@ -119,14 +119,14 @@ Test(graph_recur, final_states_start_the_next_use)
         rnn_case *c = rnn_case_create(
             &(reference_rnn){.cell = reference_cell_at(cell), .T = T, .B = B, .I = I, .H = H, .L = L}, 12,
             1e-5);
-        model m = create(cell, I, H, L, CLSEQ_BIAS_DOUBLE);
+        model m = create(cell, I, H, L, CLSEQ_BIAS_BOTH);
         const int states = clseq_cell_states((clseq_cell)cell);
         clseq_var *middle[2] = {NULL}, *initial[2] = {NULL};
         clseq_recur_opts first = {0}, second = {0};
         rnn_case_run(c);
         rnn_case_bound(c);
         set_params(&m, c);
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         clseq_var *x = graph_input(g, c->in[RNN_X], 3, (int64_t[]){T, B, I});
         clseq_var *loss = NULL;
         for (int i = 0; i < states; i++) {
@@ -142,11 +142,11 @@ Test(graph_recur, final_states_start_the_next_use)
         clseq_var *y1 = clseq_recur(g, m.rnn, clseq_slice(g, x, 0, 2, T - 2), &second);
         clseq_var *y = clseq_concat(g, (clseq_var *[]){y0, y1}, 2, 0);
         graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
-        loss = clseq_total(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
+        loss = clseq_sum(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
         for (int i = 0; i < states; i++)
-            loss = clseq_plus(
+            loss = clseq_add(
                 g, loss,
-                clseq_total(
+                clseq_sum(
                     g, clseq_mul(g, end[i], graph_input(g, c->in[RNN_DFINAL + i], 3, (int64_t[]){L, B, H}))));
         EXPECT_OK(clseq_backward(g, loss));
         graph_expect_grad_each("dx", g, x, c->want[RNN_DX], c->bound[RNN_DX]);
@@ -170,7 +170,7 @@ Test(graph_recur, only_final_states)
         rnn_case *c = rnn_case_create(
             &(reference_rnn){.cell = reference_cell_at(cell), .T = T, .B = B, .I = I, .H = H, .L = L}, 13,
             1e-5);
-        model m = create(cell, I, H, L, CLSEQ_BIAS_DOUBLE);
+        model m = create(cell, I, H, L, CLSEQ_BIAS_BOTH);
         memset(c->in[RNN_DY], 0, c->n[RNN_DY] * sizeof(double));
         for (int i = 0; i < 2; i++) {
             if (c->in[RNN_INITIAL + i])
@@ -183,7 +183,7 @@ Test(graph_recur, only_final_states)
         set_params(&m, c);
         clseq_var *h = NULL;
         clseq_recur_opts opts = {.final = {&h}};
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         clseq_var *x = graph_input(g, c->in[RNN_X], 3, (int64_t[]){T, B, I});
         cr_assert_not_null(clseq_recur(g, m.rnn, x, &opts));
         graph_backward(g, h, c->in[RNN_DFINAL]);
@@ -214,7 +214,7 @@ Test(graph_recur, carry_over_graphs)
     enum { T = 9, WINDOW = 3, B = 4, I = 5, H = 6, L = 2, N = L * B * H };
     for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
         for (int mode = 0; mode < 2; mode++) {
-            model m = create(cell, I, H, L, CLSEQ_BIAS_DOUBLE);
+            model m = create(cell, I, H, L, CLSEQ_BIAS_BOTH);
             test_random random = test_random_seed(14);
             float x[T * B * I], whole[T * B * H], part[T * B * H];
             clseq_state *carry = NULL, *once = NULL;
@@ -266,7 +266,7 @@ Test(graph_recur, carry_over_graphs)
 Test(graph_recur, carry_stops_the_gradient)
 {
     enum { T = 3, B = 2, I = 3, H = 4 };
-    model m = create(CLSEQ_LSTM, I, H, 1, CLSEQ_BIAS_DOUBLE);
+    model m = create(CLSEQ_CELL_LSTM, I, H, 1, CLSEQ_BIAS_BOTH);
     test_random random = test_random_seed(15);
     float x[2][T * B * I], dy[T * B * H], with_carry[4 * H * H], with_initial[4 * H * H];
     clseq_state *carry = NULL;
@@ -278,7 +278,7 @@ Test(graph_recur, carry_stops_the_gradient)
     test_random_fill_float(&random, dy, T * B * H, -1, 1);
     EXPECT_OK(clseq_state_create(m.rnn, B, &carry));
     for (int i = 0; i < 2; i++) {
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         if (i == 1) {
             EXPECT_OK(clseq_state_tensor(carry, CLSEQ_STATE_H, &tensor));
             EXPECT_OK(clseq_tensor_read(m.ctx, &tensor, h));
@@ -293,7 +293,7 @@ Test(graph_recur, carry_stops_the_gradient)
     }
     EXPECT_OK(clseq_param_get_grad(w, with_carry));
     EXPECT_OK(clseq_params_zero_grad(m.params));
-    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     const int64_t dims[] = {1, B, H};
     clseq_recur_opts opts = {.initial = {clseq_input_f32(g, h, 3, dims), clseq_input_f32(g, c, 3, dims)}};
     clseq_var *y = clseq_recur(g, m.rnn, clseq_input_f32(g, x[1], 3, (int64_t[]){T, B, I}), &opts);
@@ -315,13 +315,14 @@ Test(graph_recur, modes_and_changed_weights)
 {
     enum { T = 4, B = 3, I = 5, H = 9, N = T * B * H };
     for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
-        model m = create(cell, I, H, 2, CLSEQ_BIAS_SINGLE);
+        model m = create(cell, I, H, 2, CLSEQ_BIAS_ONE);
         test_random random = test_random_seed(16);
         float x[T * B * I], y[6][N], w[4 * H * H];
         test_random_fill_float(&random, x, T * B * I, -1, 1);
         clseq_param *param = clseq_params_find(m.params, "rnn.weight_hh_l1");
         for (int i = 0; i < 6; i++) {
-            clseq_graph *g = clseq_graph_begin(m.ctx, (i + 1) / 2 % 2 ? CLSEQ_INFERENCE : CLSEQ_TRAINING);
+            clseq_graph *g =
+                clseq_graph_begin(m.ctx, (i + 1) / 2 % 2 ? CLSEQ_MODE_INFERENCE : CLSEQ_MODE_TRAINING);
             EXPECT_OK(clseq_read(
                 g, clseq_recur(g, m.rnn, clseq_input_f32(g, x, 3, (int64_t[]){T, B, I}), NULL), y[i]));
             graph_end(g);
@@ -342,7 +343,7 @@ Test(graph_recur, modes_and_changed_weights)
 
 #define EXPECT_RECUR_ERROR(options, status, sentence)                          \
     do {                                                                       \
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);             \
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);        \
         clseq_var *x = clseq_input_f32(g, zeros, 3, (int64_t[]){2, 3, 4});     \
         clseq_var *h = clseq_input_f32(g, zeros, 3, (int64_t[]){1, 3, 5});     \
         clseq_var *wrong = clseq_input_f32(g, zeros, 3, (int64_t[]){1, 5, 3}); \
@@ -359,16 +360,17 @@ Test(graph_recur, modes_and_changed_weights)
 Test(graph_recur, errors)
 {
     static const float zeros[24];
-    model m = create(CLSEQ_GRU, 4, 5, 1, CLSEQ_BIAS_DOUBLE),
-          lstm = create(CLSEQ_LSTM, 4, 5, 1, CLSEQ_BIAS_DOUBLE);
+    model m = create(CLSEQ_CELL_GRU, 4, 5, 1, CLSEQ_BIAS_BOTH),
+          lstm = create(CLSEQ_CELL_LSTM, 4, 5, 1, CLSEQ_BIAS_BOTH);
     clseq_var *final = NULL;
     clseq_rnn *deep = NULL, *other_cell = NULL;
     clseq_state *two_rows = NULL, *two_layers = NULL, *foreign = NULL, *two_states = NULL, *fits = NULL;
     EXPECT_OK(clseq_rnn_new(m.params, "deep",
-                            &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 4, .hidden = 5, .layers = 2}, NULL,
-                            &deep));
-    EXPECT_OK(clseq_rnn_new(m.params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 4, .hidden = 5},
-                            NULL, &other_cell));
+                            &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 4, .hidden = 5, .layers = 2},
+                            NULL, &deep));
+    EXPECT_OK(clseq_rnn_new(m.params, "lstm",
+                            &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 4, .hidden = 5}, NULL,
+                            &other_cell));
     EXPECT_OK(clseq_state_create(m.rnn, 2, &two_rows));
     EXPECT_OK(clseq_state_create(deep, 3, &two_layers));
     EXPECT_OK(clseq_state_create(lstm.rnn, 3, &foreign));
@@ -408,14 +410,14 @@ Test(graph_recur, errors)
 static void initial_gradient(model *m, int uses, const float *x, const float *h, float *gradient)
 {
     clseq_tensor dh = {0};
-    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
     clseq_var *in = clseq_input_f32(g, x, 3, (int64_t[]){3, 2, 4});
     clseq_var *initial = clseq_require_grad(g, clseq_input_f32(g, h, 3, (int64_t[]){1, 2, 5})), *y = NULL;
     for (int i = 0; i < uses; i++) {
         clseq_var *out = clseq_recur(g, m->rnn, in, &(clseq_recur_opts){.initial = {initial}});
-        y = y ? clseq_plus(g, y, out) : out;
+        y = y ? clseq_add(g, y, out) : out;
     }
-    EXPECT_OK(clseq_backward(g, clseq_total(g, y)));
+    EXPECT_OK(clseq_backward(g, clseq_sum(g, y)));
     EXPECT_OK(clseq_var_grad(g, initial, &dh));
     EXPECT_OK(clseq_tensor_read(m->ctx, &dh, gradient));
     graph_end(g);
@@ -424,7 +426,7 @@ static void initial_gradient(model *m, int uses, const float *x, const float *h,
 Test(graph_recur, an_initial_state_adds_up_its_gradients)
 {
     for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
-        model m = create(cell, 4, 5, 1, CLSEQ_BIAS_DOUBLE);
+        model m = create(cell, 4, 5, 1, CLSEQ_BIAS_BOTH);
         test_random random = test_random_seed(21);
         float x[24], h[10], once[10], twice[10];
         test_random_fill_float(&random, x, 24, -1, 1);
@@ -449,7 +451,7 @@ typedef struct repacking {
 
 static clseq_status repacking_forward(repacking *r, float *y)
 {
-    clseq_graph *g = clseq_graph_begin(r->m.ctx, CLSEQ_INFERENCE);
+    clseq_graph *g = clseq_graph_begin(r->m.ctx, CLSEQ_MODE_INFERENCE);
     clseq_var *x = clseq_input_f32(g, r->x, 3, (int64_t[]){3, 2, 4});
     const clseq_status read = clseq_read(g, clseq_recur(g, r->m.rnn, x, NULL), y);
     const clseq_status ended = g ? clseq_graph_end(g) : CLSEQ_OUT_OF_HOST_MEMORY;
@@ -480,7 +482,7 @@ static clseq_status repack(void *data)
 
 Test(graph_recur, packing_that_failed_is_done_again)
 {
-    repacking r = {.m = create(CLSEQ_LSTM, 4, 5, 1, CLSEQ_BIAS_DOUBLE)};
+    repacking r = {.m = create(CLSEQ_CELL_LSTM, 4, 5, 1, CLSEQ_BIAS_BOTH)};
     test_random random = test_random_seed(22);
     test_random_fill_float(&random, r.x, 24, -1, 1);
     for (int i = 0; i < 2; i++) {

@@ -22,9 +22,9 @@ static const float floats[6] = {1, -2, 3, -4, 5, -6};
 Test(graph_rules, gradients_of_results_that_pass_them_on)
 {
     clseq_context *ctx = test_context();
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *a = graph_input(g, six, 2, DIMS(2, 3)), *b = graph_input(g, ones, 2, DIMS(2, 3));
-    clseq_var *sum = clseq_require_grad(g, clseq_plus(g, a, b));
+    clseq_var *sum = clseq_require_grad(g, clseq_add(g, a, b));
     clseq_var *flat = clseq_require_grad(g, clseq_reshape(g, sum, 1, DIMS(6)));
     clseq_var *back = clseq_require_grad(g, clseq_reshape(g, flat, 2, DIMS(3, 2)));
     graph_backward(g, back, six);
@@ -41,11 +41,11 @@ Test(graph_rules, gradients_of_results_that_pass_them_on)
 Test(graph_rules, one_variable_in_many_operations)
 {
     clseq_context *ctx = test_context();
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     double want[6];
     clseq_var *x = graph_input(g, six, 2, DIMS(2, 3)), *sum = clseq_relu(g, x);
     for (int i = 1; i < 12; i++)
-        sum = clseq_plus(g, sum, clseq_relu(g, x));
+        sum = clseq_add(g, sum, clseq_relu(g, x));
     graph_backward(g, sum, six);
     for (int e = 0; e < 6; e++)
         want[e] = six[e] > 0 ? 12 * six[e] : 0;
@@ -58,13 +58,13 @@ Test(graph_rules, one_variable_in_many_operations)
 static void second_mask(clseq_context *ctx, float first, float *mask, int n)
 {
     const int64_t size = n;
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_tensor one = {0};
-    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_F32, 1, &size, &one));
+    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &size, &one));
     EXPECT_OK(clseq_tensor_fill(ctx, &one, 1.0));
     clseq_graph_seed(g, 5, 6);
-    clseq_drop(g, clseq_input_tensor(g, &one), first);
-    EXPECT_OK(clseq_read(g, clseq_drop(g, clseq_input_tensor(g, &one), 0.5f), mask));
+    clseq_dropout(g, clseq_input_tensor(g, &one), first);
+    EXPECT_OK(clseq_read(g, clseq_dropout(g, clseq_input_tensor(g, &one), 0.5f), mask));
     graph_end(g);
     clseq_tensor_destroy(ctx, &one);
 }
@@ -91,7 +91,7 @@ static void read_both_ways(clseq_context *ctx, clseq_rnn *rnn, clseq_embedding *
                            double *plain)
 {
     float out[2][T * B * H];
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *rows = clseq_embed(g, embed, clseq_input_i32(g, tokens, 2, DIMS(T, B)));
     EXPECT_OK(clseq_read(g, clseq_recur(g, rnn, rows, NULL), out[0]));
     EXPECT_OK(clseq_read(g, clseq_recur(g, rnn, clseq_reshape(g, rows, 3, DIMS(T, B, E)), NULL), out[1]));
@@ -111,7 +111,7 @@ Test(graph_rules, an_embedding_of_another_store)
     clseq_embedding *embed = NULL;
     double table[V * E], got[T * B * H], want[T * B * H];
     EXPECT_OK(clseq_params_create(ctx, 1, &layers));
-    EXPECT_OK(clseq_rnn_new(layers, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = E, .hidden = H},
+    EXPECT_OK(clseq_rnn_new(layers, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = E, .hidden = H},
                             NULL, &rnn));
     for (int store = 0; store < 2; store++) {
         EXPECT_OK(clseq_params_create(ctx, 2 + (uint64_t)store, &tables));
@@ -143,11 +143,11 @@ Test(graph_rules, final_states_go_to_both)
     for (int i = 0; i < T * B * E; i++)
         x[i] = (float)(i % 7) - 3;
     EXPECT_OK(clseq_params_create(ctx, 1, &params));
-    EXPECT_OK(clseq_rnn_new(params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = E, .hidden = H},
+    EXPECT_OK(clseq_rnn_new(params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = E, .hidden = H},
                             NULL, &rnn));
     EXPECT_OK(clseq_state_create(rnn, B, &carry));
     clseq_var *h = NULL;
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *in = clseq_input_f32(g, x, 3, DIMS(T, B, E));
     cr_assert_not_null(clseq_recur(g, rnn, in, &(clseq_recur_opts){.final = {&h}}));
     EXPECT_OK(clseq_read(g, h, alone));
@@ -174,7 +174,7 @@ Test(graph_rules, slices_begin_where_they_begin)
     double mean = 0, part[2] = {5, -6};
     float value = 0;
     EXPECT_OK(clseq_meter_create(ctx, &meter));
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
     clseq_var *x = clseq_input_f32(g, floats, 1, DIMS(6)), *last = clseq_slice(g, x, 0, 4, 2);
     clseq_meter_add(g, meter, clseq_slice(g, x, 0, 3, 1), 1.0f);
     EXPECT_OK(clseq_read_float(g, clseq_slice(g, x, 0, 2, 1), &value));
@@ -195,16 +195,16 @@ Test(graph_rules, neighbours_in_one_buffer)
     clseq_context *ctx = test_context();
     clseq_tensor all = {0};
     float got[6];
-    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_F32, 1, DIMS(6), &all));
+    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, DIMS(6), &all));
     EXPECT_OK(clseq_tensor_write(ctx, &all, floats));
     const clseq_tensor low = clseq_tensor_slice(&all, 0, 0, 3), high = clseq_tensor_slice(&all, 0, 3, 3);
-    EXPECT_OK(clseq_add(ctx, 2.0f, &low, 0.0f, NULL, &high));
-    EXPECT_OK(clseq_add(ctx, 2.0f, &high, 0.0f, NULL, &low));
+    EXPECT_OK(clseq_nn_add(ctx, 2.0f, &low, 0.0f, NULL, &high));
+    EXPECT_OK(clseq_nn_add(ctx, 2.0f, &high, 0.0f, NULL, &low));
     EXPECT_OK(clseq_tensor_read(ctx, &all, got));
     for (int i = 0; i < 3; i++)
         cr_assert(got[i] == 4 * floats[i] && got[3 + i] == 2 * floats[i]);
     const clseq_tensor middle = clseq_tensor_slice(&all, 0, 1, 3);
-    EXPECT_ERROR(clseq_add(ctx, 1.0f, &low, 0.0f, NULL, &middle), CLSEQ_INVALID_ARGUMENT,
+    EXPECT_ERROR(clseq_nn_add(ctx, 1.0f, &low, 0.0f, NULL, &middle), CLSEQ_INVALID_ARGUMENT,
                  "add: y overlaps a");
     clseq_tensor_destroy(ctx, &all);
     clseq_context_destroy(ctx);
@@ -219,10 +219,10 @@ Test(graph_rules, operations_after_backward)
     double gradient[2] = {2, 2};
     EXPECT_OK(clseq_params_create(ctx, 1, &params));
     EXPECT_OK(clseq_linear_new(params, "out", 3, 2, true, &linear));
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_input_f32(g, floats, 2, DIMS(2, 3)), *y = clseq_affine(g, linear, x);
-    EXPECT_OK(clseq_backward(g, clseq_total(g, y)));
-    clseq_var *after = clseq_total(g, clseq_affine(g, linear, x));
+    EXPECT_OK(clseq_backward(g, clseq_sum(g, y)));
+    clseq_var *after = clseq_sum(g, clseq_affine(g, linear, x));
     EXPECT_ERROR(clseq_backward(g, after), CLSEQ_INVALID_STATE, "backward: it has run already");
     cr_assert_eq(clseq_graph_end(g), CLSEQ_INVALID_STATE);
     graph_expect_param_grad(clseq_params_find(params, "out.bias"), gradient, 0);
@@ -235,22 +235,22 @@ Test(graph_rules_misuse, tensors_of_others)
 {
     clseq_context *ctx = test_context(), *other = test_context();
     clseq_tensor own = {0}, foreign = {0};
-    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_F32, 2, DIMS(2, 3), &own));
-    EXPECT_OK(clseq_tensor_create(other, CLSEQ_F32, 2, DIMS(2, 3), &foreign));
-    EXPECT_ERROR(clseq_activation_forward(ctx, CLSEQ_TANH, &foreign, &own), CLSEQ_INVALID_ARGUMENT,
-                 "activation forward: x: its buffer belongs to another context");
-    EXPECT_ERROR(clseq_activation_forward(ctx, CLSEQ_TANH, &own, &foreign), CLSEQ_INVALID_ARGUMENT,
-                 "activation forward: y: its buffer belongs to another context");
-    EXPECT_ERROR(clseq_add(ctx, 1, &own, 1, &foreign, &own), CLSEQ_INVALID_ARGUMENT,
+    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, DIMS(2, 3), &own));
+    EXPECT_OK(clseq_tensor_create(other, CLSEQ_DTYPE_F32, 2, DIMS(2, 3), &foreign));
+    EXPECT_ERROR(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &foreign, &own),
+                 CLSEQ_INVALID_ARGUMENT, "activation forward: x: its buffer belongs to another context");
+    EXPECT_ERROR(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &own, &foreign),
+                 CLSEQ_INVALID_ARGUMENT, "activation forward: y: its buffer belongs to another context");
+    EXPECT_ERROR(clseq_nn_add(ctx, 1, &own, 1, &foreign, &own), CLSEQ_INVALID_ARGUMENT,
                  "add: b: its buffer belongs to another context");
-    const clseq_tensor beyond = clseq_tensor_view(own.buffer, 0, CLSEQ_F32, 2, DIMS(3, 3));
-    EXPECT_ERROR(clseq_activation_forward(ctx, CLSEQ_TANH, &beyond, &beyond), CLSEQ_OUT_OF_BOUNDS,
-                 "it reaches to byte 36 of a buffer of 24");
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    const clseq_tensor beyond = clseq_tensor_view(own.buffer, 0, CLSEQ_DTYPE_F32, 2, DIMS(3, 3));
+    EXPECT_ERROR(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &beyond, &beyond),
+                 CLSEQ_OUT_OF_BOUNDS, "it reaches to byte 36 of a buffer of 24");
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     cr_assert_null(clseq_input_tensor(g, &foreign));
     EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_ARGUMENT,
                  "input tensor: tensor: its buffer belongs to another context");
-    g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     cr_assert_null(clseq_input_tensor(g, &beyond));
     EXPECT_ERROR(clseq_graph_end(g), CLSEQ_OUT_OF_BOUNDS, "input tensor: tensor has shape [3,3]");
     clseq_tensor_destroy(ctx, &own);

@@ -113,7 +113,7 @@ static void check_problem(const model *m, const problem *p, bool ask)
     const rnn_case *c = p->c;
     const int states = clseq_cell_states(clseq_rnn_description(m->rnn)->cell);
     clseq_var *initial[2] = {NULL}, *final[2] = {NULL};
-    for (clseq_mode mode = CLSEQ_TRAINING;; mode = CLSEQ_INFERENCE) {
+    for (clseq_mode mode = CLSEQ_MODE_TRAINING;; mode = CLSEQ_MODE_INFERENCE) {
         clseq_recur_opts opts = {.lengths = lengths};
         clseq_graph *g = clseq_graph_begin(m->ctx, mode);
         EXPECT_OK(clseq_params_zero_grad(m->params));
@@ -124,16 +124,16 @@ static void check_problem(const model *m, const problem *p, bool ask)
         }
         clseq_var *y = clseq_recur(g, m->rnn, x, &opts);
         graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
-        if (mode == CLSEQ_INFERENCE) {
+        if (mode == CLSEQ_MODE_INFERENCE) {
             graph_end(g);
             break;
         }
         clseq_var *loss =
-            clseq_total(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
+            clseq_sum(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
         for (int i = 0; i < states; i++) {
             graph_expect_value_each("final", g, final[i], c->want[RNN_FINAL + i], c->bound[RNN_FINAL + i]);
             clseq_var *d = graph_input(g, c->in[RNN_DFINAL + i], 3, (int64_t[]){L, B, H});
-            loss = clseq_plus(g, loss, clseq_total(g, clseq_mul(g, final[i], d)));
+            loss = clseq_add(g, loss, clseq_sum(g, clseq_mul(g, final[i], d)));
         }
         EXPECT_OK(clseq_backward(g, loss));
         if (ask)
@@ -176,7 +176,7 @@ Test(graph_tokens, one_hot)
 /* What an embedding's output passes through, and whether the layer then reads the table instead: */
 static bool reads_the_table(const model *m, int64_t steps, const int32_t *tokens)
 {
-    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_TRAINING);
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
     clseq_var *x = clseq_embed(g, m->embed, clseq_input_i32(g, tokens, 2, (int64_t[]){steps, B}));
     cr_assert_not_null(clseq_recur(g, m->rnn, x, NULL), "%s", clseq_last_error());
     const bool refused = !clseq_require_grad(g, x);
@@ -190,7 +190,7 @@ static bool reads_the_table(const model *m, int64_t steps, const int32_t *tokens
 Test(graph_tokens, the_table_is_read_where_it_pays)
 {
     static const int32_t tokens[T * B] = {0};
-    model m = create(CLSEQ_LSTM, false);
+    model m = create(CLSEQ_CELL_LSTM, false);
     cr_assert_eq(reads_the_table(&m, T, tokens), m.ctx->is_cpu);
     cr_assert_eq(reads_the_table(&m, 3, tokens), m.ctx->is_cpu); /* 15 tokens of 7 kinds */
     cr_assert_not(reads_the_table(&m, 2, tokens));
@@ -200,10 +200,10 @@ Test(graph_tokens, the_table_is_read_where_it_pays)
 /* Two embeddings in turn, one of another store: each gives its own outputs. */
 Test(graph_tokens, several_embeddings)
 {
-    model m = create(CLSEQ_GRU, false);
+    model m = create(CLSEQ_CELL_GRU, false);
     clseq_params *others = NULL;
     clseq_embedding *second = NULL, *foreign = NULL;
-    problem p = make_problem(CLSEQ_GRU, 40, false);
+    problem p = make_problem(CLSEQ_CELL_GRU, 40, false);
     EXPECT_OK(clseq_params_create(m.ctx, 4, &others));
     EXPECT_OK(clseq_embedding_new(others, "embed", V, E, &foreign));
     EXPECT_OK(clseq_embedding_new(m.params, "second", V, E, &second));
@@ -213,13 +213,13 @@ Test(graph_tokens, several_embeddings)
         check_problem(&m, &p, false);
         model with_foreign = m;
         with_foreign.embed = foreign;
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_INFERENCE);
         clseq_var *by_second = clseq_recur(
             g, m.rnn, clseq_embed(g, second, clseq_input_i32(g, p.tokens, 2, (int64_t[]){T, B})), NULL);
         clseq_var *rows = clseq_embed(g, second, clseq_input_i32(g, p.tokens, 1, (int64_t[]){T * B}));
         clseq_var *by_rows = clseq_recur(g, m.rnn, clseq_reshape(g, rows, 3, (int64_t[]){T, B, E}), NULL);
         clseq_recur_opts opts = {.lengths = lengths};
-        for (int i = 0; i < clseq_cell_states(CLSEQ_GRU); i++)
+        for (int i = 0; i < clseq_cell_states(CLSEQ_CELL_GRU); i++)
             opts.initial[i] = graph_input(g, p.c->in[RNN_INITIAL + i], 3, (int64_t[]){L, B, H});
         clseq_var *y = clseq_recur(g, m.rnn, input_of(&with_foreign, g, p.tokens, false), &opts);
         float got[T * B * H], want[T * B * H];
@@ -248,14 +248,14 @@ Test(graph_tokens, what_one_hot_refuses)
 {
     static const int32_t numbers[T * B] = {[4] = V};
     static const float features[T * B * V] = {0};
-    model m = create(CLSEQ_LSTM, true);
-    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    model m = create(CLSEQ_CELL_LSTM, true);
+    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     expect_refused(&m, g, clseq_input_i32(g, numbers, 2, (int64_t[]){T, B}), CLSEQ_INVALID_ARGUMENT,
                    "recur: number");
-    g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     expect_refused(&m, g, clseq_input_i32(g, numbers, 1, (int64_t[]){T * B}), CLSEQ_INVALID_SHAPE,
                    "expected [T,B]");
-    g = clseq_graph_begin(m.ctx, CLSEQ_TRAINING);
+    g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
     expect_refused(&m, g, clseq_input_f32(g, features, 3, (int64_t[]){T, B, V}), CLSEQ_INVALID_DTYPE, "x");
     destroy(&m);
 }

@@ -59,17 +59,17 @@ static result train(int cell, int64_t layers)
             .cell = (clseq_cell)cell, .input = z->features, .hidden = z->hidden, .layers = layers},
         NULL, &rnn));
     EXPECT_OK(clseq_linear_new(params, "out", z->hidden, vocabulary.size, true, &out));
-    EXPECT_OK(
-        clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 1e-2f}, &adam));
+    EXPECT_OK(clseq_optimizer_create(
+        params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 1e-2f}, &adam));
     EXPECT_OK(clseq_state_create(rnn, B, &carry));
     EXPECT_OK(clseq_meter_create(ctx, &meter));
     for (int step = 0; step < z->steps; step++) {
         while (!clseq_stream_next(&stream, inputs, targets))
             EXPECT_OK(clseq_state_reset(carry));
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_TRAINING);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
         clseq_graph_seed(g, 8, (uint64_t)step);
         clseq_var *x = clseq_embed(g, embed, clseq_input_i32(g, inputs, 2, dims));
-        clseq_var *y = clseq_recur(g, rnn, clseq_drop(g, x, 0.05f), &(clseq_recur_opts){.carry = carry});
+        clseq_var *y = clseq_recur(g, rnn, clseq_dropout(g, x, 0.05f), &(clseq_recur_opts){.carry = carry});
         clseq_var *loss =
             clseq_cross_entropy(g, clseq_affine(g, out, y), clseq_input_i32(g, targets, 2, dims), NULL);
         clseq_meter_add(g, meter, loss, 1);
@@ -121,7 +121,7 @@ Test(graph_training, every_cell)
 
 Test(graph_training, two_layers)
 {
-    check(CLSEQ_LSTM, 2);
+    check(CLSEQ_CELL_LSTM, 2);
 }
 
 /* What a GPU runs, under any device: CLBlast's products, and a product and a pointwise kernel a step. */
@@ -129,19 +129,19 @@ Test(graph_training, as_on_gpus)
 {
     setenv("CLSEQ_GEMM", "clblast", 1);
     setenv("CLSEQ_SCHEDULE", "gemm_step", 1);
-    check(CLSEQ_LSTM, test_small() ? 1 : 2);
+    check(CLSEQ_CELL_LSTM, test_small() ? 1 : 2);
     if (!test_small())
-        check(CLSEQ_GRU, 1);
+        check(CLSEQ_CELL_GRU, 1);
 }
 
 Test(graph_training, gemm_step)
 {
     setenv("CLSEQ_SCHEDULE", "gemm_step", 1);
-    check(CLSEQ_LSTM, test_small() ? 1 : 2);
+    check(CLSEQ_CELL_LSTM, test_small() ? 1 : 2);
 }
 
 Test(graph_training, clblast)
 {
     setenv("CLSEQ_GEMM", "clblast", 1);
-    check(CLSEQ_LSTM, 1);
+    check(CLSEQ_CELL_LSTM, 1);
 }

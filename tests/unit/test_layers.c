@@ -65,16 +65,16 @@ Test(layers, names_and_shapes)
     EXPECT_OK(clseq_linear_new(params, "a", 5, 3, true, &with));
     EXPECT_OK(clseq_linear_new(params, "b", 5, 3, false, &without));
     EXPECT_OK(clseq_rnn_new(params, "net.lstm",
-                            &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 6, .hidden = 8, .layers = 2}, NULL,
-                            &lstm));
+                            &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 6, .hidden = 8, .layers = 2},
+                            NULL, &lstm));
     EXPECT_OK(clseq_rnn_new(
         params, "gru",
-        &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 6, .hidden = 8, .bias = CLSEQ_BIAS_SINGLE}, NULL,
+        &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 6, .hidden = 8, .bias = CLSEQ_BIAS_ONE}, NULL,
         &gru));
     EXPECT_OK(clseq_rnn_new(
         params, "rnn",
-        &(clseq_rnn_desc){.cell = CLSEQ_RNN_TANH, .input = 6, .hidden = 8, .bias = CLSEQ_BIAS_NONE}, NULL,
-        &tanh_cell));
+        &(clseq_rnn_desc){.cell = CLSEQ_CELL_RNN_TANH, .input = 6, .hidden = 8, .bias = CLSEQ_BIAS_NONE},
+        NULL, &tanh_cell));
     size_t i = 0;
     expect_param(params, i++, "embed.weight", 2, 10, 6);
     expect_param(params, i++, "a.weight", 2, 3, 5);
@@ -118,7 +118,7 @@ Test(layers, starting_values)
     EXPECT_OK(clseq_embedding_new(params, "embed", V, E, &embed));
     EXPECT_OK(clseq_linear_new(params, "out", 25, 64, true, &linear));
     EXPECT_OK(clseq_rnn_new(params, "gru",
-                            &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 30, .hidden = 16, .layers = 2},
+                            &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 30, .hidden = 16, .layers = 2},
                             NULL, &gru));
     double *values = graph_param_values(clseq_params_at(params, 0)), sum = 0, squares = 0;
     for (int i = 0; i < V * E; i++) {
@@ -155,7 +155,7 @@ Test(layers, recurrent_starting_values)
     clseq_context *ctx = test_context();
     clseq_params *params = store(ctx), *plain = store(ctx);
     clseq_rnn *lstm = NULL;
-    const clseq_rnn_desc desc = {.cell = CLSEQ_LSTM, .input = I, .hidden = H, .layers = 2};
+    const clseq_rnn_desc desc = {.cell = CLSEQ_CELL_LSTM, .input = I, .hidden = H, .layers = 2};
     const clseq_rnn_init init = {.input = {.kind = CLSEQ_INIT_XAVIER, .block = H},
                                  .recurrent = {.kind = CLSEQ_INIT_ORTHOGONAL},
                                  .forget_bias = 1.5f};
@@ -194,9 +194,10 @@ Test(layers, errors)
     clseq_embedding *embed = NULL;
     clseq_linear *linear = NULL;
     clseq_rnn *rnn = NULL;
-    const clseq_rnn_desc lstm = {.cell = CLSEQ_LSTM, .input = 3, .hidden = 4, .layers = 2};
-    const clseq_rnn_desc gru = {.cell = CLSEQ_GRU, .input = 3, .hidden = 4};
-    const clseq_rnn_desc no_bias = {.cell = CLSEQ_LSTM, .input = 3, .hidden = 4, .bias = CLSEQ_BIAS_NONE};
+    const clseq_rnn_desc lstm = {.cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = 4, .layers = 2};
+    const clseq_rnn_desc gru = {.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4};
+    const clseq_rnn_desc no_bias = {
+        .cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = 4, .bias = CLSEQ_BIAS_NONE};
     const clseq_rnn_init forget = {.forget_bias = 1.0f}, endless = {.forget_bias = INFINITY};
     const clseq_rnn_init bad_block = {.recurrent = {.kind = CLSEQ_INIT_ORTHOGONAL, .block = 3}};
     char long_name[400];
@@ -259,9 +260,9 @@ Test(layers, states)
     clseq_tensor tensor = {0};
     float values[N];
     EXPECT_OK(clseq_rnn_new(params, "lstm",
-                            &(clseq_rnn_desc){.cell = CLSEQ_LSTM, .input = 3, .hidden = H, .layers = L}, NULL,
-                            &lstm));
-    EXPECT_OK(clseq_rnn_new(params, "gru", &(clseq_rnn_desc){.cell = CLSEQ_GRU, .input = 3, .hidden = H},
+                            &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = H, .layers = L},
+                            NULL, &lstm));
+    EXPECT_OK(clseq_rnn_new(params, "gru", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = H},
                             NULL, &gru));
     EXPECT_OK(clseq_state_create(lstm, B, &state));
     for (int round = 0; round < 2; round++)

@@ -8,7 +8,7 @@
 
 static void add(clseq_context *ctx, clseq_meter *meter, float value, float weight)
 {
-    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
     clseq_meter_add(g, meter, clseq_input_f32(g, &value, 1, (int64_t[]){1}), weight);
     graph_end(g);
 }
@@ -48,7 +48,7 @@ Test(meter, many_additions)
     double sum = 0, weights = 0, mean = 0;
     EXPECT_OK(clseq_meter_create(ctx, &meter));
     for (int i = 0; i < graphs; i++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
         for (int k = 0; k < A_GRAPH; k++) {
             float x[2];
             test_random_fill_float(&random, x, 2, 0.5f, 4.0f);
@@ -131,7 +131,7 @@ Test(meter, errors)
                 {NULL, one, 1, CLSEQ_INVALID_ARGUMENT, "meter add: meter is NULL"},
                 {foreign, one, 1, CLSEQ_INVALID_ARGUMENT, "meter add: the meter belongs to another context"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_INFERENCE);
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
         clseq_meter_add(g, rows[i].meter, clseq_input_f32(g, two, 1, rows[i].dims), rows[i].weight);
         EXPECT_ERROR(clseq_graph_end(g), rows[i].status, rows[i].sentence);
     }

@@ -1,4 +1,4 @@
-/* clseq_affine_forward and _backward against their references. */
+/* clseq_nn_affine_forward and _backward against their references. */
 #include "reference/nn.h"
 #include "support/bounds.h"
 #include "support/compare.h"
@@ -44,7 +44,7 @@ static void check_forward(clseq_context *ctx, shape s, bool bias)
         bound[i] = test_gemm_bound((double)in, magnitude[i]);
     for (int run = 0; run < 2; run++) {
         operand_reset(&y);
-        MUST(clseq_affine_forward(ctx, &x.g.tensor, &w.g.tensor, bias ? &b.g.tensor : NULL, &y.g.tensor));
+        MUST(clseq_nn_affine_forward(ctx, &x.g.tensor, &w.g.tensor, bias ? &b.g.tensor : NULL, &y.g.tensor));
         operand_check("y", &y, want, bound);
         if (run == 0)
             first = guarded_read(&y.g);
@@ -89,9 +89,9 @@ static void check_backward(clseq_context *ctx, shape s, int wanted)
         operand_reset(&dx);
         reference_affine_backward(x.values, w.values, dy.values, N, in, out, want_dx, want_dw, want_db);
         reference_affine_backward(ax, aw, ady, N, in, out, mx, mw, mb);
-        MUST(clseq_affine_backward(ctx, &x.g.tensor, &w.g.tensor, &dy.g.tensor,
-                                   wanted & 1 ? &dx.g.tensor : NULL, wanted & 2 ? &dw.g.tensor : NULL,
-                                   wanted & 4 ? &db.g.tensor : NULL));
+        MUST(clseq_nn_affine_backward(ctx, &x.g.tensor, &w.g.tensor, &dy.g.tensor,
+                                      wanted & 1 ? &dx.g.tensor : NULL, wanted & 2 ? &dw.g.tensor : NULL,
+                                      wanted & 4 ? &db.g.tensor : NULL));
         double *bx = bounds_of(mx, dx.n, (double)out, 1), *bw = bounds_of(mw, dw.n, (double)N, run),
                *bb = bounds_of(mb, db.n, (double)N, run);
         double *zeros = test_doubles(dw.n);
@@ -139,36 +139,36 @@ Test(nn_affine, bad_arguments)
 {
     clseq_context *ctx = test_context_shape(0);
     clseq_tensor x = {0}, w = {0}, b = {0}, y = {0}, ints = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){3, 2, 5}, &x));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 5}, &w));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){4}, &b));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){3, 2, 4}, &y));
-    MUST(clseq_tensor_create(ctx, CLSEQ_I32, 2, (int64_t[]){4, 5}, &ints));
-    const clseq_tensor scalar = clseq_tensor_view(x.buffer, 0, CLSEQ_F32, 0, NULL);
-    const clseq_tensor flat = clseq_tensor_view(y.buffer, 0, CLSEQ_F32, 2, (int64_t[]){6, 4});
-    const clseq_tensor over_x = clseq_tensor_view(x.buffer, 2, CLSEQ_F32, 3, y.dims);
-    const clseq_tensor head = clseq_tensor_view(y.buffer, 0, CLSEQ_F32, 1, b.dims);
-    cr_expect_eq(clseq_affine_forward(NULL, &x, &w, &b, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_forward(ctx, NULL, &w, &b, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_forward(ctx, &x, NULL, &b, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_forward(ctx, &x, &w, &b, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_forward(ctx, &scalar, &w, &b, &y), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_affine_forward(ctx, &y, &w, &b, &y), CLSEQ_INVALID_SHAPE);
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){3, 2, 5}, &x));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 5}, &w));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){4}, &b));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){3, 2, 4}, &y));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 2, (int64_t[]){4, 5}, &ints));
+    const clseq_tensor scalar = clseq_tensor_view(x.buffer, 0, CLSEQ_DTYPE_F32, 0, NULL);
+    const clseq_tensor flat = clseq_tensor_view(y.buffer, 0, CLSEQ_DTYPE_F32, 2, (int64_t[]){6, 4});
+    const clseq_tensor over_x = clseq_tensor_view(x.buffer, 2, CLSEQ_DTYPE_F32, 3, y.dims);
+    const clseq_tensor head = clseq_tensor_view(y.buffer, 0, CLSEQ_DTYPE_F32, 1, b.dims);
+    cr_expect_eq(clseq_nn_affine_forward(NULL, &x, &w, &b, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, NULL, &w, &b, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, NULL, &b, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, &w, &b, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &scalar, &w, &b, &y), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &y, &w, &b, &y), CLSEQ_INVALID_SHAPE);
     cr_expect(strstr(clseq_last_error(), "affine forward: w has shape [4,5], expected [?,4]") != NULL, "%s",
               clseq_last_error());
-    cr_expect_eq(clseq_affine_forward(ctx, &x, &ints, &b, &y), CLSEQ_INVALID_DTYPE);
-    cr_expect_eq(clseq_affine_forward(ctx, &x, &w, &w, &y), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_affine_forward(ctx, &x, &w, &b, &flat), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_affine_forward(ctx, &x, &w, &b, &over_x), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_forward(ctx, &x, &w, &head, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_backward(NULL, &x, &w, &y, NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_backward(ctx, NULL, &w, &y, NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_backward(ctx, &x, &w, NULL, NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_backward(ctx, &x, &w, &x, NULL, NULL, NULL), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_affine_backward(ctx, &x, &w, &y, &y, NULL, NULL), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_affine_backward(ctx, &x, &w, &y, &x, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_backward(ctx, &x, &w, &y, NULL, &w, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_affine_backward(ctx, &x, &w, &y, NULL, NULL, &head), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, &ints, &b, &y), CLSEQ_INVALID_DTYPE);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, &w, &w, &y), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, &w, &b, &flat), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, &w, &b, &over_x), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_forward(ctx, &x, &w, &head, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_backward(NULL, &x, &w, &y, NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, NULL, &w, &y, NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, &x, &w, NULL, NULL, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, &x, &w, &x, NULL, NULL, NULL), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, &x, &w, &y, &y, NULL, NULL), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, &x, &w, &y, &x, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, &x, &w, &y, NULL, &w, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_affine_backward(ctx, &x, &w, &y, NULL, NULL, &head), CLSEQ_INVALID_ARGUMENT);
     cr_expect(strstr(clseq_last_error(), "affine backward: db overlaps dy") != NULL, "%s",
               clseq_last_error());
     clseq_tensor_destroy(ctx, &x);

@@ -16,71 +16,71 @@ typedef clseq_status (*run)(clseq_context *ctx, const clseq_tensor *t);
 
 static clseq_status affine_forward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_affine_forward(ctx, &t[0], &t[1], &t[2], &t[3]);
+    return clseq_nn_affine_forward(ctx, &t[0], &t[1], &t[2], &t[3]);
 }
 
 static clseq_status affine_backward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_affine_backward(ctx, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5]);
+    return clseq_nn_affine_backward(ctx, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5]);
 }
 
 static clseq_status embedding_forward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_embedding_forward(ctx, &t[0], &t[1], &t[2]);
+    return clseq_nn_embedding_forward(ctx, &t[0], &t[1], &t[2]);
 }
 
 static clseq_status embedding_backward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_embedding_backward(ctx, &t[0], &t[1], &t[2]);
+    return clseq_nn_embedding_backward(ctx, &t[0], &t[1], &t[2]);
 }
 
 static clseq_status activation_forward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_activation_forward(ctx, CLSEQ_TANH, &t[0], &t[1]);
+    return clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &t[0], &t[1]);
 }
 
 static clseq_status activation_backward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_activation_backward(ctx, CLSEQ_TANH, &t[0], &t[1], &t[2]);
+    return clseq_nn_activation_backward(ctx, CLSEQ_ACTIVATION_TANH, &t[0], &t[1], &t[2]);
 }
 
 static clseq_status dropout(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_dropout(ctx, &t[0], 0.5f, 1, 2, &t[1]);
+    return clseq_nn_dropout(ctx, &t[0], 0.5f, 1, 2, &t[1]);
 }
 
 static clseq_status add(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_add(ctx, 1, &t[0], 1, &t[1], &t[2]);
+    return clseq_nn_add(ctx, 1, &t[0], 1, &t[1], &t[2]);
 }
 
 static clseq_status multiply(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_multiply(ctx, &t[0], &t[1], true, &t[2]);
+    return clseq_nn_mul(ctx, &t[0], &t[1], true, &t[2]);
 }
 
 static clseq_status scale(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_scale(ctx, &t[0], &t[1], 2, &t[2]);
+    return clseq_nn_scale(ctx, &t[0], &t[1], 2, &t[2]);
 }
 
 static clseq_status sum(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_sum(ctx, &t[0], 2, &t[1]);
+    return clseq_nn_sum(ctx, &t[0], 2, &t[1]);
 }
 
 static clseq_status cross_entropy_forward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_cross_entropy_forward(ctx, NULL, &t[0], &t[1], &t[2], &t[3]);
+    return clseq_nn_cross_entropy_forward(ctx, NULL, &t[0], &t[1], &t[2], &t[3]);
 }
 
 static clseq_status cross_entropy_backward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_cross_entropy_backward(ctx, NULL, &t[0], &t[1], &t[2], &t[3], &t[4]);
+    return clseq_nn_cross_entropy_backward(ctx, NULL, &t[0], &t[1], &t[2], &t[3], &t[4]);
 }
 
-#define F CLSEQ_F32
-#define I CLSEQ_I32
+#define F CLSEQ_DTYPE_F32
+#define I CLSEQ_DTYPE_I32
 
 /* A pair: an output and what it must not overlap. The first pair of the same two numbers ends the list. */
 static const struct {
@@ -122,7 +122,7 @@ static const struct {
      {{2, 0}, {2, 1}}},
     {"dropout", dropout, {{"x", F, 1, {7}}, {"y", F, 1, {7}}}, {{1, 0}}},
     {"add", add, {{"a", F, 1, {7}}, {"b", F, 1, {7}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
-    {"multiply", multiply, {{"a", F, 1, {7}}, {"b", F, 1, {7}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
+    {"mul", multiply, {{"a", F, 1, {7}}, {"b", F, 1, {7}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
     {"scale", scale, {{"x", F, 1, {7}}, {"scalar", F, 1, {1}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
     {"sum", sum, {{"x", F, 1, {7}}, {"out", F, 1, {1}}}, {{1, 0}}},
     {"cross entropy forward",
@@ -184,7 +184,7 @@ Test(nn_aliasing, outputs_overlap_no_inputs)
 {
     clseq_context *ctx = test_context();
     clseq_tensor room = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){1000}, &room), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1000}, &room), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_fill(ctx, &room, 0), CLSEQ_OK);
     for (size_t op = 0; op < sizeof operations / sizeof operations[0]; op++)
         for (const int(*pair)[2] = operations[op].pairs; (*pair)[0] != (*pair)[1]; pair++)

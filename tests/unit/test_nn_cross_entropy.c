@@ -1,4 +1,4 @@
-/* clseq_cross_entropy_forward and _backward against their references. */
+/* clseq_nn_cross_entropy_forward and _backward against their references. */
 #include "reference/nn.h"
 #include "support/bounds.h"
 #include "support/compare.h"
@@ -117,11 +117,11 @@ static void check(clseq_context *ctx, setting s)
         operand_reset(&loss);
         operand_reset(&saved);
         operand_reset(&out);
-        MUST(clseq_cross_entropy_forward(ctx, &s.desc, &logits.g.tensor, &targets.tensor, &loss.g.tensor,
-                                         &saved.g.tensor));
+        MUST(clseq_nn_cross_entropy_forward(ctx, &s.desc, &logits.g.tensor, &targets.tensor, &loss.g.tensor,
+                                            &saved.g.tensor));
         check_loss(&s, values, &loss, want, bound);
-        MUST(clseq_cross_entropy_backward(ctx, &s.desc, &logits.g.tensor, &targets.tensor, &saved.g.tensor,
-                                          s.dloss ? &dloss.g.tensor : NULL, &dlogits->g.tensor));
+        MUST(clseq_nn_cross_entropy_backward(ctx, &s.desc, &logits.g.tensor, &targets.tensor, &saved.g.tensor,
+                                             s.dloss ? &dloss.g.tensor : NULL, &dlogits->g.tensor));
         operand_check("dlogits", dlogits, want_d, bounds);
         if (run == 0) {
             first_loss = guarded_read(&loss.g);
@@ -187,10 +187,10 @@ Test(nn_cross_entropy, all_ignored)
         operand loss = operand_output(ctx, 1, (int64_t[]){1}), saved = operand_output(ctx, 1, (int64_t[]){4});
         guarded targets = operand_tokens(ctx, 1, dims, values);
         const double zeros[15] = {0};
-        MUST(clseq_cross_entropy_forward(ctx, &desc, &logits.g.tensor, &targets.tensor, &loss.g.tensor,
-                                         &saved.g.tensor));
-        MUST(clseq_cross_entropy_backward(ctx, &desc, &logits.g.tensor, &targets.tensor, &saved.g.tensor,
-                                          NULL, &out.g.tensor));
+        MUST(clseq_nn_cross_entropy_forward(ctx, &desc, &logits.g.tensor, &targets.tensor, &loss.g.tensor,
+                                            &saved.g.tensor));
+        MUST(clseq_nn_cross_entropy_backward(ctx, &desc, &logits.g.tensor, &targets.tensor, &saved.g.tensor,
+                                             NULL, &out.g.tensor));
         operand_check("loss", &loss, zeros, zeros);
         operand_check("dlogits", &out, zeros, zeros);
         operand_destroy(&logits);
@@ -212,14 +212,14 @@ static float loss_with(clseq_context *ctx, int at, float value, int32_t target, 
     for (int i = 0; i < 40; i++)
         values[i] = 0.1f * (float)i;
     values[at] = value;
-    guarded logits = guarded_create(ctx, CLSEQ_F32, 2, (int64_t[]){2, 20}, GUARDED_DENSE);
+    guarded logits = guarded_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 20}, GUARDED_DENSE);
     guarded targets = operand_tokens(ctx, 1, (int64_t[]){2}, tokens);
     operand loss = operand_output(ctx, 1, (int64_t[]){1}), saved = operand_output(ctx, 1, (int64_t[]){3});
     guarded_write(&logits, values);
-    MUST(clseq_cross_entropy_forward(ctx, desc, &logits.tensor, &targets.tensor, &loss.g.tensor,
-                                     &saved.g.tensor));
-    MUST(clseq_cross_entropy_backward(ctx, desc, &logits.tensor, &targets.tensor, &saved.g.tensor, NULL,
-                                      &logits.tensor));
+    MUST(clseq_nn_cross_entropy_forward(ctx, desc, &logits.tensor, &targets.tensor, &loss.g.tensor,
+                                        &saved.g.tensor));
+    MUST(clseq_nn_cross_entropy_backward(ctx, desc, &logits.tensor, &targets.tensor, &saved.g.tensor, NULL,
+                                         &logits.tensor));
     float *got = guarded_read(&loss.g), *all = guarded_read(&logits), result = got[0];
     memcpy(gradient, all, 20 * sizeof *gradient);
     free(got);
@@ -271,17 +271,17 @@ Test(nn_cross_entropy, golden)
             snprintf(name, sizeof name, "%stargets", prefix);
             for (size_t n = 0; n < N; n++)
                 values[n] = (int32_t)golden_values(g, name, N)[n];
-            guarded logits = guarded_create(ctx, CLSEQ_F32, 2, dims, GUARDED_DENSE);
+            guarded logits = guarded_create(ctx, CLSEQ_DTYPE_F32, 2, dims, GUARDED_DENSE);
             guarded targets = operand_tokens(ctx, 1, dims, values);
             operand loss = operand_output(ctx, 1, (int64_t[]){1}),
                     saved = operand_output(ctx, 1, &saved_size);
             operand out = operand_output(ctx, 2, dims);
             double *bounds = test_doubles(N * V);
             guarded_write_doubles(&logits, source->values);
-            MUST(clseq_cross_entropy_forward(ctx, &desc, &logits.tensor, &targets.tensor, &loss.g.tensor,
-                                             &saved.g.tensor));
-            MUST(clseq_cross_entropy_backward(ctx, &desc, &logits.tensor, &targets.tensor, &saved.g.tensor,
-                                              NULL, &out.g.tensor));
+            MUST(clseq_nn_cross_entropy_forward(ctx, &desc, &logits.tensor, &targets.tensor, &loss.g.tensor,
+                                                &saved.g.tensor));
+            MUST(clseq_nn_cross_entropy_backward(ctx, &desc, &logits.tensor, &targets.tensor, &saved.g.tensor,
+                                                 NULL, &out.g.tensor));
             snprintf(name, sizeof name, "%sloss", prefix);
             bounds[0] = 2e-6 * golden_values(g, name, 1)[0];
             operand_check(name, &loss, golden_values(g, name, 1), bounds);
@@ -313,8 +313,8 @@ Test(nn_cross_entropy, no_new_memory)
     guarded targets = operand_tokens(ctx, 1, dims, values);
     operand loss = operand_output(ctx, 1, (int64_t[]){1}), saved = operand_output(ctx, 1, (int64_t[]){51});
     for (int run = 0; run < 3; run++) {
-        MUST(clseq_cross_entropy_forward(ctx, NULL, &logits.g.tensor, &targets.tensor, &loss.g.tensor,
-                                         &saved.g.tensor));
+        MUST(clseq_nn_cross_entropy_forward(ctx, NULL, &logits.g.tensor, &targets.tensor, &loss.g.tensor,
+                                            &saved.g.tensor));
         MUST(clseq_context_get_stats(ctx, run == 0 ? &before : &after));
     }
     cr_assert_eq(before.allocations, after.allocations);
@@ -329,30 +329,34 @@ Test(nn_cross_entropy, bad_arguments)
 {
     clseq_context *ctx = test_context_shape(0);
     clseq_tensor x = {0}, t = {0}, loss = {0}, saved = {0}, small = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 6}, &x));
-    MUST(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){4}, &t));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){1}, &loss));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){5}, &saved));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 5}, &small));
-    const clseq_tensor scalar = clseq_tensor_view(x.buffer, 0, CLSEQ_F32, 0, NULL), none = {0};
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 6}, &x));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){4}, &t));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &loss));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){5}, &saved));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 5}, &small));
+    const clseq_tensor scalar = clseq_tensor_view(x.buffer, 0, CLSEQ_DTYPE_F32, 0, NULL), none = {0};
     const clseq_tensor inside = clseq_tensor_slice(&saved, 0, 0, 1);
-    cr_expect_eq(clseq_cross_entropy_forward(NULL, NULL, &x, &t, &loss, &saved), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, NULL, &t, &loss, &saved), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &none, &loss, &saved), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &t, NULL, &saved), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &t, &loss, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &scalar, &t, &loss, &saved), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &loss, &loss, &saved), CLSEQ_INVALID_DTYPE);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &t, &saved, &saved), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &t, &inside, &saved), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_forward(ctx, NULL, &x, &t, &loss, &loss), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(NULL, NULL, &x, &t, &loss, &saved), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, NULL, &t, &loss, &saved), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &none, &loss, &saved), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &t, NULL, &saved), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &t, &loss, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &scalar, &t, &loss, &saved), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &loss, &loss, &saved), CLSEQ_INVALID_DTYPE);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &t, &saved, &saved), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &t, &inside, &saved), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_forward(ctx, NULL, &x, &t, &loss, &loss), CLSEQ_INVALID_SHAPE);
     cr_expect(strstr(clseq_last_error(), "cross entropy forward: saved has shape [1], expected [5]") != NULL,
               "%s", clseq_last_error());
-    cr_expect_eq(clseq_cross_entropy_backward(NULL, NULL, &x, &t, &saved, NULL, &x), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_backward(ctx, NULL, &x, NULL, &saved, NULL, &x), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_backward(ctx, NULL, &x, &t, &saved, NULL, &small), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_cross_entropy_backward(ctx, NULL, &x, &t, &saved, NULL, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_cross_entropy_backward(ctx, NULL, &x, &t, &saved, &saved, &x), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_cross_entropy_backward(NULL, NULL, &x, &t, &saved, NULL, &x),
+                 CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_backward(ctx, NULL, &x, NULL, &saved, NULL, &x),
+                 CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_backward(ctx, NULL, &x, &t, &saved, NULL, &small),
+                 CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_cross_entropy_backward(ctx, NULL, &x, &t, &saved, NULL, NULL),
+                 CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_cross_entropy_backward(ctx, NULL, &x, &t, &saved, &saved, &x), CLSEQ_INVALID_SHAPE);
     clseq_tensor_destroy(ctx, &x);
     clseq_tensor_destroy(ctx, &t);
     clseq_tensor_destroy(ctx, &loss);

@@ -1,4 +1,4 @@
-/* clseq_dropout: the mask is the host's Philox, and what is kept is scaled. */
+/* clseq_nn_dropout: the mask is the host's Philox, and what is kept is scaled. */
 #include "core/random.h"
 #include "reference/nn.h"
 #include "support/bounds.h"
@@ -30,7 +30,7 @@ static void check(clseq_context *ctx, int64_t n, float p, uint64_t seed, uint64_
     for (int run = 0; run < 2; run++) {
         operand_reset(&x);
         operand_reset(&out);
-        MUST(clseq_dropout(ctx, &x.g.tensor, p, seed, stream, &y->g.tensor));
+        MUST(clseq_nn_dropout(ctx, &x.g.tensor, p, seed, stream, &y->g.tensor));
         operand_check("y", y, want, bound);
         if (run == 0)
             first = guarded_read(&y->g);
@@ -66,7 +66,7 @@ Test(nn_dropout, keeps_its_share)
     const int N = test_small() ? 2000 : 100000;
     const int64_t n = N;
     const float p = 0.3f;
-    guarded x = guarded_create(ctx, CLSEQ_F32, 1, &n, GUARDED_DENSE);
+    guarded x = guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &n, GUARDED_DENSE);
     float *masks[2] = {NULL, NULL};
     float *ones = test_floats((size_t)N);
     int kept[2] = {0, 0}, both = 0;
@@ -74,7 +74,7 @@ Test(nn_dropout, keeps_its_share)
         ones[i] = 1;
     for (int s = 0; s < 2; s++) {
         guarded_write(&x, ones);
-        MUST(clseq_dropout(ctx, &x.tensor, p, 42, (uint64_t)s, &x.tensor));
+        MUST(clseq_nn_dropout(ctx, &x.tensor, p, 42, (uint64_t)s, &x.tensor));
         masks[s] = guarded_read(&x);
     }
     for (int i = 0; i < N; i++) {
@@ -97,16 +97,16 @@ Test(nn_dropout, bad_arguments)
 {
     clseq_context *ctx = test_context_shape(0);
     clseq_tensor x = {0}, y = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){24}, &x));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){23}, &y));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){24}, &x));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){23}, &y));
     static const float bad[] = {-0.1f, 1.0f, 1.5f, NAN};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        cr_expect_eq(clseq_dropout(ctx, &x, bad[i], 0, 0, &x), CLSEQ_INVALID_ARGUMENT);
+        cr_expect_eq(clseq_nn_dropout(ctx, &x, bad[i], 0, 0, &x), CLSEQ_INVALID_ARGUMENT);
     cr_expect(strstr(clseq_last_error(), "dropout: p is") != NULL, "%s", clseq_last_error());
-    cr_expect_eq(clseq_dropout(NULL, &x, 0.5f, 0, 0, &x), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_dropout(ctx, NULL, 0.5f, 0, 0, &x), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_dropout(ctx, &x, 0.5f, 0, 0, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_dropout(ctx, &x, 0.5f, 0, 0, &y), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_dropout(NULL, &x, 0.5f, 0, 0, &x), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_dropout(ctx, NULL, 0.5f, 0, 0, &x), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_dropout(ctx, &x, 0.5f, 0, 0, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_dropout(ctx, &x, 0.5f, 0, 0, &y), CLSEQ_INVALID_SHAPE);
     clseq_tensor_destroy(ctx, &x);
     clseq_tensor_destroy(ctx, &y);
     clseq_context_destroy(ctx);

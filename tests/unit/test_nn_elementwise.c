@@ -1,4 +1,4 @@
-/* clseq_add, clseq_multiply and clseq_scale against their references. */
+/* clseq_nn_add, clseq_nn_mul and clseq_nn_scale against their references. */
 #include "reference/nn.h"
 #include "support/bounds.h"
 #include "support/device.h"
@@ -35,7 +35,7 @@ static void check_add(clseq_context *ctx, int64_t n, float alpha, float beta, bo
         operand_reset(&a);
         operand_reset(&b);
         operand_reset(&out);
-        MUST(clseq_add(ctx, alpha, &a.g.tensor, beta, with_b ? &b.g.tensor : NULL, &y->g.tensor));
+        MUST(clseq_nn_add(ctx, alpha, &a.g.tensor, beta, with_b ? &b.g.tensor : NULL, &y->g.tensor));
         operand_check("y", y, want, bound);
         if (run == 0)
             first = guarded_read(&y->g);
@@ -77,7 +77,7 @@ static void check_multiply(clseq_context *ctx, int64_t n, bool accumulate, int p
         bound[i] = test_rounding_bound(2, fabs(want[i]) + fabs(before));
         want[i] += before;
     }
-    MUST(clseq_multiply(ctx, &a.g.tensor, &b.g.tensor, accumulate, &y->g.tensor));
+    MUST(clseq_nn_mul(ctx, &a.g.tensor, &b.g.tensor, accumulate, &y->g.tensor));
     operand_check("y", y, want, bound);
     free(want);
     free(bound);
@@ -112,7 +112,7 @@ Test(nn_elementwise, multiply_gradients)
     for (int run = 1; run <= 2; run++) {
         for (size_t i = 0; i < a.n; i++)
             bound[i] = test_rounding_bound(3, 2 * want_a[i]);
-        MUST(clseq_multiply(ctx, &dy.g.tensor, &b.g.tensor, true, &da.g.tensor));
+        MUST(clseq_nn_mul(ctx, &dy.g.tensor, &b.g.tensor, true, &da.g.tensor));
         if (run == 2)
             for (size_t i = 0; i < a.n; i++)
                 want_a[i] *= 2;
@@ -144,7 +144,7 @@ Test(nn_elementwise, scale)
                     want[i] = x.values[i] * scalar.values[0] * 0.25;
                     bound[i] = test_rounding_bound(2, want[i]);
                 }
-                MUST(clseq_scale(ctx, &x.g.tensor, &scalar.g.tensor, 0.25f, &y->g.tensor));
+                MUST(clseq_nn_scale(ctx, &x.g.tensor, &scalar.g.tensor, 0.25f, &y->g.tensor));
                 operand_check("y", y, want, bound);
                 free(want);
                 free(bound);
@@ -162,11 +162,11 @@ Test(nn_elementwise, not_finite)
     clseq_context *ctx = test_context_shape(0);
     const int64_t n = 19;
     float values[19] = {0};
-    guarded x = guarded_create(ctx, CLSEQ_F32, 1, &n, GUARDED_DENSE);
+    guarded x = guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &n, GUARDED_DENSE);
     values[3] = NAN;
     values[18] = -INFINITY;
     guarded_write(&x, values);
-    MUST(clseq_add(ctx, 2, &x.tensor, 0, NULL, &x.tensor));
+    MUST(clseq_nn_add(ctx, 2, &x.tensor, 0, NULL, &x.tensor));
     float *got = guarded_read(&x);
     for (int i = 0; i < 19; i++)
         cr_assert(i == 3    ? isnan(got[i])
@@ -182,34 +182,34 @@ Test(nn_elementwise, bad_arguments)
 {
     clseq_context *ctx = test_context_shape(0);
     clseq_tensor x = {0}, y = {0}, small = {0}, tokens = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 6}, &x));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 6}, &y));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 5}, &small));
-    MUST(clseq_tensor_create(ctx, CLSEQ_I32, 2, (int64_t[]){4, 6}, &tokens));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 6}, &x));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 6}, &y));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 5}, &small));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 2, (int64_t[]){4, 6}, &tokens));
     const clseq_tensor gaps = clseq_tensor_slice(&x, 1, 1, 3),
-                       flat = clseq_tensor_view(x.buffer, 0, CLSEQ_F32, 1, (int64_t[]){20});
-    const clseq_tensor shifted = clseq_tensor_view(x.buffer, 1, CLSEQ_F32, 1, (int64_t[]){20});
-    const clseq_tensor beyond = clseq_tensor_view(x.buffer, (int64_t)1 << 40, CLSEQ_F32, 2, x.dims);
+                       flat = clseq_tensor_view(x.buffer, 0, CLSEQ_DTYPE_F32, 1, (int64_t[]){20});
+    const clseq_tensor shifted = clseq_tensor_view(x.buffer, 1, CLSEQ_DTYPE_F32, 1, (int64_t[]){20});
+    const clseq_tensor beyond = clseq_tensor_view(x.buffer, (int64_t)1 << 40, CLSEQ_DTYPE_F32, 2, x.dims);
     const clseq_tensor none = {0};
-    cr_expect_eq(clseq_add(NULL, 1, &x, 1, &y, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_add(ctx, 1, NULL, 1, &y, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_add(ctx, 1, &none, 1, &y, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_add(ctx, 1, &x, 1, &y, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_add(ctx, 1, &x, 1, &small, &y), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_add(NULL, 1, &x, 1, &y, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_add(ctx, 1, NULL, 1, &y, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &none, 1, &y, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &x, 1, &y, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &x, 1, &small, &y), CLSEQ_INVALID_SHAPE);
     cr_expect(strstr(clseq_last_error(), "add: b has shape [4,5], expected [4,6]") != NULL, "%s",
               clseq_last_error());
-    cr_expect_eq(clseq_add(ctx, 1, &x, 1, &y, &small), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_add(ctx, 1, &tokens, 1, &y, &y), CLSEQ_INVALID_DTYPE);
-    cr_expect_eq(clseq_add(ctx, 1, &gaps, 1, NULL, &gaps), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_add(ctx, 1, &beyond, 1, NULL, &y), CLSEQ_OUT_OF_BOUNDS);
-    cr_expect_eq(clseq_add(ctx, 1, &flat, 1, NULL, &shifted), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &x, 1, &y, &small), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &tokens, 1, &y, &y), CLSEQ_INVALID_DTYPE);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &gaps, 1, NULL, &gaps), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &beyond, 1, NULL, &y), CLSEQ_OUT_OF_BOUNDS);
+    cr_expect_eq(clseq_nn_add(ctx, 1, &flat, 1, NULL, &shifted), CLSEQ_INVALID_ARGUMENT);
     cr_expect(strstr(clseq_last_error(), "add: y overlaps a") != NULL, "%s", clseq_last_error());
-    cr_expect_eq(clseq_multiply(NULL, &x, &y, false, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_multiply(ctx, &x, NULL, false, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_multiply(ctx, &x, &y, false, &small), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_multiply(ctx, &flat, &flat, false, &shifted), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_scale(NULL, &x, &y, 1, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_scale(ctx, &x, &y, 1, &x), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_mul(NULL, &x, &y, false, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_mul(ctx, &x, NULL, false, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_mul(ctx, &x, &y, false, &small), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_mul(ctx, &flat, &flat, false, &shifted), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_scale(NULL, &x, &y, 1, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_scale(ctx, &x, &y, 1, &x), CLSEQ_INVALID_SHAPE);
     cr_expect(strstr(clseq_last_error(), "scale: scalar has shape [4,6], expected one element") != NULL, "%s",
               clseq_last_error());
     clseq_tensor_destroy(ctx, &x);

@@ -1,4 +1,4 @@
-/* clseq_embedding_forward and _backward against their references. */
+/* clseq_nn_embedding_forward and _backward against their references. */
 #include "reference/nn.h"
 #include "support/bounds.h"
 #include "support/compare.h"
@@ -41,7 +41,7 @@ static void check_forward(clseq_context *ctx, shape s)
     guarded tokens = operand_tokens(ctx, 2, (int64_t[]){s.T, s.B}, values);
     double *want = test_doubles(y.n), *bound = test_doubles(y.n); /* exact: it copies */
     reference_embedding_forward(table.values, (size_t)s.V, (size_t)s.E, values, (size_t)(s.T * s.B), want);
-    MUST(clseq_embedding_forward(ctx, &table.g.tensor, &tokens.tensor, &y.g.tensor));
+    MUST(clseq_nn_embedding_forward(ctx, &table.g.tensor, &tokens.tensor, &y.g.tensor));
     operand_check("y", &y, want, bound);
     free(values);
     free(want);
@@ -70,13 +70,13 @@ static void check_backward(clseq_context *ctx, shape s)
         reference_embedding_backward(values, N, dy.values, V, E, want, magnitude);
         for (size_t i = 0; i < dtable.n; i++)
             bound[i] = counts[i] == 0 ? 0 : run * test_sum_bound(run * counts[i] + 1, magnitude[i]);
-        MUST(clseq_embedding_backward(ctx, &tokens.tensor, &dy.g.tensor, &dtable.g.tensor));
+        MUST(clseq_nn_embedding_backward(ctx, &tokens.tensor, &dy.g.tensor, &dtable.g.tensor));
         operand_check(run == 1 ? "dtable" : "dtable, twice", &dtable, want, bound);
     }
     float *first = guarded_read(&dtable.g);
     operand_reset(&dtable);
     for (int run = 1; run <= 2; run++)
-        MUST(clseq_embedding_backward(ctx, &tokens.tensor, &dy.g.tensor, &dtable.g.tensor));
+        MUST(clseq_nn_embedding_backward(ctx, &tokens.tensor, &dy.g.tensor, &dtable.g.tensor));
     operand_check_bits("dtable again", &dtable, first);
     free(first);
     free(values);
@@ -121,7 +121,7 @@ Test(nn_embedding, order_of_sums)
                 for (int64_t e = 0; e < s.E && values[n] >= 0 && values[n] < s.V; e++)
                     first[values[n] * s.E + e] += (float)dy.values[n * s.E + e];
         }
-        MUST(clseq_embedding_backward(ctx, &tokens.tensor, &dy.g.tensor, &dtable.g.tensor));
+        MUST(clseq_nn_embedding_backward(ctx, &tokens.tensor, &dy.g.tensor, &dtable.g.tensor));
         operand_check_bits("dtable", &dtable, first);
         free(values);
         operand_destroy(&dtable);
@@ -136,29 +136,29 @@ Test(nn_embedding, bad_arguments)
 {
     clseq_context *ctx = test_context_shape(0);
     clseq_tensor table = {0}, tokens = {0}, y = {0}, deep = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){5, 6}, &table));
-    MUST(clseq_tensor_create(ctx, CLSEQ_I32, 2, (int64_t[]){3, 2}, &tokens));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){3, 2, 6}, &y));
-    MUST(clseq_tensor_create(ctx, CLSEQ_I32, 4, (int64_t[]){1, 1, 3, 2}, &deep));
-    const clseq_tensor flat = clseq_tensor_view(y.buffer, 0, CLSEQ_F32, 2, (int64_t[]){6, 6});
-    const clseq_tensor inside = clseq_tensor_view(y.buffer, 0, CLSEQ_F32, 2, (int64_t[]){5, 6});
-    cr_expect_eq(clseq_embedding_forward(NULL, &table, &tokens, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_forward(ctx, NULL, &tokens, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_forward(ctx, &table, NULL, &y), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_forward(ctx, &table, &tokens, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_forward(ctx, &y, &tokens, &y), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_embedding_forward(ctx, &table, &table, &y), CLSEQ_INVALID_DTYPE);
-    cr_expect_eq(clseq_embedding_forward(ctx, &table, &tokens, &flat), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_embedding_forward(ctx, &table, &deep, &y), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_embedding_forward(ctx, &inside, &tokens, &y), CLSEQ_INVALID_ARGUMENT);
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){5, 6}, &table));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 2, (int64_t[]){3, 2}, &tokens));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){3, 2, 6}, &y));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, (int64_t[]){1, 1, 3, 2}, &deep));
+    const clseq_tensor flat = clseq_tensor_view(y.buffer, 0, CLSEQ_DTYPE_F32, 2, (int64_t[]){6, 6});
+    const clseq_tensor inside = clseq_tensor_view(y.buffer, 0, CLSEQ_DTYPE_F32, 2, (int64_t[]){5, 6});
+    cr_expect_eq(clseq_nn_embedding_forward(NULL, &table, &tokens, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, NULL, &tokens, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &table, NULL, &y), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &table, &tokens, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &y, &tokens, &y), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &table, &table, &y), CLSEQ_INVALID_DTYPE);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &table, &tokens, &flat), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &table, &deep, &y), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_embedding_forward(ctx, &inside, &tokens, &y), CLSEQ_INVALID_ARGUMENT);
     cr_expect(strstr(clseq_last_error(), "embedding forward: y overlaps table") != NULL, "%s",
               clseq_last_error());
-    cr_expect_eq(clseq_embedding_backward(NULL, &tokens, &y, &table), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_backward(ctx, NULL, &y, &table), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_backward(ctx, &tokens, NULL, &table), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_backward(ctx, &tokens, &y, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_embedding_backward(ctx, &tokens, &flat, &table), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_embedding_backward(ctx, &tokens, &y, &inside), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_backward(NULL, &tokens, &y, &table), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_backward(ctx, NULL, &y, &table), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_backward(ctx, &tokens, NULL, &table), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_backward(ctx, &tokens, &y, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_embedding_backward(ctx, &tokens, &flat, &table), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_embedding_backward(ctx, &tokens, &y, &inside), CLSEQ_INVALID_ARGUMENT);
     clseq_tensor_destroy(ctx, &table);
     clseq_tensor_destroy(ctx, &tokens);
     clseq_tensor_destroy(ctx, &y);

@@ -47,8 +47,8 @@ static float *evaluate(clseq_context *ctx, int width, const float *x, int64_t n)
 {
     cl_program program = NULL;
     cl_kernel kernel = build(ctx, width, &program);
-    guarded in = guarded_create(ctx, CLSEQ_F32, 1, &n, GUARDED_DENSE);
-    guarded out = guarded_create(ctx, CLSEQ_F32, 1, &n, GUARDED_DENSE);
+    guarded in = guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &n, GUARDED_DENSE);
+    guarded out = guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &n, GUARDED_DENSE);
     const cl_long count = n, in_offset = in.tensor.offset, out_offset = out.tensor.offset;
     const size_t local = width > 1 ? 1 : 64, global = 3 * local;
     guarded_write(&in, x);

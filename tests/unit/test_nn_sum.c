@@ -1,4 +1,4 @@
-/* clseq_sum against the reference. */
+/* clseq_nn_sum against the reference. */
 #include "reference/nn.h"
 #include "support/bounds.h"
 #include "support/device.h"
@@ -28,7 +28,7 @@ Test(nn_sum, reference)
                 float *first = NULL;
                 for (int run = 0; run < 2; run++) {
                     operand_reset(&out);
-                    MUST(clseq_sum(ctx, &x.g.tensor, scales[k], &out.g.tensor));
+                    MUST(clseq_nn_sum(ctx, &x.g.tensor, scales[k], &out.g.tensor));
                     operand_check("sum", &out, &want, &bound);
                     if (run == 0)
                         first = guarded_read(&out.g);
@@ -46,16 +46,16 @@ Test(nn_sum, bad_arguments)
 {
     clseq_context *ctx = test_context_shape(0);
     clseq_tensor x = {0}, out = {0}, ints = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 2, (int64_t[]){4, 6}, &x));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, (int64_t[]){1}, &out));
-    MUST(clseq_tensor_create(ctx, CLSEQ_I32, 1, (int64_t[]){1}, &ints));
-    const clseq_tensor inside = clseq_tensor_view(x.buffer, 5, CLSEQ_F32, 1, out.dims);
-    cr_expect_eq(clseq_sum(NULL, &x, 1, &out), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_sum(ctx, NULL, 1, &out), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_sum(ctx, &x, 1, NULL), CLSEQ_INVALID_ARGUMENT);
-    cr_expect_eq(clseq_sum(ctx, &x, 1, &x), CLSEQ_INVALID_SHAPE);
-    cr_expect_eq(clseq_sum(ctx, &ints, 1, &out), CLSEQ_INVALID_DTYPE);
-    cr_expect_eq(clseq_sum(ctx, &x, 1, &inside), CLSEQ_INVALID_ARGUMENT);
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){4, 6}, &x));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &out));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){1}, &ints));
+    const clseq_tensor inside = clseq_tensor_view(x.buffer, 5, CLSEQ_DTYPE_F32, 1, out.dims);
+    cr_expect_eq(clseq_nn_sum(NULL, &x, 1, &out), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_sum(ctx, NULL, 1, &out), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_sum(ctx, &x, 1, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_nn_sum(ctx, &x, 1, &x), CLSEQ_INVALID_SHAPE);
+    cr_expect_eq(clseq_nn_sum(ctx, &ints, 1, &out), CLSEQ_INVALID_DTYPE);
+    cr_expect_eq(clseq_nn_sum(ctx, &x, 1, &inside), CLSEQ_INVALID_ARGUMENT);
     clseq_tensor_destroy(ctx, &x);
     clseq_tensor_destroy(ctx, &out);
     clseq_tensor_destroy(ctx, &ints);

@@ -58,8 +58,8 @@ static float *values_of(clseq_params *params)
 /* Everything between the parameters is still zero, and so is every gradient. */
 static void check_gaps(clseq_params *params)
 {
-    const clseq_tensor view[] = {clseq_tensor_view(params->values, 0, CLSEQ_F32, 1, &params->flat),
-                                 clseq_tensor_view(params->grads, 0, CLSEQ_F32, 1, &params->flat)};
+    const clseq_tensor view[] = {clseq_tensor_view(params->values, 0, CLSEQ_DTYPE_F32, 1, &params->flat),
+                                 clseq_tensor_view(params->grads, 0, CLSEQ_DTYPE_F32, 1, &params->flat)};
     float *flat = test_floats((size_t)params->flat);
     for (int k = 0; k < 2; k++) {
         MUST(clseq_tensor_read(params->ctx, &view[k], flat));
@@ -78,12 +78,13 @@ typedef struct shadow {
 
 static void shadow_step(shadow *s, const clseq_optimizer_desc *d, int t, double lr, const double *gradient)
 {
-    const bool adam = d->kind != CLSEQ_SGD;
+    const bool adam = d->kind != CLSEQ_OPTIMIZER_SGD;
     const double decay = d->weight_decay;
     double *before = test_doubles(TOTAL);
     memcpy(before, s->w, TOTAL * sizeof *before);
     if (adam) {
-        const reference_adam adam_numbers = {lr, d->beta1, d->beta2, d->eps, decay, d->kind == CLSEQ_ADAMW};
+        const reference_adam adam_numbers = {lr,     d->beta1, d->beta2,
+                                             d->eps, decay,    d->kind == CLSEQ_OPTIMIZER_ADAMW};
         reference_adam_step(&adam_numbers, t, gradient, TOTAL, s->w, s->m, s->v);
     } else {
         const reference_sgd sgd = {lr, d->momentum, decay, d->nesterov};
@@ -158,18 +159,23 @@ static float rising_rate(int64_t step, void *user)
 }
 
 static const clseq_optimizer_desc settings[] = {
-    {.kind = CLSEQ_SGD, .lr = 0.1f},
-    {.kind = CLSEQ_SGD, .lr = 0.1f, .weight_decay = 0.3f},
-    {.kind = CLSEQ_SGD, .lr = 0.01f, .momentum = 0.9f},
-    {.kind = CLSEQ_SGD, .lr = 0.01f, .momentum = 0.9f, .nesterov = true, .weight_decay = 0.1f},
-    {.kind = CLSEQ_ADAM, .lr = 0.01f},
-    {.kind = CLSEQ_ADAM, .lr = 0.3f, .beta1 = 0.5f, .beta2 = 0.9f, .eps = 1e-3f, .weight_decay = 0.1f},
-    {.kind = CLSEQ_ADAMW, .lr = 0.01f, .weight_decay = 0.5f},
-    {.kind = CLSEQ_ADAMW, .lr = 0.01f},
+    {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.1f},
+    {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.1f, .weight_decay = 0.3f},
+    {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.01f, .momentum = 0.9f},
+    {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.01f, .momentum = 0.9f, .nesterov = true, .weight_decay = 0.1f},
+    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.01f},
+    {.kind = CLSEQ_OPTIMIZER_ADAM,
+     .lr = 0.3f,
+     .beta1 = 0.5f,
+     .beta2 = 0.9f,
+     .eps = 1e-3f,
+     .weight_decay = 0.1f},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f, .weight_decay = 0.5f},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f},
     /* A rate of its own each step, and another one in lr: decay goes by the former. */
-    {.kind = CLSEQ_ADAMW, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
-    {.kind = CLSEQ_ADAM, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
-    {.kind = CLSEQ_SGD, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
 
@@ -193,8 +199,9 @@ Test(optimizer, golden)
     static const struct {
         const char *name;
         clseq_optimizer_kind kind;
-    } rows[] = {{"sgd", CLSEQ_SGD},   {"sgd_momentum", CLSEQ_SGD}, {"sgd_nesterov", CLSEQ_SGD},
-                {"adam", CLSEQ_ADAM}, {"adam_decay", CLSEQ_ADAM},  {"adamw", CLSEQ_ADAMW}};
+    } rows[] = {{"sgd", CLSEQ_OPTIMIZER_SGD},          {"sgd_momentum", CLSEQ_OPTIMIZER_SGD},
+                {"sgd_nesterov", CLSEQ_OPTIMIZER_SGD}, {"adam", CLSEQ_OPTIMIZER_ADAM},
+                {"adam_decay", CLSEQ_OPTIMIZER_ADAM},  {"adamw", CLSEQ_OPTIMIZER_ADAMW}};
     clseq_context *ctx = test_context_shape(0);
     golden *g = golden_open("optimizers.txt");
     const golden_tensor *gradients = golden_get(g, "gradients");
@@ -202,9 +209,9 @@ Test(optimizer, golden)
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
         char key[GOLDEN_MAX_NAME];
         snprintf(key, sizeof key, "%s/numbers", rows[row].name);
-        const double *number = golden_values(g, key, rows[row].kind == CLSEQ_SGD ? 4 : 5);
+        const double *number = golden_values(g, key, rows[row].kind == CLSEQ_OPTIMIZER_SGD ? 4 : 5);
         clseq_optimizer_desc desc = {.kind = rows[row].kind, .lr = (float)number[0]};
-        if (desc.kind == CLSEQ_SGD) {
+        if (desc.kind == CLSEQ_OPTIMIZER_SGD) {
             desc.momentum = (float)number[1];
             desc.weight_decay = (float)number[2];
             desc.nesterov = number[3] != 0;
@@ -452,12 +459,12 @@ Test(optimizer, bad_arguments)
         {.lr = 0.1f, .nesterov = true},
         {.lr = 0.1f, .weight_decay = -0.1f},
         {.lr = 0.1f, .weight_decay = NAN},
-        {.kind = CLSEQ_ADAM, .lr = 0.1f, .momentum = 0.9f},
-        {.kind = CLSEQ_ADAM, .lr = 0.1f, .beta1 = 1},
-        {.kind = CLSEQ_ADAM, .lr = 0.1f, .beta2 = -0.5f},
-        {.kind = CLSEQ_ADAMW, .lr = 0.1f, .beta2 = NAN},
-        {.kind = CLSEQ_ADAMW, .lr = 0.1f, .eps = -1e-8f},
-        {.kind = CLSEQ_ADAMW, .lr = 0.1f, .eps = INFINITY},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .momentum = 0.9f},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .beta1 = 1},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .beta2 = -0.5f},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .beta2 = NAN},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .eps = -1e-8f},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .eps = INFINITY},
     };
     clseq_context *ctx = test_context_shape(0);
     clseq_params *params = four(ctx), *empty = NULL;

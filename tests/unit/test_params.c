@@ -76,7 +76,7 @@ Test(params, views_share_two_buffers)
 /* The whole of a buffer, gaps included. */
 static float *flat_of(clseq_params *params, cl_mem buffer)
 {
-    const clseq_tensor view = clseq_tensor_view(buffer, 0, CLSEQ_F32, 1, &params->flat);
+    const clseq_tensor view = clseq_tensor_view(buffer, 0, CLSEQ_DTYPE_F32, 1, &params->flat);
     float *values = test_floats((size_t)params->flat);
     MUST(clseq_tensor_read(params->ctx, &view, values));
     return values;

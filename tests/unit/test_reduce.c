@@ -19,7 +19,7 @@
 static clseq_tensor device_floats(clseq_context *ctx, const float *values, int64_t n)
 {
     clseq_tensor x = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, &n, &x), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &n, &x), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert_eq(clseq_tensor_write(ctx, &x, values), CLSEQ_OK, "%s", clseq_last_error());
     return x;
 }
@@ -90,7 +90,7 @@ Test(reduce, long_sum_keeps_accuracy)
     const int64_t n = test_small() ? 5000 : 30000001;
     clseq_context *ctx = test_context();
     clseq_tensor x = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_F32, 1, &n, &x), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &n, &x), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert_eq(clseq_tensor_fill(ctx, &x, 0.1), CLSEQ_OK);
     for (int squares = 0; squares < 2; squares++) {
         float got = sum_of(ctx, &x, 0, n, squares);

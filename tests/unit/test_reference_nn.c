@@ -146,7 +146,7 @@ Test(reference_nn, add_and_multiply)
     operation op = {.n = {MOST, MOST}, .y_n = MOST, .forward = multiply};
     fill(&op, 5);
     reference_multiply_backward(op.in[0], op.in[1], op.dy, MOST, op.gradient[0], op.gradient[1]);
-    check("multiply", &op);
+    check("mul", &op);
 }
 
 static void dropout(operation *op)

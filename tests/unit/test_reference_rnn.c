@@ -75,13 +75,13 @@ Test(reference_rnn, gradients_equal_central_differences)
 
 Test(reference_rnn, the_table_agrees_with_the_library_list)
 {
-#define CHECK_ROW(enumerator, cell_name, cell_gates, cell_states, ...)                                  \
-    do {                                                                                                \
-        const reference_cell *cell = reference_cell_find(#cell_name);                                   \
-        cr_assert(cell != NULL && cell == reference_cell_at(CLSEQ_##enumerator), "%s has no reference", \
-                  #cell_name);                                                                          \
-        cr_assert(cell->gates == cell_gates && cell->states == cell_states, "%s: %d gates, %d states",  \
-                  #cell_name, cell->gates, cell->states);                                               \
+#define CHECK_ROW(enumerator, cell_name, cell_gates, cell_states, ...)                                       \
+    do {                                                                                                     \
+        const reference_cell *cell = reference_cell_find(#cell_name);                                        \
+        cr_assert(cell != NULL && cell == reference_cell_at(CLSEQ_CELL_##enumerator), "%s has no reference", \
+                  #cell_name);                                                                               \
+        cr_assert(cell->gates == cell_gates && cell->states == cell_states, "%s: %d gates, %d states",       \
+                  #cell_name, cell->gates, cell->states);                                                    \
     } while (0);
     CLSEQ_CELL_LIST(CHECK_ROW)
 #undef CHECK_ROW

@@ -161,7 +161,7 @@ static void same_bits(clseq_context *ctx, const rnn_case *c, const rnn_run_optio
     rnn_outputs outputs[3];
     for (int i = 0; i < 3; i++) {
         rnn_run_options with = *options;
-        with.mode = i < 2 ? CLSEQ_TRAINING : CLSEQ_INFERENCE;
+        with.mode = i < 2 ? CLSEQ_MODE_TRAINING : CLSEQ_MODE_INFERENCE;
         rnn_run *run = rnn_run_create(ctx, c, &with);
         cr_assert_not_null(run, "%s: %s", label, clseq_last_error());
         rnn_run_forward(run);

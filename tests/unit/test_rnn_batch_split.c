@@ -95,7 +95,7 @@ static void any_groups(clseq_context *ctx, const rnn_case *c, const char *label)
     rnn_outputs first = {0};
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
         ctx->groups = groups[i];
-        rnn_run *run = run_of(ctx, c, CLSEQ_TRAINING);
+        rnn_run *run = run_of(ctx, c, CLSEQ_MODE_TRAINING);
         rnn_run_forward(run);
         cr_assert(rnn_run_matches_forward(run), "%s, %d groups: %s", label, groups[i], rnn_run_message());
         rnn_outputs outputs = rnn_run_outputs(run);
@@ -121,8 +121,8 @@ Test(rnn_batch_split, takes_any_number_of_groups)
 
 static void inference_equals_training(clseq_context *ctx, const rnn_case *c, const char *label)
 {
-    rnn_outputs training = outputs_of(ctx, c, CLSEQ_TRAINING);
-    rnn_outputs inference = outputs_of(ctx, c, CLSEQ_INFERENCE);
+    rnn_outputs training = outputs_of(ctx, c, CLSEQ_MODE_TRAINING);
+    rnn_outputs inference = outputs_of(ctx, c, CLSEQ_MODE_INFERENCE);
     cr_assert(rnn_outputs_equal(&training, &inference, true), "%s: %s", label, rnn_run_message());
     rnn_outputs_free(&training);
     rnn_outputs_free(&inference);
@@ -143,7 +143,7 @@ static uint64_t launches_so_far(clseq_context *ctx)
 /* One launch a layer forward and two backward are promised, and no more are made. */
 static void keeps_its_promise(clseq_context *ctx, const rnn_case *c, const char *label)
 {
-    rnn_run *run = run_of(ctx, c, CLSEQ_TRAINING);
+    rnn_run *run = run_of(ctx, c, CLSEQ_MODE_TRAINING);
     const uint64_t layers = (uint64_t)c->net.L;
     clseq_rnn_weights dweights[RNN_CASE_LAYERS];
     const clseq_rnn_forward_args forward = rnn_run_forward_args(run);
@@ -170,7 +170,7 @@ Test(rnn_batch_split, launches_what_it_promises)
 /* Nor do the layers of an inference pass leave the workspace that they take turns in. */
 static void inference_stays_inside(clseq_context *ctx, const rnn_case *c, const char *label)
 {
-    rnn_run *run = run_of(ctx, c, CLSEQ_INFERENCE);
+    rnn_run *run = run_of(ctx, c, CLSEQ_MODE_INFERENCE);
     rnn_run_forward(run);
     cr_assert(rnn_run_matches_forward(run), "%s: %s", label, rnn_run_message());
     rnn_run_destroy(run);

@@ -36,7 +36,7 @@ enum { T = 2, B = 5, I = 3, H = 19 };
 
 static guarded numbers(clseq_context *ctx, test_random *random, int ndim, const int64_t *dims)
 {
-    const guarded g = guarded_create(ctx, CLSEQ_F32, ndim, dims, GUARDED_DENSE);
+    const guarded g = guarded_create(ctx, CLSEQ_DTYPE_F32, ndim, dims, GUARDED_DENSE);
     float *values = calloc((size_t)g.n, sizeof *values);
     cr_assert_not_null(values);
     test_random_fill_float(random, values, (size_t)g.n, -1, 1);
@@ -50,7 +50,7 @@ static float *outputs_of(clseq_context *ctx, const clseq__cell *cell, const clse
                          const char *options)
 {
     test_random random = test_random_seed(4);
-    const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_INFERENCE};
+    const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_MODE_INFERENCE};
     clseq_rnn_plan plan = {.ctx = ctx,
                            .desc = {.input = I, .hidden = H, .layers = 1, .bias = CLSEQ_BIAS_NONE},
                            .cell = cell,
@@ -65,8 +65,8 @@ static float *outputs_of(clseq_context *ctx, const clseq__cell *cell, const clse
                    numbers(ctx, &random, 2, (int64_t[]){cell->gates * H, H}),
                    numbers(ctx, &random, 3, (int64_t[]){T, B, I}),
                    numbers(ctx, &random, 3, (int64_t[]){T, B, H}),
-                   guarded_create(ctx, CLSEQ_F32, 1, &sizes.packed, GUARDED_DENSE),
-                   guarded_create(ctx, CLSEQ_F32, 1, &sizes.workspace, GUARDED_DENSE)};
+                   guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.packed, GUARDED_DENSE),
+                   guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.workspace, GUARDED_DENSE)};
     for (int i = 3; i < 6; i++)
         guarded_poison(&g[i]);
     MUST(clseq_rnn_pack(&plan, &shape, &(clseq_rnn_weights){.w_ih = g[0].tensor, .w_hh = g[1].tensor},

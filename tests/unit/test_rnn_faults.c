@@ -22,7 +22,7 @@ typedef struct layer {
 static clseq_tensor part(layer *l, int ndim, const int64_t *dims)
 {
     const clseq_tensor tensor =
-        clseq_tensor_view(l->memory.buffer, l->memory.offset + l->used, CLSEQ_F32, ndim, dims);
+        clseq_tensor_view(l->memory.buffer, l->memory.offset + l->used, CLSEQ_DTYPE_F32, ndim, dims);
     l->used += clseq_tensor_elements(&tensor);
     return tensor;
 }
@@ -30,7 +30,7 @@ static clseq_tensor part(layer *l, int ndim, const int64_t *dims)
 static clseq_status layer_create(clseq_context *ctx, layer *l)
 {
     const int64_t room = G * H * (I + H) + T * B * (2 * I + H);
-    CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_F32, 1, &room, &l->memory));
+    CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &room, &l->memory));
     CLSEQ__RETURN_IF(clseq_tensor_fill(ctx, &l->memory, 0));
     l->w_ih = part(l, 2, (int64_t[]){G * H, I});
     l->w_hh = part(l, 2, (int64_t[]){G * H, H});
@@ -56,14 +56,14 @@ static clseq_status train(void *data)
     layer l = {.used = 0};
     clseq_rnn_sizes sizes;
     const clseq_rnn_desc desc = {
-        .cell = CLSEQ_GRU, .input = I, .hidden = H, .bias = CLSEQ_BIAS_NONE, .schedule = of->schedule};
-    const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_TRAINING};
+        .cell = CLSEQ_CELL_GRU, .input = I, .hidden = H, .bias = CLSEQ_BIAS_NONE, .schedule = of->schedule};
+    const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_MODE_TRAINING};
     CLSEQ__TRY(clseq_rnn_plan_create(ctx, &desc, &plan));
     CLSEQ__TRY(clseq_rnn_plan_sizes(plan, &shape, &sizes));
     CLSEQ__TRY(layer_create(ctx, &l));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.packed, &packed));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.reserve, &reserve));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_F32, 1, &sizes.workspace, &workspace));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.packed, &packed));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.reserve, &reserve));
+    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.workspace, &workspace));
     const clseq_rnn_weights weights = {.w_ih = l.w_ih, .w_hh = l.w_hh};
     CLSEQ__TRY(clseq_rnn_pack(plan, &shape, &weights, &packed));
     CLSEQ__TRY(clseq_rnn_forward(

@@ -74,8 +74,8 @@ static float *evaluate(clseq_context *ctx, int width, bool fma, const float *x, 
     const int64_t in = n, out = (int64_t)FUNCTIONS * n;
     const size_t items = (size_t)(n / width);
     clseq_tensor dx, dy;
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, &in, &dx));
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 1, &out, &dy));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &in, &dx));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &out, &dy));
     MUST(clseq_tensor_write(ctx, &dx, x));
     const cl_int count = n;
     cr_assert_eq(clSetKernelArg(kernel, 0, sizeof dx.buffer, &dx.buffer), CL_SUCCESS);

@@ -161,7 +161,7 @@ static void check_call(const struct call *call)
     call->add(&f);
     for (int i = 0; i < f.count; i++)
         size += clseq_tensor_elements(f.arguments[i].tensor);
-    MUST(clseq_tensor_create(f.ctx, CLSEQ_F32, 1, &size, &arena));
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 1, &size, &arena));
     MUST(clseq_tensor_fill(f.ctx, &arena, 0));
     MUST(clseq_rnn_forward(f.run->plan, &f.run->shape, &f.forward));
     int64_t at = 0;
@@ -232,7 +232,7 @@ Test(rnn_overlap, columns_of_one_array)
     fixture f;
     clseq_tensor both = {0};
     fixture_create(&f);
-    MUST(clseq_tensor_create(f.ctx, CLSEQ_F32, 3, (int64_t[]){T, B, I + H}, &both));
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){T, B, I + H}, &both));
     const clseq_tensor x = clseq_tensor_slice(&both, 2, 0, I);
     f.forward.y = clseq_tensor_slice(&both, 2, I, H);
     MUST(clseq_tensor_copy(f.ctx, &f.forward.x, &x));

@@ -26,7 +26,7 @@ static rnn_outputs with_pack_of(clseq_context *ctx, const rnn_case *c, rnn_run_o
 {
     options.mode = mode;
     rnn_run *packing = rnn_run_create(ctx, c, &options);
-    options.mode = CLSEQ_INFERENCE;
+    options.mode = CLSEQ_MODE_INFERENCE;
     rnn_run *run = rnn_run_create(ctx, c, &options);
     cr_assert(packing && run, "%s: %s", label, clseq_last_error());
     const guarded own = run->packed;
@@ -48,7 +48,7 @@ static void refuse_in_training(clseq_context *ctx, const rnn_case *c, rnn_run_op
     rnn_run *run = rnn_run_create(ctx, c, &options);
     clseq_rnn_sizes sizes;
     clseq_rnn_shape inference = run->shape;
-    inference.mode = CLSEQ_INFERENCE;
+    inference.mode = CLSEQ_MODE_INFERENCE;
     MUST(clseq_rnn_plan_sizes(run->plan, &inference, &sizes));
     const bool same = sizes.packed == run->sizes.packed;
     cr_assert(same == (options.schedule == CLSEQ_SCHEDULE_GEMM_STEP), "%s", label);
@@ -76,8 +76,8 @@ Test(rnn_pack, inference_takes_a_pack_of_training)
             snprintf(label, sizeof label, "%s, %s%s", rnn_schedules[s].name,
                      clseq_cell_name((clseq_cell)cell), options.one_hot ? ", numbers" : "");
             rnn_case *c = case_of(cell, options.one_hot);
-            rnn_outputs of_training = with_pack_of(ctx, c, options, CLSEQ_TRAINING, label);
-            rnn_outputs of_inference = with_pack_of(ctx, c, options, CLSEQ_INFERENCE, label);
+            rnn_outputs of_training = with_pack_of(ctx, c, options, CLSEQ_MODE_TRAINING, label);
+            rnn_outputs of_inference = with_pack_of(ctx, c, options, CLSEQ_MODE_INFERENCE, label);
             cr_assert(rnn_outputs_equal(&of_training, &of_inference, true), "%s: %s", label,
                       rnn_run_message());
             refuse_in_training(ctx, c, options, label);

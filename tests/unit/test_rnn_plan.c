@@ -170,7 +170,7 @@ static void spoil(clseq_tensor *tensor, int how)
     const int last = tensor->ndim - 1;
     switch (how) {
     case 0:
-        tensor->dtype = tensor->dtype == CLSEQ_F32 ? CLSEQ_I32 : CLSEQ_F32;
+        tensor->dtype = tensor->dtype == CLSEQ_DTYPE_F32 ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32;
         break;
     case 1:
         tensor->ndim--;
@@ -193,17 +193,21 @@ Test(rnn_plan, one_hot)
     good g = good_create("gru");
     clseq_rnn_sizes sizes;
     clseq_rnn_plan *plan = NULL;
-    const clseq_rnn_desc desc = {
-        .cell = CLSEQ_GRU, .input = I, .hidden = H, .layers = L, .bias = CLSEQ_BIAS_SINGLE, .one_hot = true};
+    const clseq_rnn_desc desc = {.cell = CLSEQ_CELL_GRU,
+                                 .input = I,
+                                 .hidden = H,
+                                 .layers = L,
+                                 .bias = CLSEQ_BIAS_ONE,
+                                 .one_hot = true};
     clseq_rnn_forward_args forward = g.forward;
     clseq_rnn_backward_args backward = g.backward;
     MUST(clseq_rnn_plan_create(g.ctx, &desc, &plan));
     MUST(clseq_rnn_plan_sizes(plan, &g.shape, &sizes));
     cr_assert_float_eq(sizes.flop_forward, 2.0 * 3 * H * (H + 2 * H) * T * B, 0.5);
     refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_DTYPE, "rnn forward: x");
-    forward.x.dtype = CLSEQ_I32;
+    forward.x.dtype = CLSEQ_DTYPE_I32;
     refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "rnn forward: x");
-    backward.x.dtype = CLSEQ_I32;
+    backward.x.dtype = CLSEQ_DTYPE_I32;
     backward.x.ndim = 2;
     refused(clseq_rnn_backward(plan, &g.shape, &backward), CLSEQ_INVALID_ARGUMENT, "dx is given");
     clseq_rnn_plan_destroy(plan);
@@ -341,8 +345,9 @@ Test(rnn_plan, refuses_wrong_shapes_and_memory)
             "rnn describe: plan is NULL");
     refused(clseq_rnn_forward(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "rnn forward: args is NULL");
     refused(clseq_rnn_backward(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "rnn backward: args is NULL");
-    const clseq_rnn_shape inference = {.T = T, .B = B, .mode = CLSEQ_INFERENCE};
-    refused(clseq_rnn_backward(g.plan, &inference, &g.backward), CLSEQ_INVALID_ARGUMENT, "CLSEQ_INFERENCE");
+    const clseq_rnn_shape inference = {.T = T, .B = B, .mode = CLSEQ_MODE_INFERENCE};
+    refused(clseq_rnn_backward(g.plan, &inference, &g.backward), CLSEQ_INVALID_ARGUMENT,
+            "CLSEQ_MODE_INFERENCE");
 
     clseq_rnn_forward_args forward = g.forward;
     forward.workspace.dims[0] = g.run->sizes.workspace - 1;
@@ -375,11 +380,11 @@ Test(rnn_plan, works_after_a_refusal)
 
 Test(rnn_plan, knows_its_cells)
 {
-    cr_assert_eq(clseq_cell_gates(CLSEQ_LSTM), 4);
-    cr_assert_eq(clseq_cell_states(CLSEQ_LSTM), 2);
-    cr_assert_eq(clseq_cell_gates(CLSEQ_GRU), 3);
-    cr_assert_eq(clseq_cell_states(CLSEQ_RNN_RELU), 1);
-    cr_assert_str_eq(clseq_cell_name(CLSEQ_RNN_TANH), "rnn_tanh");
+    cr_assert_eq(clseq_cell_gates(CLSEQ_CELL_LSTM), 4);
+    cr_assert_eq(clseq_cell_states(CLSEQ_CELL_LSTM), 2);
+    cr_assert_eq(clseq_cell_gates(CLSEQ_CELL_GRU), 3);
+    cr_assert_eq(clseq_cell_states(CLSEQ_CELL_RNN_RELU), 1);
+    cr_assert_str_eq(clseq_cell_name(CLSEQ_CELL_RNN_TANH), "rnn_tanh");
     cr_assert_str_eq(clseq_cell_name((clseq_cell)77), "unknown");
     cr_assert_eq(clseq_cell_gates((clseq_cell)-1), 0);
     cr_assert_eq(clseq_cell_states((clseq_cell)77), 0);
@@ -397,7 +402,7 @@ Test(rnn_plan, knows_its_cells)
 Test(rnn_plan, finds_runs_of_gates)
 {
     clseq__cell_run runs[CLSEQ__MAX_SLOTS];
-    const clseq__cell *gru = clseq__cell_find(CLSEQ_GRU), *lstm = clseq__cell_find(CLSEQ_LSTM);
+    const clseq__cell *gru = clseq__cell_find(CLSEQ_CELL_GRU), *lstm = clseq__cell_find(CLSEQ_CELL_LSTM);
     cr_assert_eq(clseq__cell_runs(lstm, 0, lstm->x_gates, runs), 1);
     cr_assert_eq(runs[0].count, 4);
     cr_assert_eq(clseq__cell_runs(gru, gru->x_slot, gru->x_gates, runs), 2);

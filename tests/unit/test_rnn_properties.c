@@ -105,9 +105,10 @@ static void steps_join(clseq_context *ctx, const rnn_schedule *schedule, int cel
 {
     rnn_case *c = plain_case(cell, 6, 3, 4, 10, 2, 5, 1e-5);
     rnn_run *run = run_of(
-        ctx, c, &(rnn_run_options){.schedule = schedule->id, .mode = CLSEQ_INFERENCE, .without = RNN_ALIAS},
+        ctx, c,
+        &(rnn_run_options){.schedule = schedule->id, .mode = CLSEQ_MODE_INFERENCE, .without = RNN_ALIAS},
         label);
-    const clseq_rnn_shape one = {.T = 1, .B = c->net.B, .mode = CLSEQ_INFERENCE};
+    const clseq_rnn_shape one = {.T = 1, .B = c->net.B, .mode = CLSEQ_MODE_INFERENCE};
     guarded_poison(&run->out[RNN_Y]);
     for (int t = 0; t < c->net.T; t++) {
         const clseq_tensor h = run->in[RNN_INITIAL].tensor, s = run->in[RNN_INITIAL + 1].tensor;
@@ -255,7 +256,7 @@ static void check_launches(const clseq_context_stats *before, const clseq_contex
 /* From the second pass on nothing is allocated; launches stay within what the plan announces. */
 static void costs_as_announced(clseq_context *ctx, const rnn_schedule *schedule, int cell, const char *label)
 {
-    if (test_small() && cell != CLSEQ_GRU)
+    if (test_small() && cell != CLSEQ_CELL_GRU)
         return; /* the cell with most launches; CLBlast is slow where devices are */
     rnn_case *c = plain_case(cell, test_small() ? 2 : 7, 4, 5, 12, 2, 1, 0);
     rnn_run *run = run_of(ctx, c, &(rnn_run_options){.schedule = schedule->id}, label);
@@ -349,7 +350,7 @@ static void reads_a_slice(clseq_context *ctx, const rnn_schedule *schedule, int 
     rnn_run *run = run_of(ctx, c, &(rnn_run_options){.schedule = schedule->id}, label);
     const clseq_tensor dense = run->in[RNN_X].tensor;
     clseq_tensor large = {0};
-    MUST(clseq_tensor_create(ctx, CLSEQ_F32, 3, (int64_t[]){6, 5, 4}, &large));
+    MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){6, 5, 4}, &large));
     MUST(clseq_tensor_fill(ctx, &large, NAN));
     run->in[RNN_X].tensor = clseq_tensor_slice(&large, 1, 1, 3);
     MUST(clseq_tensor_copy(ctx, &dense, &run->in[RNN_X].tensor));

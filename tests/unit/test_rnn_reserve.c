@@ -82,7 +82,7 @@ Test(rnn_reserve, is_of_one_shape_and_mode)
     fixture f;
     fixture_create(&f, CLSEQ_SCHEDULE_AUTO);
     const clseq_rnn_shape full = f.run->shape, shorter = {.T = 4, .B = 3},
-                          inference = {.T = 5, .B = 3, .mode = CLSEQ_INFERENCE};
+                          inference = {.T = 5, .B = 3, .mode = CLSEQ_MODE_INFERENCE};
     MUST(forward(&f));
     clseq_rnn_backward_args part = f.backward;
     part.x = clseq_tensor_slice(&part.x, 0, 0, 4);
@@ -101,7 +101,7 @@ Test(rnn_reserve, is_of_one_shape_and_mode)
     clseq_rnn_sizes sizes;
     MUST(clseq_rnn_plan_sizes(f.run->plan, &inference, &sizes));
     clseq_rnn_forward_args keeping_nothing = f.forward;
-    MUST(clseq_tensor_create(f.ctx, CLSEQ_F32, 1, &sizes.workspace, &keeping_nothing.workspace));
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 1, &sizes.workspace, &keeping_nothing.workspace));
     MUST(clseq_rnn_forward(f.run->plan, &inference, &keeping_nothing));
     refused(backward(&f), "holds no forward pass");
     /* The inference pass keeps nothing in the reserve, so that what waits there goes on waiting. */
@@ -118,9 +118,9 @@ Test(rnn_reserve, is_of_plans_with_one_descriptor)
     fixture f;
     fixture_create(&f, CLSEQ_SCHEDULE_AUTO);
     clseq_rnn_plan *equal = NULL, *other = NULL;
-    clseq_rnn_desc desc = {.cell = CLSEQ_GRU, .input = 2, .hidden = 4};
+    clseq_rnn_desc desc = {.cell = CLSEQ_CELL_GRU, .input = 2, .hidden = 4};
     MUST(clseq_rnn_plan_create(f.ctx, &desc, &equal));
-    desc.bias = CLSEQ_BIAS_SINGLE;
+    desc.bias = CLSEQ_BIAS_ONE;
     MUST(clseq_rnn_plan_create(f.ctx, &desc, &other));
     rnn_run_forward(f.run);
     rnn_run_backward(f.run, false);
@@ -153,7 +153,7 @@ Test(rnn_reserve, is_lost_when_written)
     clseq_tensor room = {0};
     const int64_t reserve = f.run->sizes.reserve,
                   twice = 2 * reserve + f.run->sizes.workspace + f.run->sizes.packed;
-    MUST(clseq_tensor_create(f.ctx, CLSEQ_F32, 1, &twice, &room));
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 1, &twice, &room));
     const clseq_tensor spare = f.forward.reserve, workspace = f.forward.workspace;
     const clseq_tensor at = clseq_tensor_slice(&room, 0, 1, reserve);
     for (int how = 0; how < 4; how++) {
@@ -195,7 +195,7 @@ static void many_in_flight(clseq_schedule schedule)
     int *order = calloc((size_t)count, sizeof *order);
     cr_assert_not_null(order);
     for (int i = 0; i < 2; i++)
-        MUST(clseq_tensor_create(f.ctx, CLSEQ_F32, 2, (int64_t[]){rows, size}, &rooms[i]));
+        MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){rows, size}, &rooms[i]));
     for (int i = 0; i < count; i++) {
         const int j = test_random_int(&random, 0, i);
         order[i] = order[j];
@@ -205,7 +205,7 @@ static void many_in_flight(clseq_schedule schedule)
         for (int i = 0; i < count; i++) {
             const int at = turn ? i : order[i];
             const clseq_tensor place = clseq_tensor_view(
-                rooms[at % 2].buffer, rooms[at % 2].offset + at / 2 * size, CLSEQ_F32, 1, &size);
+                rooms[at % 2].buffer, rooms[at % 2].offset + at / 2 * size, CLSEQ_DTYPE_F32, 1, &size);
             f.forward.reserve = f.backward.reserve = place;
             MUST(turn ? backward(&f) : forward(&f));
             if (turn)

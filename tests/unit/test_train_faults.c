@@ -57,8 +57,8 @@ static clseq_status optimise(void *data)
     CLSEQ__TRY(clseq_context_create(NULL, &ctx));
     CLSEQ__TRY(clseq_params_create(ctx, 1, &params));
     CLSEQ__TRY(add_parameters(params));
-    CLSEQ__TRY(
-        clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_ADAM, .lr = 0.1f}, &adam));
+    CLSEQ__TRY(clseq_optimizer_create(
+        params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f}, &adam));
     CLSEQ__TRY(clseq_clip_value(params, 1));
     CLSEQ__TRY(clseq_clip_norm(params, 1));
     CLSEQ__TRY(clseq_clip_global_norm(params, 1, &norm));
@@ -87,7 +87,7 @@ static clseq_status keep(void *data)
     clseq_context *ctx = NULL;
     clseq_params *params = NULL, *back = NULL;
     clseq_optimizer *adam = NULL;
-    const clseq_optimizer_desc desc = {.kind = CLSEQ_ADAM, .lr = 0.1f};
+    const clseq_optimizer_desc desc = {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f};
     const clseq_meta meta = {"key", "a \"value\""};
     char value[16];
     clseq_checkpoint what = {.meta = &meta, .meta_count = 1};
@@ -134,27 +134,27 @@ static clseq_status operations(clseq_context *ctx, clseq_tensor t[8])
         clseq_dtype dtype;
         int ndim;
         int64_t dims[2];
-    } shapes[8] = {{CLSEQ_F32, 2, {5, 7}}, {CLSEQ_I32, 1, {3}},   {CLSEQ_F32, 2, {3, 7}},
-                   {CLSEQ_F32, 2, {3, 5}}, {CLSEQ_F32, 1, {1}},   {CLSEQ_F32, 1, {4}},
-                   {CLSEQ_F32, 2, {3, 7}}, {CLSEQ_F32, 2, {5, 7}}};
+    } shapes[8] = {{CLSEQ_DTYPE_F32, 2, {5, 7}}, {CLSEQ_DTYPE_I32, 1, {3}},   {CLSEQ_DTYPE_F32, 2, {3, 7}},
+                   {CLSEQ_DTYPE_F32, 2, {3, 5}}, {CLSEQ_DTYPE_F32, 1, {1}},   {CLSEQ_DTYPE_F32, 1, {4}},
+                   {CLSEQ_DTYPE_F32, 2, {3, 7}}, {CLSEQ_DTYPE_F32, 2, {5, 7}}};
     clseq_status status = CLSEQ_OK;
     for (int i = 0; i < 8; i++) {
         CLSEQ__TRY(clseq_tensor_create(ctx, shapes[i].dtype, shapes[i].ndim, shapes[i].dims, &t[i]));
         CLSEQ__TRY(clseq_tensor_fill(ctx, &t[i], 1));
     }
     CLSEQ__TRY(clseq_tensor_write(ctx, &t[TOKENS], tokens));
-    CLSEQ__TRY(clseq_embedding_forward(ctx, &t[TABLE], &t[TOKENS], &t[X]));
-    CLSEQ__TRY(clseq_activation_forward(ctx, CLSEQ_TANH, &t[X], &t[X]));
-    CLSEQ__TRY(clseq_dropout(ctx, &t[X], 0.5f, 1, 2, &t[X]));
-    CLSEQ__TRY(clseq_affine_forward(ctx, &t[X], &t[W], NULL, &t[Y]));
-    CLSEQ__TRY(clseq_cross_entropy_forward(ctx, NULL, &t[Y], &t[TOKENS], &t[LOSS], &t[SAVED]));
-    CLSEQ__TRY(clseq_cross_entropy_backward(ctx, NULL, &t[Y], &t[TOKENS], &t[SAVED], NULL, &t[Y]));
-    CLSEQ__TRY(clseq_affine_backward(ctx, &t[X], &t[W], &t[Y], &t[DX], &t[TABLE], NULL));
-    CLSEQ__TRY(clseq_activation_backward(ctx, CLSEQ_TANH, &t[X], &t[DX], &t[DX]));
-    CLSEQ__TRY(clseq_embedding_backward(ctx, &t[TOKENS], &t[DX], &t[TABLE]));
-    CLSEQ__TRY(clseq_multiply(ctx, &t[X], &t[DX], true, &t[DX]));
-    CLSEQ__TRY(clseq_scale(ctx, &t[X], &t[LOSS], 2, &t[X]));
-    CLSEQ__TRY(clseq_sum(ctx, &t[DX], 2, &t[LOSS]));
+    CLSEQ__TRY(clseq_nn_embedding_forward(ctx, &t[TABLE], &t[TOKENS], &t[X]));
+    CLSEQ__TRY(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &t[X], &t[X]));
+    CLSEQ__TRY(clseq_nn_dropout(ctx, &t[X], 0.5f, 1, 2, &t[X]));
+    CLSEQ__TRY(clseq_nn_affine_forward(ctx, &t[X], &t[W], NULL, &t[Y]));
+    CLSEQ__TRY(clseq_nn_cross_entropy_forward(ctx, NULL, &t[Y], &t[TOKENS], &t[LOSS], &t[SAVED]));
+    CLSEQ__TRY(clseq_nn_cross_entropy_backward(ctx, NULL, &t[Y], &t[TOKENS], &t[SAVED], NULL, &t[Y]));
+    CLSEQ__TRY(clseq_nn_affine_backward(ctx, &t[X], &t[W], &t[Y], &t[DX], &t[TABLE], NULL));
+    CLSEQ__TRY(clseq_nn_activation_backward(ctx, CLSEQ_ACTIVATION_TANH, &t[X], &t[DX], &t[DX]));
+    CLSEQ__TRY(clseq_nn_embedding_backward(ctx, &t[TOKENS], &t[DX], &t[TABLE]));
+    CLSEQ__TRY(clseq_nn_mul(ctx, &t[X], &t[DX], true, &t[DX]));
+    CLSEQ__TRY(clseq_nn_scale(ctx, &t[X], &t[LOSS], 2, &t[X]));
+    CLSEQ__TRY(clseq_nn_sum(ctx, &t[DX], 2, &t[LOSS]));
     CLSEQ__TRY(clseq_context_finish(ctx));
 done:
     return status;
