@@ -127,11 +127,12 @@ clseq_status clseq__rnn_way_packed(clseq_rnn *rnn, clseq__rnn_way *way, const cl
                                    const clseq_rnn_sizes *sizes, clseq_tensor *out)
 {
     clseq_context *ctx = rnn->params->ctx;
+    /* What training packs serves inference too, but not the other way round. */
+    const bool serves = way->packed_mode == CLSEQ_MODE_TRAINING || shape->mode == CLSEQ_MODE_INFERENCE;
     CLSEQ__RETURN_IF(find_weights(rnn, way));
-    if (way->packed.buffer && way->packed.dims[0] != sizes->packed)
+    if (way->packed.buffer && way->packed.dims[0] < sizes->packed)
         clseq_tensor_destroy(ctx, &way->packed);
-    if (!way->packed.buffer || way->packed_version != rnn->params->version ||
-        way->packed_mode != shape->mode) {
+    if (!way->packed.buffer || way->packed_version != rnn->params->version || !serves) {
         if (!way->packed.buffer)
             CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes->packed, &way->packed));
         way->packed_version = 0; /* until packing has succeeded; the store's begins at 1 */

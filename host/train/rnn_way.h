@@ -40,7 +40,7 @@ void clseq__rnn_way_destroy(clseq_rnn *rnn, clseq__rnn_way *way);
 clseq_status clseq__rnn_way_through(clseq_rnn *rnn, const clseq_embedding *embedding, int64_t tokens,
                                     clseq__rnn_way **out);
 
-/* The packed weights for this shape, packed anew when parameters have changed since, or another mode wants others. */
+/* The packed weights for this shape, packed anew when parameters have changed since, or training wants more of them. */
 clseq_status clseq__rnn_way_packed(clseq_rnn *rnn, clseq__rnn_way *way, const clseq_rnn_shape *shape,
                                    const clseq_rnn_sizes *sizes, clseq_tensor *out);
 

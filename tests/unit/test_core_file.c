@@ -215,7 +215,7 @@ Test(core_file, what_a_killed_process_left_goes_and_what_a_living_one_has_stays)
     cr_assert_eq(folder_count(".", "", NULL), 2);
     folder_write_text(".", "file.backup", "mine");
     folder_write_text(".", "file.clseq-mine", "mine");
-    folder_write_text(".", "other.clseq-0123abcd", "of another file");
+    folder_write_text(".", "elif.clseq-0123abcd", "of another file");
     cr_assert_eq(clseq__file_begin("file", &living), CLSEQ_OK);
     must_save("file", "2");
     cr_assert_eq(folder_count(".", "", NULL), 5,
@@ -223,7 +223,7 @@ Test(core_file, what_a_killed_process_left_goes_and_what_a_living_one_has_stays)
     clseq__file_abandon(living);
     holds("file", "2");
     holds("file.clseq-mine", "mine");
-    holds("other.clseq-0123abcd", "of another file");
+    holds("elif.clseq-0123abcd", "of another file");
 }
 
 Test(core_file, a_rewrite_changes_what_was_written)

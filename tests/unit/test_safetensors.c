@@ -174,6 +174,9 @@ Test(safetensors, refuses_headers_that_lie)
         {"{\"a\":}", 0, "not a JSON object"},
         {"{\"__metadata__\":{\"clseq.xxh3.a\":\"12\"},\"a\":{" ENTRY("F32", "[1]", 0, 4) "}}", 4,
          "expected 16 hexadecimal digits"},
+        {"{\"__metadata__\":{\"clseq.xxh3.a\":\"0e26c984baad57dg\"},\"a\":{" ENTRY("F32", "[1]", 0, 4) "}}",
+         4, "expected 16 hexadecimal digits"},
+        {"{\"a\":{" ENTRY("F32", "[2]", 0, 8) "} 4}", 8, "not"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cr_expect_eq(open_header(cases[i].header, cases[i].data), CLSEQ_CORRUPT_FILE, "%s", cases[i].header);
