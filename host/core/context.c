@@ -57,8 +57,7 @@ static clseq_status create_parts(clseq_context *ctx, const clseq_context_desc *d
 
 clseq_status clseq_context_create(const clseq_context_desc *desc, clseq_context **out)
 {
-    if (out == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context create: out is NULL");
+    CLSEQ__NOT_NULL("context create", out);
     static const clseq_context_desc defaults = {0};
     desc = desc != NULL ? desc : &defaults;
     clseq_status status = CLSEQ_OK;
@@ -113,11 +112,9 @@ done:
 clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue, const clseq_context_desc *desc,
                                 clseq_context **out)
 {
-    if (out == NULL || context == NULL || queue == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context wrap: %s is NULL",
-                            out == NULL       ? "out"
-                            : context == NULL ? "context"
-                                              : "queue");
+    CLSEQ__NOT_NULL("context wrap", out);
+    CLSEQ__NOT_NULL("context wrap", context);
+    CLSEQ__NOT_NULL("context wrap", queue);
     static const clseq_context_desc defaults = {0};
     desc = desc != NULL ? desc : &defaults;
     clseq_status status = CLSEQ_OK;
@@ -199,8 +196,7 @@ cl_command_queue clseq_context_queue(const clseq_context *ctx)
 clseq_status clseq_context_get_stats(const clseq_context *ctx, clseq_context_stats *out)
 {
     CLSEQ__NEEDS("context stats", ctx);
-    if (out == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "context stats: out is NULL");
+    CLSEQ__NOT_NULL("context stats", out);
     *out = ctx->stats;
     return CLSEQ_OK;
 }

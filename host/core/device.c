@@ -133,9 +133,8 @@ clseq_status clseq_device_list(clseq_device_info *out, size_t capacity, size_t *
 
 clseq_status clseq_device_describe(cl_device_id device, clseq_device_info *out)
 {
-    if (device == NULL || out == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "device describe: %s is NULL",
-                            out == NULL ? "out" : "device");
+    CLSEQ__NOT_NULL("device describe", out);
+    CLSEQ__NOT_NULL("device describe", device);
     CLSEQ__RETURN_IF(describe(device, out));
     out->platform_index = -1;
     out->device_index = -1;
@@ -239,8 +238,7 @@ static clseq_status no_match(const char *selector, const clseq_device_info *devi
 
 clseq_status clseq_device_find(const char *selector, clseq_device_info *out)
 {
-    if (out == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "device find: out is NULL");
+    CLSEQ__NOT_NULL("device find", out);
     clseq_status status = CLSEQ_OK;
     clseq_device_info *devices = NULL;
     const clseq_device_info *best = NULL;

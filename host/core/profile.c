@@ -1,5 +1,6 @@
 #include "core/profile.h"
 
+#include "core/array.h"
 #include "core/text.h"
 
 #include <stdio.h>
@@ -64,14 +65,11 @@ static bool find_row(clseq__profile *profile, const char *name, size_t *out)
             *out = i;
             return true;
         }
-    if (profile->row_count == profile->row_capacity) {
-        size_t capacity = profile->row_capacity > 0 ? 2 * profile->row_capacity : 64;
-        clseq_profile_row *rows = realloc(profile->rows, capacity * sizeof *rows);
-        if (rows == NULL)
-            return false;
-        profile->rows = rows;
-        profile->row_capacity = capacity;
-    }
+    clseq_profile_row *rows =
+        clseq__array_room(profile->rows, sizeof *rows, profile->row_count, &profile->row_capacity);
+    if (rows == NULL)
+        return false;
+    profile->rows = rows;
     char *copy = clseq__text_copy(name);
     if (copy == NULL)
         return false;
@@ -170,8 +168,7 @@ static int by_time(const void *a, const void *b)
 /* Reads what is pending and sorts the rows; nothing is pending afterwards, so their order may change. */
 static clseq_status collect(clseq_context *ctx, const char *what)
 {
-    if (ctx == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: ctx is NULL", what);
+    CLSEQ__NEEDS(what, ctx);
     if (ctx->profile == NULL)
         return clseq__error(CLSEQ_INVALID_STATE,
                             "%s: the context does not profile; set clseq_context_desc.profile or "

@@ -327,8 +327,7 @@ clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, 
     clseq_status status = CLSEQ_OK;
     clseq_tensor packed = {0};
     CLSEQ__NEEDS("tensor write", ctx);
-    if (host == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor write: host is NULL");
+    CLSEQ__NOT_NULL("tensor write", host);
     CLSEQ__TRY(check_view(ctx, "tensor write: tensor", tensor));
     if (clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY_CL(clEnqueueWriteBuffer(ctx->queue, tensor->buffer, CL_TRUE, byte_offset(tensor),
@@ -351,8 +350,7 @@ clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, v
     clseq_tensor packed = {0};
     const clseq_tensor *source = tensor;
     CLSEQ__NEEDS("tensor read", ctx);
-    if (host == NULL)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor read: host is NULL");
+    CLSEQ__NOT_NULL("tensor read", host);
     CLSEQ__TRY(check_view(ctx, "tensor read: tensor", tensor));
     if (!clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY(create_packed(ctx, tensor, &packed));

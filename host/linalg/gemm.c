@@ -63,11 +63,10 @@ static clseq_status choose(clseq_context *ctx)
 /* How many floats of the buffer of a matrix may be used. */
 static clseq_status capacity_of(clseq_context *ctx, const char *what, cl_mem buffer, int64_t *capacity)
 {
-    static const char *const names[] = {"gemm: a", "gemm: b", "gemm: c"};
     size_t bytes = 0;
     if (!buffer)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s has no buffer", what);
-    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, names[what[0] - 'a'], buffer, &bytes));
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s has no buffer", what);
+    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, what, buffer, &bytes));
     *capacity = (int64_t)(bytes / sizeof(float));
     return CLSEQ_OK;
 }
@@ -96,23 +95,23 @@ static clseq_status check_stored(clseq_context *ctx, const char *what, const cls
     CLSEQ__RETURN_IF(capacity_of(ctx, what, x->buffer, &capacity));
     if (x->offset < 0 || x->stride < 0)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "gemm: %s has offset %lld and stride %lld, expected neither below 0", what,
+                            "%s has offset %lld and stride %lld, expected neither below 0", what,
                             (long long)x->offset, (long long)x->stride);
     if (x->ld < columns)
         return clseq__error(
             CLSEQ_INVALID_ARGUMENT,
-            "gemm: %s has leading dimension %lld, expected at least %lld, the length of a stored row", what,
+            "%s has leading dimension %lld, expected at least %lld, the length of a stored row", what,
             (long long)x->ld, (long long)columns);
     for (int64_t i = 0; x->offsets && i < batch; i++) {
         if (x->offsets[i] < 0)
             return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                                "gemm: %s has offset %lld for product %lld, expected none below 0", what,
+                                "%s has offset %lld for product %lld, expected none below 0", what,
                                 (long long)x->offsets[i], (long long)i);
     }
     if (!lies_within(x, rows, columns, batch, capacity))
         return clseq__error(
             CLSEQ_OUT_OF_BOUNDS,
-            "gemm: %s (%lld stored as [%lld,%lld], offset %lld, leading dimension %lld, stride %lld) "
+            "%s (%lld stored as [%lld,%lld], offset %lld, leading dimension %lld, stride %lld) "
             "reaches beyond its buffer of %lld floats",
             what, (long long)batch, (long long)rows, (long long)columns, (long long)x->offset,
             (long long)x->ld, (long long)x->stride, (long long)capacity);
@@ -123,22 +122,22 @@ static clseq_status check_stored(clseq_context *ctx, const char *what, const cls
 static clseq_status check_operand(clseq_context *ctx, clseq_operand operand, const clseq_matrix *x,
                                   int64_t rows, int64_t columns, int64_t batch)
 {
-    const char *what = operand == CLSEQ_OPERAND_A ? "a" : "b";
+    const char *what = operand == CLSEQ_OPERAND_A ? "gemm: a" : "gemm: b";
     const clseq_packed *packed = x->packed;
     if (!packed)
         return x->transpose ? check_stored(ctx, what, x, columns, rows, batch)
                             : check_stored(ctx, what, x, rows, columns, batch);
     if (packed->ctx != ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s was packed in another context", what);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s was packed in another context", what);
     if (packed->operand != operand)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s was packed as the other operand", what);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s was packed as the other operand", what);
     if (packed->rows != rows || packed->columns != columns)
-        return clseq__error(CLSEQ_INVALID_SHAPE, "gemm: %s was packed as [%lld,%lld], expected [%lld,%lld]",
-                            what, (long long)packed->rows, (long long)packed->columns, (long long)rows,
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s was packed as [%lld,%lld], expected [%lld,%lld]", what,
+                            (long long)packed->rows, (long long)packed->columns, (long long)rows,
                             (long long)columns);
     if (batch != 1)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is packed, which is for one product, not %lld",
-                            what, (long long)batch);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is packed, which is for one product, not %lld", what,
+                            (long long)batch);
     return CLSEQ_OK;
 }
 
@@ -223,14 +222,14 @@ static clseq_status check_product(clseq_context *ctx, const clseq_gemm_args *x)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "gemm: c has stride 0, but each of the %lld products needs its own",
                             (long long)x->batch);
-    CLSEQ__RETURN_IF(check_stored(ctx, "c", &x->c, x->m, x->n, x->batch));
+    CLSEQ__RETURN_IF(check_stored(ctx, "gemm: c", &x->c, x->m, x->n, x->batch));
     return check_apart(x);
 }
 
 clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args)
 {
-    if (!ctx || !args)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: %s is NULL", ctx ? "args" : "ctx");
+    CLSEQ__NEEDS("gemm", ctx);
+    CLSEQ__NOT_NULL("gemm", args);
     clseq_gemm_args product = *args;
     if (product.batch == 0)
         product.batch = 1;
@@ -254,11 +253,9 @@ clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const cl
 {
     clseq_status status = CLSEQ_OK;
     clseq_packed *packed = NULL;
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: out is NULL");
+    CLSEQ__NOT_NULL("gemm pack", out);
     *out = NULL;
-    if (!ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: ctx is NULL");
+    CLSEQ__NEEDS("gemm pack", ctx);
     if (operand != CLSEQ_OPERAND_A && operand != CLSEQ_OPERAND_B)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "gemm pack: operand is %d, expected CLSEQ_OPERAND_A or CLSEQ_OPERAND_B",
@@ -283,8 +280,7 @@ done:
 
 clseq_status clseq_gemm_repack(clseq_packed *packed, const clseq_matrix *matrix)
 {
-    if (!packed)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm repack: packed is NULL");
+    CLSEQ__NEEDS("gemm repack", packed);
     return pack(packed, matrix);
 }
 

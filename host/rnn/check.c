@@ -41,8 +41,7 @@ static clseq_status check_range(const char *call, const char *name, int64_t valu
 
 clseq_status clseq__rnn_check_desc(const clseq_rnn_desc *desc)
 {
-    if (!desc)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn plan: desc is NULL");
+    CLSEQ__NOT_NULL("rnn plan", desc);
     const clseq__cell *cell = clseq__cell_find(desc->cell);
     if (!cell)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn plan: cell is %d, expected 0 to %d", (int)desc->cell,
@@ -66,8 +65,8 @@ clseq_status clseq__rnn_check_desc(const clseq_rnn_desc *desc)
 clseq_status clseq__rnn_check_shape(const char *call, const clseq_rnn_plan *plan,
                                     const clseq_rnn_shape *shape)
 {
-    if (!plan || !shape)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", call, plan ? "shape" : "plan");
+    CLSEQ__NEEDS(call, plan);
+    CLSEQ__NOT_NULL(call, shape);
     CLSEQ__RETURN_IF(check_range(call, "T", shape->T));
     CLSEQ__RETURN_IF(check_range(call, "B", shape->B));
     if (shape->mode != CLSEQ_MODE_TRAINING && shape->mode != CLSEQ_MODE_INFERENCE)
@@ -331,8 +330,7 @@ clseq_status clseq__rnn_check_forward(const clseq_rnn_plan *plan, const clseq_rn
     static const char call[] = "rnn forward";
     static const clseq_tensor none = {0};
     const bool training = shape->mode == CLSEQ_MODE_TRAINING;
-    if (!args)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn forward: args is NULL");
+    CLSEQ__NOT_NULL("rnn forward", args);
     CLSEQ__RETURN_IF(check_room(plan->ctx, call, "packed", &args->packed, sizes->packed));
     CLSEQ__RETURN_IF(check_x(plan, call, &args->x, shape));
     CLSEQ__RETURN_IF(check_lengths(plan, call, &args->lengths, shape));
@@ -364,8 +362,7 @@ clseq_status clseq__rnn_check_backward(const clseq_rnn_plan *plan, const clseq_r
                                        const clseq_rnn_sizes *sizes, const clseq_rnn_backward_args *args)
 {
     static const char call[] = "rnn backward";
-    if (!args)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn backward: args is NULL");
+    CLSEQ__NOT_NULL("rnn backward", args);
     if (shape->mode != CLSEQ_MODE_TRAINING)
         return clseq__error(
             CLSEQ_INVALID_ARGUMENT,

@@ -74,8 +74,8 @@ clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *des
 {
     clseq_status status = CLSEQ_OK;
     clseq_rnn_plan *plan = NULL;
-    if (!ctx || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn plan: %s is NULL", ctx ? "out" : "ctx");
+    CLSEQ__NEEDS("rnn plan", ctx);
+    CLSEQ__NOT_NULL("rnn plan", out);
     *out = NULL;
     CLSEQ__RETURN_IF(clseq__rnn_check_desc(desc));
     plan = calloc(1, sizeof *plan);
@@ -123,8 +123,7 @@ clseq_status clseq_rnn_plan_sizes(const clseq_rnn_plan *plan, const clseq_rnn_sh
                                   clseq_rnn_sizes *out)
 {
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn sizes", plan, shape));
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn sizes: out is NULL");
+    CLSEQ__NOT_NULL("rnn sizes", out);
     sizes_of(plan, shape, out);
     return CLSEQ_OK;
 }

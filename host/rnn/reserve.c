@@ -1,5 +1,6 @@
 #include "rnn/reserve.h"
 
+#include "core/array.h"
 #include "core/error.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,14 +37,10 @@ clseq_status clseq__reserve_prepare(clseq_context *ctx)
         ctx->reserves = all;
         ctx->release_reserves = release;
     }
-    if (all->count < all->capacity)
-        return CLSEQ_OK;
-    const size_t capacity = all->capacity ? 2 * all->capacity : 16;
-    pass *passes = realloc(all->passes, capacity * sizeof *passes);
+    pass *passes = clseq__array_room(all->passes, sizeof *passes, all->count, &all->capacity);
     if (!passes)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn forward: no memory for the list of reserves");
     all->passes = passes;
-    all->capacity = capacity;
     return CLSEQ_OK;
 }
 
@@ -84,7 +81,6 @@ void clseq__reserve_filled(const clseq_rnn_plan *plan, const clseq_rnn_shape *sh
                            const clseq_tensor *reserve, int64_t count)
 {
     ledger *all = plan->ctx->reserves;
-    clseq__reserve_written(plan->ctx, reserve, count);
     const size_t at = find(all, reserve->buffer, reserve->offset);
     memmove(&all->passes[at + 1], &all->passes[at], (all->count - at) * sizeof *all->passes);
     all->passes[at] = (pass){.buffer = reserve->buffer,

@@ -14,7 +14,8 @@ clseq_status clseq__reserve_prepare(clseq_context *ctx);
 /* `count` floats of a buffer are written: entries that they touch are no more. */
 void clseq__reserve_written(clseq_context *ctx, const clseq_tensor *tensor, int64_t count);
 
-/* A forward pass of this plan and shape has been enqueued that keeps `count` floats in `reserve`. */
+/* A forward pass of this plan and shape has been enqueued that keeps `count` floats in `reserve`, which were said to be
+ * written before. */
 void clseq__reserve_filled(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                            const clseq_tensor *reserve, int64_t count);
 

@@ -21,8 +21,7 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
     clseq_status status = CLSEQ_OK;
     clseq_meter *meter = NULL;
     CLSEQ__NEEDS("meter create", ctx);
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter create: out is NULL");
+    CLSEQ__NOT_NULL("meter create", out);
     meter = calloc(1, sizeof *meter);
     if (!meter)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "meter create: no memory for the meter");
@@ -82,8 +81,7 @@ clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
     float parts[PARTS];
     double weight = 0.0;
     CLSEQ__NEEDS("meter read", meter);
-    if (!mean)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "meter read: mean is NULL");
+    CLSEQ__NOT_NULL("meter read", mean);
     CLSEQ__RETURN_IF(clseq_tensor_read(meter->ctx, &meter->parts, parts));
     weight = joined(parts[WEIGHT], parts[WEIGHT_REST]);
     *mean = joined(parts[SUM], parts[SUM_REST]);

@@ -9,8 +9,7 @@ clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **o
     clseq_status status = CLSEQ_OK;
     clseq_state *state = NULL;
     CLSEQ__NEEDS("state create", rnn);
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "state create: out is NULL");
+    CLSEQ__NOT_NULL("state create", out);
     if (B < 1)
         return clseq__error(CLSEQ_INVALID_SHAPE, "state create: B is %lld, expected at least 1",
                             (long long)B);
@@ -49,8 +48,8 @@ clseq_status clseq_state_reset(clseq_state *state)
 
 clseq_status clseq_state_tensor(const clseq_state *state, int i, clseq_tensor *out)
 {
-    if (!state || !out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "state tensor: %s is NULL", state ? "out" : "state");
+    CLSEQ__NEEDS("state tensor", state);
+    CLSEQ__NOT_NULL("state tensor", out);
     if (i < 0 || i >= state->count)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "state tensor: there is no state %d, the cell has %d", i,
                             state->count);

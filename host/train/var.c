@@ -205,8 +205,7 @@ static clseq_status check_read(const char *op, const clseq_graph *g, const clseq
     if (g->status != CLSEQ_OK)
         return clseq__error(g->status, "%s", g->sentence);
     CLSEQ__RETURN_IF(clseq__op_var(g, op, "x", x, in));
-    if (!out)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: out is NULL", op);
+    CLSEQ__NOT_NULL(op, out);
     return CLSEQ_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "train/var_table.h"
 
+#include "core/array.h"
 #include "train/graph.h"
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -24,14 +25,11 @@ static bool make_block(clseq__var_table *table)
 {
     if (table->count < table->made)
         return true;
-    if (table->made == table->capacity) {
-        const size_t capacity = table->capacity > 0 ? 2 * table->capacity : 4;
-        clseq__var_block *blocks = realloc(table->blocks, capacity * sizeof *blocks);
-        if (!blocks)
-            return false;
-        table->blocks = blocks;
-        table->capacity = capacity;
-    }
+    clseq__var_block *blocks =
+        clseq__array_room(table->blocks, sizeof *blocks, table->made, &table->capacity);
+    if (!blocks)
+        return false;
+    table->blocks = blocks;
     clseq__var *vars = malloc(BLOCK_VARS * sizeof *vars);
     if (!vars)
         return false;
