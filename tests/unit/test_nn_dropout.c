@@ -54,6 +54,8 @@ Test(nn_dropout, reference)
                 check(ctx, sizes[s], 0, 1, 2, in_place);
                 check(ctx, sizes[s], 0.2f, 0x123456789abcdef0u, 7, in_place);
                 check(ctx, sizes[s], 0.999f, 3, 0xfedcba9876543210u, in_place);
+                /* p is the first element's own number: at least p, it is kept. */
+                check(ctx, sizes[s], clseq__random_uniform(5, 6, 0), 5, 6, in_place);
             }
         clseq_context_destroy(ctx);
     }
