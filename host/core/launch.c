@@ -10,10 +10,14 @@ static clseq_status set_arguments(const clseq__kernel *kernel, const clseq__arg 
                             kernel->name, (unsigned)kernel->argument_count, count);
     for (size_t i = 0; i < count; i++) {
         const clseq__arg *arg = &args[i];
-        int code = clSetKernelArg(kernel->cl, (cl_uint)i, arg->size, arg->local ? NULL : &arg->value);
+        const void *const values[] = {[CLSEQ__ARG_VALUE] = &arg->value,
+                                      [CLSEQ__ARG_LOCAL] = NULL,
+                                      [CLSEQ__ARG_BYTES] = arg->value.bytes};
+        int code = clSetKernelArg(kernel->cl, (cl_uint)i, arg->size, values[arg->kind]);
         if (code != CL_SUCCESS)
             return clseq__error(clseq__cl_status(code), "kernel %s, argument %zu (%zu bytes%s): %s",
-                                kernel->name, i, arg->size, arg->local ? " of local memory" : "",
+                                kernel->name, i, arg->size,
+                                arg->kind == CLSEQ__ARG_LOCAL ? " of local memory" : "",
                                 clseq__cl_error_name(code));
     }
     return CLSEQ_OK;

@@ -5,7 +5,8 @@
  *         ctx, kernel, CLSEQ__GRID1(groups, 1),
  *         CLSEQ__ARGS(CLSEQ__I(T), CLSEQ__L(stride), CLSEQ__F(alpha), CLSEQ__M(x.buffer))));
  *
- * The number and sizes of the arguments are checked against the kernel; a NULL buffer is passed on as NULL.
+ * The number and sizes of the arguments are checked against the kernel; a NULL buffer is passed on as NULL. A record
+ * (cl/core/record.h) is passed whole, and may be changed as soon as the launch returns; PoCL does not look at its size.
  * A grid without groups is nothing to do.
  */
 #ifndef CLSEQ_CORE_LAUNCH_H
@@ -15,7 +16,11 @@
 
 typedef struct clseq__arg {
     size_t size; /* of the value; sizeof(cl_mem) for a buffer */
-    bool local;  /* `size` bytes of local memory */
+    enum {
+        CLSEQ__ARG_VALUE,
+        CLSEQ__ARG_LOCAL, /* `size` bytes of local memory */
+        CLSEQ__ARG_BYTES  /* those that `bytes` points to */
+    } kind;
     union {
         cl_int i;
         cl_uint u;
@@ -23,58 +28,27 @@ typedef struct clseq__arg {
         cl_ulong ul;
         cl_float f;
         cl_mem m;
+        const void *bytes;
     } value;
 } clseq__arg;
 
-#define CLSEQ__I(x)            \
-    {                          \
-        sizeof(cl_int), false, \
-        {                      \
-            .i = (cl_int)(x)   \
-        }                      \
+/* One initialiser of a clseq__arg. */
+#define CLSEQ__ARG(size, kind, member, x) \
+    {                                     \
+        (size), CLSEQ__ARG_##kind,        \
+        {                                 \
+            .member = (x)                 \
+        }                                 \
     }
-#define CLSEQ__U(x)             \
-    {                           \
-        sizeof(cl_uint), false, \
-        {                       \
-            .u = (cl_uint)(x)   \
-        }                       \
-    }
-#define CLSEQ__L(x)             \
-    {                           \
-        sizeof(cl_long), false, \
-        {                       \
-            .l = (cl_long)(x)   \
-        }                       \
-    }
-#define CLSEQ__UL(x)             \
-    {                            \
-        sizeof(cl_ulong), false, \
-        {                        \
-            .ul = (cl_ulong)(x)  \
-        }                        \
-    }
-#define CLSEQ__F(x)              \
-    {                            \
-        sizeof(cl_float), false, \
-        {                        \
-            .f = (cl_float)(x)   \
-        }                        \
-    }
-#define CLSEQ__M(x)            \
-    {                          \
-        sizeof(cl_mem), false, \
-        {                      \
-            .m = (x)           \
-        }                      \
-    }
-#define CLSEQ__LOCAL(bytes) \
-    {                       \
-        (bytes), true,      \
-        {                   \
-            .i = 0          \
-        }                   \
-    }
+#define CLSEQ__I(x) CLSEQ__ARG(sizeof(cl_int), VALUE, i, (cl_int)(x))
+#define CLSEQ__U(x) CLSEQ__ARG(sizeof(cl_uint), VALUE, u, (cl_uint)(x))
+#define CLSEQ__L(x) CLSEQ__ARG(sizeof(cl_long), VALUE, l, (cl_long)(x))
+#define CLSEQ__UL(x) CLSEQ__ARG(sizeof(cl_ulong), VALUE, ul, (cl_ulong)(x))
+#define CLSEQ__F(x) CLSEQ__ARG(sizeof(cl_float), VALUE, f, (cl_float)(x))
+#define CLSEQ__M(x) CLSEQ__ARG(sizeof(cl_mem), VALUE, m, x)
+#define CLSEQ__LOCAL(size) CLSEQ__ARG(size, LOCAL, i, 0)
+#define CLSEQ__BYTES(pointer, size) CLSEQ__ARG(size, BYTES, bytes, pointer)
+#define CLSEQ__RECORD(pointer) CLSEQ__BYTES(pointer, sizeof *(pointer))
 #define CLSEQ__ARGS(...) \
     (const clseq__arg[]){__VA_ARGS__}, sizeof((const clseq__arg[]){__VA_ARGS__}) / sizeof(clseq__arg)
 

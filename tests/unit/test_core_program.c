@@ -91,13 +91,17 @@ Test(core_program, a_missing_include_names_who_wants_it)
 
 Test(core_program, what_is_embedded_is_what_the_folder_holds)
 {
-    clseq__text a = {0}, b = {0};
-    cr_assert_eq(clseq__source_resolve(NULL, "core/tensor.cl", "", &a), CLSEQ_OK, "%s", clseq_last_error());
-    cr_assert_eq(clseq__source_resolve(CLSEQ_SOURCE_DIR "/cl", "core/tensor.cl", "", &b), CLSEQ_OK, "%s",
-                 clseq_last_error());
-    cr_assert_str_eq(a.data, b.data);
-    free(a.data);
-    free(b.data);
+    static const char *const files[] = {"core/tensor.cl", "core/record.h"};
+    clseq__text a, b;
+    for (int i = 0; i < 2; i++) {
+        a = b = (clseq__text){0};
+        cr_assert_eq(clseq__source_resolve(NULL, files[i], "", &a), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq__source_resolve(CLSEQ_SOURCE_DIR "/cl", files[i], "", &b), CLSEQ_OK, "%s",
+                     clseq_last_error());
+        cr_assert_str_eq(a.data, b.data);
+        free(a.data);
+        free(b.data);
+    }
     cr_assert_eq(clseq__source_resolve(NULL, "core/nothing.cl", "", &a), CLSEQ_NOT_FOUND);
     cr_assert(strstr(clseq_last_error(), "core/nothing.cl") != NULL);
 }
