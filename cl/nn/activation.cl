@@ -3,7 +3,8 @@
  * offset in floats on. y may be x, and dx may be dy.
  */
 #include "core/vector.clh"
-#include "rnn/gates.clh"
+
+#include "core/gates.clh"
 
 /* NaN passes: it is not below 0. */
 static inline V relu(V x)

@@ -17,7 +17,7 @@ static const char *const names[CLSEQ_ACTIVATION_COUNT] = {[CLSEQ_ACTIVATION_TANH
                                                           [CLSEQ_ACTIVATION_RELU] = "relu"};
 
 /*
- * cl/rnn/gates.clh promises tanh within 3e-7 of its value, and 2.5 units more where a division is only as exact as
+ * cl/core/gates.clh promises tanh within 3e-7 of its value, and 2.5 units more where a division is only as exact as
  * OpenCL asks for. sigmoid is half of it, plus rounding; relu is exact.
  */
 static double forward_bound(clseq_activation kind, double y)

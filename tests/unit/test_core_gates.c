@@ -1,5 +1,5 @@
 /*
- * Accuracy of the gate functions of cl/rnn/gates.clh, over a dense grid and for every vector width, against
+ * Accuracy of the gate functions of cl/core/gates.clh, over a dense grid and for every vector width, against
  * double precision.
  */
 #include "core/source.h"
@@ -37,7 +37,7 @@ static cl_kernel build(const clseq_context *ctx, int width, bool fma, cl_program
     cl_device_id device = clseq_context_device(ctx)->device;
     clseq__text gates = {0};
     char head[160];
-    MUST(clseq__source_resolve(NULL, "rnn/gates.clh", "", &gates));
+    MUST(clseq__source_resolve(NULL, "core/gates.clh", "", &gates));
     if (width == 1)
         snprintf(head, sizeof head,
                  "#define V float\n#define LOAD(i, p) (p)[i]\n#define STORE(v, i, p) (p)[i] = (v)\n");
@@ -131,7 +131,7 @@ static void check_accuracy(clseq_context *ctx, int width, bool fma, const float 
     free(y);
 }
 
-Test(rnn_gates, are_accurate_for_every_vector_width)
+Test(core_gates, are_accurate_for_every_vector_width)
 {
     static const int widths[] = {1, 4, 8, 16};
     clseq_context *ctx = test_context();
@@ -145,7 +145,7 @@ Test(rnn_gates, are_accurate_for_every_vector_width)
 }
 
 /* A NaN must come out as NaN: a clamp that swallows it would hide a broken training run. */
-Test(rnn_gates, keep_nan_and_signs)
+Test(core_gates, keep_nan_and_signs)
 {
     const float special[16] = {NAN,   -NAN,   INFINITY, -INFINITY, 0.0f, -0.0f, 1e-45f, -1e-45f,
                                3e38f, -3e38f, 7.9f,     -7.9f,     8,    -8,    NAN,    1};
