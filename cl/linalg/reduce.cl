@@ -9,7 +9,7 @@
  * reduce_sum carries along what each addition rounds off (Kahan, "Further remarks on reducing truncation
  * errors", CACM 8, 1965), so that the error does not grow with n; a sum that overflows becomes NaN.
  */
-#include "core/vector.clh"
+#include "core/elementwise.clh"
 
 /* One more summand; `lost` is what `sum` is too large by. */
 #define ADD(sum, lost, x)           \
@@ -61,8 +61,8 @@ static inline float sum_of_item(global const float *x, long n, int squares)
     }
 #if CPU
     float lanes[LANES], rest[LANES], total = 0.0f, low = 0.0f;
-    VSTORE(sum[0], lanes);
-    VSTORE(lost[0], rest);
+    STORE(sum[0], lanes);
+    STORE(lost[0], rest);
     for (k = 0; k < LANES; k++) {
         const float y = lanes[k] - rest[k] - low, t = total + y;
         low = (t - total) - y;

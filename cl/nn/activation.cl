@@ -2,8 +2,7 @@
  * Activations y = f(x), and their gradients dx = dy f'(x) from the output y. n elements; all tensors packed, from an
  * offset in floats on. y may be x, and dx may be dy.
  */
-#include "core/vector.clh"
-
+#include "core/elementwise.clh"
 #include "core/gates.clh"
 
 /* NaN passes: it is not below 0. */

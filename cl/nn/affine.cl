@@ -2,7 +2,7 @@
  * The bias of y = x W^T + b: every row of y [N,n], packed, becomes b [n]; the product is added to that. Offsets in
  * floats.
  */
-#include "core/vector.clh"
+#include "core/elementwise.clh"
 
 #if CPU
 kernel void nn_fill_rows(long N, long n, global const float *b, long b_offset, global float *y, long y_offset)

@@ -16,6 +16,7 @@
 /* First, as it is meant for the exponential too. */
 #include "core/fma.clh"
 
+#include "core/elementwise.clh"
 #include "core/exp.clh"
 
 /* Work-items a group on a GPU: together they work on one row in nn_cross_entropy_rows. */
@@ -42,7 +43,7 @@ static inline float loss_of_uncounted(int target, int ignore, int ignored)
 static float largest_lane(V v)
 {
     float lane[LANES], largest = -INFINITY;
-    VSTORE(v, lane);
+    STORE(v, lane);
     for (int k = 0; k < LANES; k++)
         largest = lane[k] > largest ? lane[k] : largest;
     return largest;
@@ -51,7 +52,7 @@ static float largest_lane(V v)
 static float sum_of_lanes(V v)
 {
     float lane[LANES];
-    VSTORE(v, lane);
+    STORE(v, lane);
     for (int step = LANES / 2; step > 0; step /= 2)
         for (int k = 0; k < step; k++)
             lane[k] += lane[k + step];

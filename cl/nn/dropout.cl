@@ -4,6 +4,7 @@
  * One turn makes the numbers of LANES Philox blocks, for elements 4b .. 4b + 4 LANES - 1. n elements, packed, from an
  * offset in floats on; y may be x.
  */
+#include "core/elementwise.clh"
 #include "core/philox_lanes.clh"
 
 kernel void nn_dropout(long n, global const float *x, long x_offset, float p, float scale, ulong seed,

@@ -2,8 +2,8 @@
  * Sums, products and multiples of tensors, element by element. n elements; all tensors packed, from an offset in floats
  * on. y may be the same view as an input.
  */
+#include "core/elementwise.clh"
 #include "core/fma.clh"
-#include "core/vector.clh"
 
 /* y = alpha a + beta b; y = alpha a where there is no b. */
 kernel void nn_add(long n, float alpha, global const float *a, long a_offset, float beta,

@@ -6,7 +6,7 @@
  * all tokens once. On a GPU one work-group belongs to each n; the one where a token occurs first adds up the rows of all
  * its occurrences.
  */
-#include "core/vector.clh"
+#include "core/elementwise.clh"
 
 /* Work-items a group in backward on a GPU. */
 #ifndef EMBEDDING_GROUP

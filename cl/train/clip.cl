@@ -2,7 +2,7 @@
  * Gradient clipping in place. NaN and infinity are left alone, so that what went wrong can still be seen: clip_value
  * passes such elements on, clip_norm leaves everything as it is when the norm is not finite.
  */
-#include "core/vector.clh"
+#include "core/elementwise.clh"
 
 /* g = -limit .. limit */
 kernel void clip_value(long n, float limit, global float *g)

@@ -3,7 +3,7 @@
  * become 0; n floats each, a multiple of 64. The gaps between parameters hold zeros, and every rule turns zeros into
  * zeros.
  */
-#include "core/vector.clh"
+#include "core/elementwise.clh"
 
 kernel void sgd_step(long n, float lr, float decay, global float *w, global float *g)
 {

@@ -176,7 +176,7 @@ Test(core_random, vectors_draw_the_same_numbers)
                                "    V number[4];\n"
                                "    random_uniform_lanes(seed, stream, block, number);\n"
                                "    for (int k = 0; k < 4; k++)\n"
-                               "        store(number[k], out, k * LANES, 4 * LANES);\n"
+                               "        STORE(number[k], out + k * LANES);\n"
                                "}\n";
     static const uint64_t blocks[] = {0, 1000, 0xFFFFFFFE, 0x1FFFFFFFF};
     const int64_t n = 64;

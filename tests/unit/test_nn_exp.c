@@ -1,6 +1,6 @@
 /*
- * Accuracy of cl/core/exp.clh over a dense grid, for every vector width and for GPUs; and that the vectors of
- * cl/core/vector.clh touch no more than n elements.
+ * Accuracy of cl/core/exp.clh over a dense grid, for every vector width and for GPUs; and that
+ * cl/core/elementwise.clh touches no more than n elements.
  */
 #include "core/source.h"
 #include "support/bounds.h"
@@ -28,17 +28,19 @@ static cl_kernel build(const clseq_context *ctx, int width, cl_program *program)
 {
     cl_int code = 0;
     cl_device_id device = clseq_context_device(ctx)->device;
-    clseq__text header = {0};
+    clseq__text elementwise = {0}, exponential = {0};
     char options[64];
-    MUST(clseq__source_resolve(NULL, "core/exp.clh", "", &header));
+    MUST(clseq__source_resolve(NULL, "core/elementwise.clh", "", &elementwise));
+    MUST(clseq__source_resolve(NULL, "core/exp.clh", "", &exponential));
     snprintf(options, sizeof options, "-cl-std=CL1.2 -DVW=%d -DCPU=%d", width, width > 1);
-    const char *texts[] = {header.data, kernels};
-    *program = clCreateProgramWithSource(clseq_context_cl_context(ctx), 2, texts, NULL, &code);
+    const char *texts[] = {elementwise.data, exponential.data, kernels};
+    *program = clCreateProgramWithSource(clseq_context_cl_context(ctx), 3, texts, NULL, &code);
     cr_assert_eq(code, CL_SUCCESS);
     cr_assert_eq(clBuildProgram(*program, 1, &device, options, NULL, NULL), CL_SUCCESS);
     cl_kernel kernel = clCreateKernel(*program, "exps", &code);
     cr_assert_eq(code, CL_SUCCESS);
-    free(header.data);
+    free(elementwise.data);
+    free(exponential.data);
     return kernel;
 }
 
