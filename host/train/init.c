@@ -33,16 +33,19 @@ static matrices matrices_of(const clseq_init *init, int ndim, const int64_t *dim
     return m;
 }
 
-static float scale_or_one(float scale)
+static clseq_status draw_zero(const clseq_param *param, uint64_t stream, float *out)
 {
-    return scale == 0.0f ? 1.0f : scale;
+    (void)stream;
+    for (int64_t i = 0; i < param->elements; i++)
+        out[i] = 0.0f;
+    return CLSEQ_OK;
 }
 
 static clseq_status draw_constant(const clseq_param *param, uint64_t stream, float *out)
 {
     (void)stream;
     for (int64_t i = 0; i < param->elements; i++)
-        out[i] = param->init.kind == CLSEQ_INIT_ZERO ? 0.0f : param->init.scale;
+        out[i] = param->init.scale;
     return CLSEQ_OK;
 }
 
@@ -70,7 +73,7 @@ static clseq_status draw_xavier(const clseq_param *param, uint64_t stream, float
 {
     const matrices m = matrices_of(&param->init, param->ndim, param->dims);
     const double fans = (double)m.rows + (double)m.columns;
-    draw_within(param, stream, scale_or_one(param->init.scale) * sqrt(6.0 / fans), out);
+    draw_within(param, stream, param->init.scale * sqrt(6.0 / fans), out);
     return CLSEQ_OK;
 }
 
@@ -142,36 +145,48 @@ static clseq_status draw_orthogonal(const clseq_param *param, uint64_t stream, f
         for (int64_t i = 0; i < count; i++)
             for (int64_t k = 0; k < n; k++)
                 out[first + (by_rows ? i * n + k : k * count + i)] =
-                    (float)(scale_or_one(param->init.scale) * vectors[i * n + k]);
+                    (float)(param->init.scale * vectors[i * n + k]);
     }
     free(vectors);
     return CLSEQ_OK;
 }
 
-static clseq_status (*const draws[])(const clseq_param *, uint64_t, float *) = {
-    [CLSEQ_INIT_ZERO] = draw_constant,   [CLSEQ_INIT_CONSTANT] = draw_constant,
-    [CLSEQ_INIT_UNIFORM] = draw_uniform, [CLSEQ_INIT_NORMAL] = draw_normal,
-    [CLSEQ_INIT_XAVIER] = draw_xavier,   [CLSEQ_INIT_ORTHOGONAL] = draw_orthogonal,
+/* What each kind draws, and what it takes for a scale. */
+static const struct {
+    clseq_status (*draw)(const clseq_param *, uint64_t, float *);
+    enum { NO_SCALE, ANY_SCALE, SPREAD } scale;
+} kinds[] = {
+    [CLSEQ_INIT_DEFAULT] = {draw_zero, NO_SCALE},        [CLSEQ_INIT_ZERO] = {draw_zero, NO_SCALE},
+    [CLSEQ_INIT_CONSTANT] = {draw_constant, ANY_SCALE},  [CLSEQ_INIT_UNIFORM] = {draw_uniform, SPREAD},
+    [CLSEQ_INIT_NORMAL] = {draw_normal, SPREAD},         [CLSEQ_INIT_XAVIER] = {draw_xavier, SPREAD},
+    [CLSEQ_INIT_ORTHOGONAL] = {draw_orthogonal, SPREAD},
 };
 
 clseq_status clseq__init_draw(const clseq_param *param, float *out)
 {
-    return draws[param->init.kind](param, stream_of(param->name), out);
+    return kinds[param->init.kind].draw(param, stream_of(param->name), out);
 }
 
 clseq_status clseq__init_check(const clseq_init *init, const char *name, int ndim, const int64_t *dims)
 {
     int64_t rows = 1;
-    if ((int)init->kind < 0 || (size_t)init->kind >= sizeof draws / sizeof draws[0])
+    if ((int)init->kind < 0 || (size_t)init->kind >= sizeof kinds / sizeof kinds[0])
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "params add: %s: there is no initialiser of kind %d",
                             name, (int)init->kind);
     if (!isfinite(init->scale))
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "params add: %s: init.scale is %g, expected a finite number", name,
                             (double)init->scale);
-    if (init->scale < 0.0f && init->kind != CLSEQ_INIT_CONSTANT)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "params add: %s: init.scale is %g, expected at least 0",
+    if (kinds[init->kind].scale == SPREAD && init->scale <= 0.0f)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "params add: %s: init.scale is %g, expected greater than 0 (zeros are "
+                            "CLSEQ_INIT_ZERO)",
                             name, (double)init->scale);
+    if (kinds[init->kind].scale == NO_SCALE && (init->scale != 0.0f || init->block != 0))
+        return clseq__error(
+            CLSEQ_INVALID_ARGUMENT,
+            "params add: %s: init has a scale or block, but its kind, CLSEQ_INIT_%s, takes none", name,
+            init->kind == CLSEQ_INIT_ZERO ? "ZERO" : "DEFAULT");
     if (init->kind == CLSEQ_INIT_ORTHOGONAL && ndim < 2)
         return clseq__error(CLSEQ_INVALID_SHAPE,
                             "params add: %s has one dim, an orthogonal initialiser needs at least 2", name);

@@ -48,19 +48,21 @@ done:
     return clseq__made("embedding new", status);
 }
 
-clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in, int64_t out_features,
-                              bool bias, clseq_linear **out)
+clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in_features,
+                              int64_t out_features, bool bias, clseq_linear **out)
 {
     clseq_status status = CLSEQ_OK;
     const size_t before = clseq_params_count(params);
     clseq_linear *layer = NULL;
-    clseq_init init = {.kind = CLSEQ_INIT_UNIFORM, .scale = in > 0 ? (float)(1.0 / sqrt((double)in)) : 0.0f};
+    /* of sizes that are refused: any */
+    const double fan_in = in_features > 0 ? (double)in_features : 1.0;
+    clseq_init init = {.kind = CLSEQ_INIT_UNIFORM, .scale = (float)(1.0 / sqrt(fan_in))};
     CLSEQ__RETURN_IF(check("linear new", params, name, out));
     layer = calloc(1, sizeof *layer);
     if (!layer)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "linear new: no memory for %s", name);
     layer->params = params;
-    CLSEQ__TRY(add(params, name, "weight", 2, (int64_t[]){out_features, in}, &init, &layer->weight));
+    CLSEQ__TRY(add(params, name, "weight", 2, (int64_t[]){out_features, in_features}, &init, &layer->weight));
     if (bias)
         CLSEQ__TRY(add(params, name, "bias", 1, &out_features, &init, &layer->bias));
     CLSEQ__TRY(clseq__params_own(params, layer, free));

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,56 +26,86 @@ static clseq_status add(clseq_params *params, const char *layer, const char *par
     return clseq_params_add(params, name, ndim, dims, init, out);
 }
 
+/* The parameters of a layer: PyTorch's names, where they are kept, and how they start. */
+static const struct {
+    const char *name;
+    size_t param;              /* in clseq__rnn_params */
+    size_t init;               /* in clseq_rnn_init */
+    enum { IN, H, ONE } width; /* columns; ONE: a vector */
+    clseq_bias last;           /* the layer's kinds of bias up to this one have it */
+} parts[] = {
+    {"weight_ih", offsetof(clseq__rnn_params, w_ih), offsetof(clseq_rnn_init, input), IN, CLSEQ_BIAS_NONE},
+    {"weight_hh", offsetof(clseq__rnn_params, w_hh), offsetof(clseq_rnn_init, recurrent), H, CLSEQ_BIAS_NONE},
+    {"bias_ih", offsetof(clseq__rnn_params, b_ih), offsetof(clseq_rnn_init, bias), ONE, CLSEQ_BIAS_ONE},
+    {"bias_hh", offsetof(clseq__rnn_params, b_hh), offsetof(clseq_rnn_init, bias), ONE, CLSEQ_BIAS_BOTH},
+};
+
+/* The block of rows of a cell's forget gate; 0: it has none. */
+static const int forget_gates[CLSEQ_CELL_COUNT] = {[CLSEQ_CELL_LSTM] = 1};
+
 /* What the program asked for, or PyTorch's choice; an orthogonal matrix a gate. */
 static clseq_init choose(const clseq_init *asked, int64_t hidden)
 {
-    clseq_init init = {.kind = CLSEQ_INIT_UNIFORM, .scale = (float)(1.0 / sqrt((double)hidden))};
-    if (asked->kind == CLSEQ_INIT_ZERO)
-        return init;
-    init = *asked;
+    clseq_init init = *asked;
+    if (init.kind == CLSEQ_INIT_DEFAULT && init.scale == 0.0f && init.block == 0) {
+        init.kind = CLSEQ_INIT_UNIFORM;
+        init.scale = (float)(1.0 / sqrt((double)hidden));
+    }
     if (init.kind == CLSEQ_INIT_ORTHOGONAL && init.block == 0)
         init.block = hidden;
     return init;
+}
+
+/* The forget gate's biases: b_ih has the sum, b_hh nothing. */
+static clseq_status preset_forget(const clseq_rnn *rnn, const clseq__rnn_params *layer,
+                                  const clseq_init *forget)
+{
+    const int64_t hidden = rnn->desc.hidden, first = forget_gates[rnn->desc.cell] * hidden;
+    if (forget->kind == CLSEQ_INIT_DEFAULT)
+        return CLSEQ_OK;
+    CLSEQ__RETURN_IF(clseq__param_preset(layer->b_ih, first, hidden, forget->scale));
+    return layer->b_hh ? clseq__param_preset(layer->b_hh, first, hidden, 0.0f) : CLSEQ_OK;
 }
 
 /* Layer k's parameters. */
 static clseq_status add_layer(clseq_rnn *rnn, const char *name, const clseq_rnn_init *init, int64_t k)
 {
     const clseq_rnn_desc *desc = &rnn->desc;
-    const int64_t H = desc->hidden, rows = clseq_cell_gates(desc->cell) * H;
-    const int64_t in = k == 0 ? desc->input : H;
-    const clseq_init input = choose(&init->input, H), recurrent = choose(&init->recurrent, H);
-    const clseq_init bias = choose(&(clseq_init){0}, H);
+    const int64_t columns[] = {[IN] = k == 0 ? desc->input : desc->hidden, [H] = desc->hidden};
     clseq__rnn_params *layer = &rnn->layers[k];
-    CLSEQ__RETURN_IF(add(rnn->params, name, "weight_ih", k, 2, (int64_t[]){rows, in}, &input, &layer->w_ih));
-    CLSEQ__RETURN_IF(
-        add(rnn->params, name, "weight_hh", k, 2, (int64_t[]){rows, H}, &recurrent, &layer->w_hh));
-    if (desc->bias != CLSEQ_BIAS_NONE)
-        CLSEQ__RETURN_IF(add(rnn->params, name, "bias_ih", k, 1, &rows, &bias, &layer->b_ih));
-    if (desc->bias == CLSEQ_BIAS_BOTH)
-        CLSEQ__RETURN_IF(add(rnn->params, name, "bias_hh", k, 1, &rows, &bias, &layer->b_hh));
-    if (init->forget_bias == 0.0f)
-        return CLSEQ_OK;
-    /* Gates i f g o: the forget gate's rows are the second block. */
-    CLSEQ__RETURN_IF(clseq__param_preset(layer->b_ih, H, H, init->forget_bias));
-    return layer->b_hh ? clseq__param_preset(layer->b_hh, H, H, 0.0f) : CLSEQ_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const clseq_init start = choose((const void *)((const char *)init + parts[i].init), desc->hidden);
+        const int ndim = parts[i].width == ONE ? 1 : 2;
+        const int64_t dims[] = {clseq_cell_gates(desc->cell) * desc->hidden,
+                                ndim == 2 ? columns[parts[i].width] : 1};
+        if (desc->bias > parts[i].last)
+            continue;
+        CLSEQ__RETURN_IF(add(rnn->params, name, parts[i].name, k, ndim, dims, &start,
+                             (void *)((char *)layer + parts[i].param)));
+    }
+    return preset_forget(rnn, layer, &init->forget_bias);
 }
 
-static clseq_status check_init(const char *name, const clseq_rnn_desc *desc, const clseq_rnn_init *init)
+static clseq_status check_forget(const char *name, const clseq_rnn_desc *desc, const clseq_init *forget)
 {
-    if (init->forget_bias == 0.0f)
+    if (forget->kind == CLSEQ_INIT_DEFAULT && forget->scale == 0.0f && forget->block == 0)
         return CLSEQ_OK;
-    if (desc->cell != CLSEQ_CELL_LSTM)
+    if (!forget_gates[desc->cell])
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "rnn new: %s: forget_bias is for LSTM cells, this one is %s", name,
                             clseq_cell_name(desc->cell));
     if (desc->bias == CLSEQ_BIAS_NONE)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn new: %s: forget_bias, but the layer has no bias",
                             name);
-    if (!isfinite(init->forget_bias))
+    if (forget->kind != CLSEQ_INIT_ZERO && forget->kind != CLSEQ_INIT_CONSTANT)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "rnn new: %s: forget_bias is %g, expected a finite number", name,
-                            (double)init->forget_bias);
+                            "rnn new: %s: forget_bias has kind %d, expected CLSEQ_INIT_CONSTANT or "
+                            "CLSEQ_INIT_ZERO",
+                            name, (int)forget->kind);
+    if (!isfinite(forget->scale) || (forget->kind == CLSEQ_INIT_ZERO && forget->scale != 0.0f))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn new: %s: forget_bias is %g, expected %s", name,
+                            (double)forget->scale,
+                            forget->kind == CLSEQ_INIT_ZERO ? "0 with CLSEQ_INIT_ZERO" : "a finite number");
     return CLSEQ_OK;
 }
 
@@ -101,7 +132,7 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     rnn->desc = *desc;
     rnn->desc.layers = desc->layers == 0 ? 1 : desc->layers;
     CLSEQ__TRY(clseq__rnn_way_create(rnn, NULL, &rnn->way));
-    CLSEQ__TRY(check_init(name, desc, init));
+    CLSEQ__TRY(check_forget(name, desc, &init->forget_bias));
     layers = (size_t)rnn->desc.layers;
     rnn->layers = calloc(layers, sizeof *rnn->layers);
     if (!rnn->layers)

@@ -93,7 +93,7 @@ static clseq_status check_dims(const clseq_params *params, const char *name, int
 clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, const int64_t *dims,
                               const clseq_init *init, clseq_param **out)
 {
-    static const clseq_init zeros = {.kind = CLSEQ_INIT_ZERO};
+    static const clseq_init zeros = {0};
     clseq_param *param = NULL;
     clseq_param **all = NULL;
     int64_t elements = 0;
@@ -248,14 +248,26 @@ clseq_status clseq_param_grad(clseq_param *param, clseq_tensor *out)
     return view_of("param grad", param, true, out);
 }
 
-clseq_status clseq_param_set(clseq_param *param, const float *values)
+static clseq_status write_from(const char *what, clseq_param *param, bool grad, const float *values)
 {
     clseq_tensor view = {0};
-    CLSEQ__RETURN_IF(view_of("param set", param, false, &view));
+    CLSEQ__RETURN_IF(view_of(what, param, grad, &view));
     if (!values)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "param set: the values for %s are NULL", param->name);
-    clseq_params_touch(param->store);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: the %s for %s are NULL", what,
+                            grad ? "gradients" : "values", param->name);
+    if (!grad)
+        clseq_params_touch(param->store);
     return clseq_tensor_write(param->store->ctx, &view, values);
+}
+
+clseq_status clseq_param_set(clseq_param *param, const float *values)
+{
+    return write_from("param set", param, false, values);
+}
+
+clseq_status clseq_param_set_grad(clseq_param *param, const float *grad)
+{
+    return write_from("param set grad", param, true, grad);
 }
 
 static clseq_status read_to(const char *what, clseq_param *param, bool grad, float *out)

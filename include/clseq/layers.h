@@ -30,16 +30,26 @@ typedef struct clseq_rnn clseq_rnn;
 CLSEQ_API clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary,
                                            int64_t features, clseq_embedding **out);
 
-/* NAME.weight [out,in] and, with bias, NAME.bias [out], both uniform within 1/sqrt(in). */
-CLSEQ_API clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in,
+/*
+ * NAME.weight [out_features,in_features] and, with bias, NAME.bias [out_features], both uniform within
+ * 1/sqrt(in_features).
+ */
+CLSEQ_API clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in_features,
                                         int64_t out_features, bool bias, clseq_linear **out);
 
-/* How a recurrent layer starts; all zero is PyTorch's: everything uniform within 1/sqrt(H). */
+/*
+ * How a recurrent layer starts. All zero is PyTorch's start: everything uniform within 1/sqrt(H), which is what
+ * CLSEQ_INIT_DEFAULT stands for here. Orthogonal matrices are one for each gate where `block` is 0.
+ */
 typedef struct clseq_rnn_init {
-    clseq_init input; /* weight_ih; kind CLSEQ_INIT_ZERO means the default */
-    clseq_init
-        recurrent; /* weight_hh; kind CLSEQ_INIT_ZERO means the default; orthogonal works a gate at a time */
-    float forget_bias; /* LSTM: what b_ih + b_hh of the forget gate start as; 0: the default */
+    /* weight_ih */
+    clseq_init input;
+    /* weight_hh */
+    clseq_init recurrent;
+    /* bias_ih and bias_hh. */
+    clseq_init bias;
+    /* What the sum of an LSTM's forget gate's biases starts as, CLSEQ_INIT_CONSTANT or _ZERO; by default as `bias`. */
+    clseq_init forget_bias;
 } clseq_rnn_init;
 
 /* NAME.weight_ih_l{k} [G*H,in], NAME.weight_hh_l{k} [G*H,H], NAME.bias_ih_l{k}, NAME.bias_hh_l{k} [G*H]. `init` may be NULL. */

@@ -32,21 +32,27 @@ typedef struct clseq_param clseq_param;
  * orthonormal rows when it is at most as high as it is wide, else orthonormal columns; it needs two dimensions.
  */
 typedef enum clseq_init_kind {
-    CLSEQ_INIT_ZERO = 0,
-    CLSEQ_INIT_CONSTANT = 1, /* scale */
-    CLSEQ_INIT_UNIFORM = 2,  /* within -scale .. scale */
-    CLSEQ_INIT_NORMAL = 3,   /* standard deviation scale */
-    /* Uniform within scale * sqrt(6/(fan_in+fan_out)); Glorot and Bengio 2010; scale 0 means 1. */
-    CLSEQ_INIT_XAVIER = 4,
-    /* Each matrix orthogonal, times scale (0 means 1); Saxe et al. 2014. */
-    CLSEQ_INIT_ORTHOGONAL = 5
+    /* What the layer says that it starts as; zeros for a parameter that clseq_params_add adds. Without scale and block. */
+    CLSEQ_INIT_DEFAULT = 0,
+    CLSEQ_INIT_ZERO = 1,
+    /* scale */
+    CLSEQ_INIT_CONSTANT = 2,
+    /* Within -scale .. scale. */
+    CLSEQ_INIT_UNIFORM = 3,
+    /* Standard deviation scale. */
+    CLSEQ_INIT_NORMAL = 4,
+    /* Uniform within scale * sqrt(6/(fan_in+fan_out)); Glorot and Bengio 2010. */
+    CLSEQ_INIT_XAVIER = 5,
+    /* Each matrix orthogonal, times scale; Saxe et al. 2014. */
+    CLSEQ_INIT_ORTHOGONAL = 6
 } clseq_init_kind;
 
 typedef struct clseq_init {
     clseq_init_kind kind;
+    /* Taken as it stands. UNIFORM to ORTHOGONAL need one greater than 0; zeros are CLSEQ_INIT_ZERO. */
     float scale;
-    int64_t
-        block; /* rows that form a matrix of their own, as those of a gate in a recurrent weight; 0: all */
+    /* Rows that form a matrix of their own, as those of a gate in a recurrent weight; 0: all. */
+    int64_t block;
 } clseq_init;
 
 CLSEQ_API clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out);
@@ -54,7 +60,7 @@ CLSEQ_API clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, cl
 /* NULL is allowed. Layers and optimisers made from the store must not be used any more. */
 CLSEQ_API void clseq_params_destroy(clseq_params *params);
 
-/* Adds a parameter. The name must be new and not empty. `init` NULL: zeros. `out` may be NULL. */
+/* Adds a parameter. The name must be new and not empty. `init` may be NULL: zeros. `out` may be NULL. */
 CLSEQ_API clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, const int64_t *dims,
                                         const clseq_init *init, clseq_param **out);
 
@@ -72,8 +78,9 @@ CLSEQ_API const char *clseq_param_name(const clseq_param *param);
 CLSEQ_API clseq_status clseq_param_value(clseq_param *param, clseq_tensor *out);
 CLSEQ_API clseq_status clseq_param_grad(clseq_param *param, clseq_tensor *out);
 
-/* Sets the values from host memory, row-major, or reads values or gradient to it. These wait. */
+/* Sets values or gradient (=) from host memory, row-major, or reads them to it. These wait. */
 CLSEQ_API clseq_status clseq_param_set(clseq_param *param, const float *values);
+CLSEQ_API clseq_status clseq_param_set_grad(clseq_param *param, const float *grad);
 CLSEQ_API clseq_status clseq_param_get(clseq_param *param, float *values);
 CLSEQ_API clseq_status clseq_param_get_grad(clseq_param *param, float *grad);
 

@@ -72,13 +72,13 @@ Test(init, distributions)
     x = drawn(ctx, 2, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 2});
     check_moments("normal", x, n, 4, 3 * 16, 105 * 256);
     free(x);
-    x = drawn(ctx, 3, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_XAVIER});
+    x = drawn(ctx, 3, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_XAVIER, .scale = 1});
     check_uniform("xavier", x, n, sqrt(6.0 / 650));
     free(x);
     x = drawn(ctx, 3, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_XAVIER, .scale = 0.5f, .block = 100});
     check_uniform("xavier of blocks", x, n, 0.5 * sqrt(6.0 / 350));
     free(x);
-    x = drawn(ctx, 4, "w", 1, (int64_t[]){100000}, (clseq_init){.kind = CLSEQ_INIT_XAVIER});
+    x = drawn(ctx, 4, "w", 1, (int64_t[]){100000}, (clseq_init){.kind = CLSEQ_INIT_XAVIER, .scale = 1});
     check_uniform("xavier of a vector", x, n, sqrt(6.0 / 100001));
     free(x);
     x = drawn(ctx, 5, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_CONSTANT, .scale = -3});
@@ -92,7 +92,7 @@ Test(init, distributions)
 static void check_orthogonal(clseq_context *ctx, int64_t rows, int64_t columns, int64_t block, float scale)
 {
     const int64_t dims[] = {rows, columns}, R = block > 0 ? block : rows;
-    const double norm = scale == 0 ? 1 : (double)scale * scale;
+    const double norm = (double)scale * scale;
     float *x = drawn(ctx, 9, "w", 2, dims,
                      (clseq_init){.kind = CLSEQ_INIT_ORTHOGONAL, .scale = scale, .block = block});
     for (int64_t b = 0; b < rows / R; b++) {
@@ -117,15 +117,15 @@ static void check_orthogonal(clseq_context *ctx, int64_t rows, int64_t columns, 
 Test(init, orthogonal)
 {
     clseq_context *ctx = test_context();
-    check_orthogonal(ctx, 1, 1, 0, 0);
-    check_orthogonal(ctx, 1, 17, 0, 0);
-    check_orthogonal(ctx, 17, 1, 0, 0);
+    check_orthogonal(ctx, 1, 1, 0, 1);
+    check_orthogonal(ctx, 1, 17, 0, 1);
+    check_orthogonal(ctx, 17, 1, 0, 1);
     check_orthogonal(ctx, 5, 12, 0, 2.5f);
     check_orthogonal(ctx, 12, 5, 0, 2.5f);
-    check_orthogonal(ctx, 300, 300, 0, 0);
-    check_orthogonal(ctx, 400, 100, 100, 0);
-    check_orthogonal(ctx, 12, 40, 3, 0);
-    check_orthogonal(ctx, 40, 3, 10, 0);
+    check_orthogonal(ctx, 300, 300, 0, 1);
+    check_orthogonal(ctx, 400, 100, 100, 1);
+    check_orthogonal(ctx, 12, 40, 3, 1);
+    check_orthogonal(ctx, 40, 3, 10, 1);
     clseq_context_destroy(ctx);
 }
 
@@ -134,7 +134,8 @@ Test(init, orthogonal_blocks_differ)
 {
     clseq_context *ctx = test_context();
     const int64_t dims[] = {16, 8};
-    float *x = drawn(ctx, 9, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_ORTHOGONAL, .block = 8});
+    float *x =
+        drawn(ctx, 9, "w", 2, dims, (clseq_init){.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1, .block = 8});
     double apart = 0, diagonal = 0;
     for (int i = 0; i < 64; i++)
         apart = fmax(apart, fabs((double)x[i] - x[64 + i]));
@@ -153,8 +154,8 @@ Test(init, depends_on_seed_and_name_alone)
     const int64_t dims[] = {6, 7};
     static const clseq_init inits[] = {{.kind = CLSEQ_INIT_UNIFORM, .scale = 1},
                                        {.kind = CLSEQ_INIT_NORMAL, .scale = 1},
-                                       {.kind = CLSEQ_INIT_XAVIER},
-                                       {.kind = CLSEQ_INIT_ORTHOGONAL}};
+                                       {.kind = CLSEQ_INIT_XAVIER, .scale = 1},
+                                       {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1}};
     for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
         clseq_params *params = NULL;
         clseq_param *w = NULL;
@@ -186,15 +187,47 @@ Test(init, bad_arguments)
                                      {.kind = CLSEQ_INIT_UNIFORM, .scale = NAN},
                                      {.kind = CLSEQ_INIT_CONSTANT, .scale = INFINITY},
                                      {.kind = CLSEQ_INIT_NORMAL, .scale = -1},
-                                     {.kind = CLSEQ_INIT_ORTHOGONAL, .block = 5},
-                                     {.kind = CLSEQ_INIT_XAVIER, .block = -1}};
+                                     {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1, .block = 5},
+                                     {.kind = CLSEQ_INIT_XAVIER, .scale = 1, .block = -1}};
     MUST(clseq_params_create(ctx, 7, &params));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_expect_eq(clseq_params_add(params, "w", 2, dims, &bad[i], NULL), CLSEQ_INVALID_ARGUMENT,
                      "case %zu", i);
-    cr_expect_eq(clseq_params_add(params, "w", 1, dims, &(clseq_init){.kind = CLSEQ_INIT_ORTHOGONAL}, NULL),
+    cr_expect_eq(clseq_params_add(params, "w", 1, dims,
+                                  &(clseq_init){.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1}, NULL),
                  CLSEQ_INVALID_SHAPE);
     cr_expect_eq(clseq_params_count(params), 0);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
+/* Zeros are a kind of their own, a constant may be 0, and a start that is drawn says how wide. */
+Test(init, zeros_and_scales)
+{
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    const int64_t dims[] = {3, 4};
+    static const clseq_init zeros[] = {
+        {0}, {.kind = CLSEQ_INIT_ZERO}, {.kind = CLSEQ_INIT_CONSTANT, .scale = 0}};
+    for (size_t i = 0; i < sizeof zeros / sizeof zeros[0]; i++) {
+        float *x = drawn(ctx, 7, "w", 2, dims, zeros[i]);
+        for (int k = 0; k < 12; k++)
+            cr_expect(x[k] == 0, "initialiser %zu: element %d is %g", i, k, (double)x[k]);
+        free(x);
+    }
+    MUST(clseq_params_create(ctx, 7, &params));
+    for (int kind = CLSEQ_INIT_UNIFORM; kind <= CLSEQ_INIT_ORTHOGONAL; kind++) {
+        const clseq_init init = {.kind = (clseq_init_kind)kind};
+        cr_expect_eq(clseq_params_add(params, "w", 2, dims, &init, NULL), CLSEQ_INVALID_ARGUMENT);
+        cr_expect(strstr(clseq_last_error(), "params add: w: init.scale is 0, expected greater than 0 (zeros "
+                                             "are CLSEQ_INIT_ZERO)"),
+                  "%s", clseq_last_error());
+    }
+    const clseq_init wide = {.scale = 1}, blocks = {.kind = CLSEQ_INIT_ZERO, .block = 1};
+    cr_expect_eq(clseq_params_add(params, "w", 2, dims, &wide, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect(strstr(clseq_last_error(), "CLSEQ_INIT_DEFAULT, takes none"), "%s", clseq_last_error());
+    cr_expect_eq(clseq_params_add(params, "w", 2, dims, &blocks, NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect(strstr(clseq_last_error(), "CLSEQ_INIT_ZERO, takes none"), "%s", clseq_last_error());
     clseq_params_destroy(params);
     clseq_context_destroy(ctx);
 }
@@ -206,8 +239,8 @@ Test(init, draws_each_element_anew)
     clseq_context *ctx = test_context();
     static const clseq_init inits[] = {{.kind = CLSEQ_INIT_UNIFORM, .scale = 1},
                                        {.kind = CLSEQ_INIT_NORMAL, .scale = 1},
-                                       {.kind = CLSEQ_INIT_XAVIER},
-                                       {.kind = CLSEQ_INIT_ORTHOGONAL}};
+                                       {.kind = CLSEQ_INIT_XAVIER, .scale = 1},
+                                       {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1}};
     for (size_t i = 0; i < sizeof inits / sizeof inits[0]; i++) {
         float *x = drawn(ctx, 7, "w", 2, (int64_t[]){20, N / 20}, inits[i]);
         for (int k = 0; k < N; k++)

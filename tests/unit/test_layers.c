@@ -156,9 +156,9 @@ Test(layers, recurrent_starting_values)
     clseq_params *params = store(ctx), *plain = store(ctx);
     clseq_rnn *lstm = NULL;
     const clseq_rnn_desc desc = {.cell = CLSEQ_CELL_LSTM, .input = I, .hidden = H, .layers = 2};
-    const clseq_rnn_init init = {.input = {.kind = CLSEQ_INIT_XAVIER, .block = H},
-                                 .recurrent = {.kind = CLSEQ_INIT_ORTHOGONAL},
-                                 .forget_bias = 1.5f};
+    const clseq_rnn_init init = {.input = {.kind = CLSEQ_INIT_XAVIER, .scale = 1, .block = H},
+                                 .recurrent = {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1},
+                                 .forget_bias = {.kind = CLSEQ_INIT_CONSTANT, .scale = 1.5f}};
     EXPECT_OK(clseq_rnn_new(params, "lstm", &desc, &init, &lstm));
     EXPECT_OK(clseq_rnn_new(plain, "lstm", &desc, NULL, &lstm));
     for (int layer = 0; layer < 2; layer++) {
@@ -186,6 +186,49 @@ Test(layers, recurrent_starting_values)
     clseq_context_destroy(ctx);
 }
 
+/* Each parameter may start as zeros, the forget gate's bias as zero among others that are not. */
+Test(layers, recurrent_zeros)
+{
+    enum { H = 6 };
+    static const char *const names[] = {"lstm.weight_ih_l0", "lstm.weight_hh_l0", "lstm.bias_ih_l0",
+                                        "lstm.bias_hh_l0"};
+    static const clseq_init zero = {.kind = CLSEQ_INIT_ZERO}, one = {.kind = CLSEQ_INIT_CONSTANT, .scale = 1};
+    static const clseq_rnn_init inits[] = {{.input = zero},
+                                           {.recurrent = zero},
+                                           {.bias = zero},
+                                           {.forget_bias = zero},
+                                           {.bias = zero, .forget_bias = one}};
+    /* The parameters that are zeros, and those whose forget gate's block is something else: of which sum. */
+    static const bool is_zero[][4] = {
+        {true}, {false, true}, {false, false, true, true}, {false}, {false, false, true, true}};
+    static const double forget[] = {NAN, NAN, 0, 0, 1};
+    clseq_context *ctx = test_context();
+    for (int i = 0; i < 5; i++) {
+        clseq_params *params = store(ctx);
+        clseq_rnn *lstm = NULL;
+        EXPECT_OK(clseq_rnn_new(params, "lstm",
+                                &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 5, .hidden = H},
+                                &inits[i], &lstm));
+        double sums[H] = {0};
+        for (int p = 0; p < 4; p++) {
+            double *values = graph_param_values(clseq_params_find(params, names[p]));
+            for (int k = 0; k < 4 * H; k++) {
+                const bool is_forget = p >= 2 && k / H == 1;
+                if (is_forget)
+                    sums[k - H] += values[k];
+                if (!is_forget || isnan(forget[i]))
+                    cr_expect((values[k] == 0) == is_zero[i][p], "case %d: %s[%d] is %g", i, names[p], k,
+                              values[k]);
+            }
+            free(values);
+        }
+        for (int k = 0; k < H && !isnan(forget[i]); k++)
+            cr_expect(sums[k] == forget[i], "case %d: unit %d forgets with %g", i, k, sums[k]);
+        clseq_params_destroy(params);
+    }
+    clseq_context_destroy(ctx);
+}
+
 /* What cannot be made adds nothing to the store. */
 Test(layers, errors)
 {
@@ -198,8 +241,13 @@ Test(layers, errors)
     const clseq_rnn_desc gru = {.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4};
     const clseq_rnn_desc no_bias = {
         .cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = 4, .bias = CLSEQ_BIAS_NONE};
-    const clseq_rnn_init forget = {.forget_bias = 1.0f}, endless = {.forget_bias = INFINITY};
-    const clseq_rnn_init bad_block = {.recurrent = {.kind = CLSEQ_INIT_ORTHOGONAL, .block = 3}};
+    const clseq_rnn_init forget = {.forget_bias = {.kind = CLSEQ_INIT_ZERO}};
+    const clseq_rnn_init endless = {.forget_bias = {.kind = CLSEQ_INIT_CONSTANT, .scale = INFINITY}};
+    const clseq_rnn_init spread = {.forget_bias = {.kind = CLSEQ_INIT_NORMAL, .scale = 1}};
+    const clseq_rnn_init no_kind = {.forget_bias = {.scale = 1}};
+    const clseq_rnn_init zero_of_one = {.forget_bias = {.kind = CLSEQ_INIT_ZERO, .scale = 1}};
+    const clseq_rnn_init no_input_kind = {.input = {.scale = 1}};
+    const clseq_rnn_init bad_block = {.recurrent = {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1, .block = 3}};
     char long_name[400];
     memset(long_name, 'x', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = '\0';
@@ -234,7 +282,15 @@ Test(layers, errors)
     EXPECT_ERROR(clseq_rnn_new(params, "y", &no_bias, &forget, &rnn), CLSEQ_INVALID_ARGUMENT,
                  "rnn new: y: forget_bias, but the layer has no bias");
     EXPECT_ERROR(clseq_rnn_new(params, "y", &lstm, &endless, &rnn), CLSEQ_INVALID_ARGUMENT,
-                 "rnn new: y: forget_bias is inf");
+                 "rnn new: y: forget_bias is inf, expected a finite number");
+    EXPECT_ERROR(clseq_rnn_new(params, "y", &lstm, &spread, &rnn), CLSEQ_INVALID_ARGUMENT,
+                 "rnn new: y: forget_bias has kind 4, expected CLSEQ_INIT_CONSTANT or CLSEQ_INIT_ZERO");
+    EXPECT_ERROR(clseq_rnn_new(params, "y", &lstm, &no_kind, &rnn), CLSEQ_INVALID_ARGUMENT,
+                 "rnn new: y: forget_bias has kind 0");
+    EXPECT_ERROR(clseq_rnn_new(params, "y", &lstm, &zero_of_one, &rnn), CLSEQ_INVALID_ARGUMENT,
+                 "rnn new: y: forget_bias is 1, expected 0 with CLSEQ_INIT_ZERO");
+    EXPECT_ERROR(clseq_rnn_new(params, "y", &lstm, &no_input_kind, &rnn), CLSEQ_INVALID_ARGUMENT,
+                 "y.weight_ih_l0: init has a scale or block");
     EXPECT_ERROR(clseq_rnn_new(params, "y", &lstm, &bad_block, &rnn), CLSEQ_INVALID_ARGUMENT, "init.block");
     cr_assert_eq(clseq_params_count(params), 2);
     cr_assert_eq(clseq_params_elements(params), 6);

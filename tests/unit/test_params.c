@@ -106,7 +106,7 @@ Test(params, set_and_get)
     clseq_context *ctx = test_context();
     clseq_param *p[3];
     clseq_params *params = three(ctx, p);
-    float in[100], out[100], neighbour[6];
+    float in[100], gradient[100], out[100], neighbour[6];
     clseq_tensor grad;
     for (int i = 0; i < 100; i++)
         in[i] = (float)i - 50;
@@ -120,6 +120,16 @@ Test(params, set_and_get)
     MUST(clseq_tensor_write(ctx, &grad, in));
     MUST(clseq_param_get_grad(p[1], out));
     cr_assert(compare_bits("gradient", out, in, 100), "%s", compare_message());
+    for (int i = 0; i < 100; i++)
+        gradient[i] = 2 * in[i];
+    MUST(clseq_param_set_grad(p[1], gradient));
+    MUST(clseq_param_get_grad(p[1], out));
+    cr_assert(compare_bits("gradient that was set", out, gradient, 100), "%s", compare_message());
+    MUST(clseq_param_get(p[1], out));
+    cr_assert(compare_bits("values beside it", out, in, 100), "%s", compare_message());
+    MUST(clseq_param_get_grad(p[0], neighbour));
+    for (int i = 0; i < 6; i++)
+        cr_assert_eq(neighbour[i], 0);
     MUST(clseq_params_zero_grad(params));
     MUST(clseq_param_get_grad(p[1], out));
     for (int i = 0; i < 100; i++)
@@ -142,6 +152,7 @@ Test(params, version_counts_changes)
     MUST(clseq__params_materialize(params));
     MUST(clseq_param_get(p[2], &out));
     MUST(clseq_params_zero_grad(params));
+    MUST(clseq_param_set_grad(p[2], &one));
     cr_assert_eq(params->version, start);
     MUST(clseq_param_set(p[2], &one));
     cr_assert_eq(params->version, start + 1);
@@ -266,6 +277,10 @@ Test(params, bad_arguments)
     cr_expect_eq(clseq_param_grad(NULL, &view), CLSEQ_INVALID_ARGUMENT);
     cr_expect_eq(clseq_param_set(NULL, &value), CLSEQ_INVALID_ARGUMENT);
     cr_expect_eq(clseq_param_set(p[0], NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect_eq(clseq_param_set_grad(NULL, &value), CLSEQ_INVALID_ARGUMENT);
+    cr_expect(strstr(clseq_last_error(), "param set grad: param is NULL"), "%s", clseq_last_error());
+    cr_expect_eq(clseq_param_set_grad(p[0], NULL), CLSEQ_INVALID_ARGUMENT);
+    cr_expect(strstr(clseq_last_error(), "param set grad: the gradients for"), "%s", clseq_last_error());
     cr_expect_eq(clseq_param_get(NULL, &value), CLSEQ_INVALID_ARGUMENT);
     cr_expect_eq(clseq_param_get(p[0], NULL), CLSEQ_INVALID_ARGUMENT);
     cr_expect_eq(clseq_param_get_grad(p[0], NULL), CLSEQ_INVALID_ARGUMENT);

@@ -37,8 +37,8 @@ static clseq_status add_parameters(clseq_params *params)
 {
     clseq_status status = CLSEQ_OK;
     static const clseq_init inits[] = {{.kind = CLSEQ_INIT_NORMAL, .scale = 1},
-                                       {.kind = CLSEQ_INIT_ORTHOGONAL},
-                                       {.kind = CLSEQ_INIT_XAVIER}};
+                                       {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1},
+                                       {.kind = CLSEQ_INIT_XAVIER, .scale = 1}};
     static const char *const names[] = {"table", "w", "v"};
     for (int i = 0; i < 3; i++)
         CLSEQ__TRY(clseq_params_add(params, names[i], 2, (int64_t[]){5, 7}, &inits[i], NULL));
