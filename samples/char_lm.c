@@ -299,13 +299,13 @@ static void generate(const trainer *t, const clseq_vocabulary *v, const prompt *
 static void make_trainer(trainer *t, const corpus *c)
 {
     const size_t window = (size_t)(o.steps * o.batch);
+    const clseq_optimizer_desc adam = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, (float)o.lr);
     check(clseq_context_create(&(clseq_context_desc){.device = o.device, .profile = o.profile}, &t->ctx));
     check(clseq_params_create(t->ctx, o.seed, &t->params));
     if (o.resume) /* a model that the checkpoint does not hold is not made */
         check(clseq_params_expect(t->params, o.checkpoint));
     make_model(t->params, c->vocabulary.size, &t->m);
-    check(clseq_optimizer_create(
-        t->params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = (float)o.lr}, &t->adam));
+    check(clseq_optimizer_create(t->params, &adam, &t->adam));
     check(clseq_state_create(t->m.rnn, o.batch, &t->carry));
     check(clseq_meter_create(t->ctx, &t->meter));
     check(clseq_stream_init(&t->stream, c->tokens, c->train_size, o.steps, o.batch));

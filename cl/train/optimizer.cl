@@ -33,7 +33,7 @@ kernel void momentum_step(long n, float lr, float decay, float momentum, int nes
 
 /*
  * Adam and AdamW. rate = lr/(1-b1^t), correction = 1/sqrt(1-b2^t), rest = 1-b; `decay` is Adam's, `shrink` = lr*decay is
- * AdamW's.
+ * AdamW's. Where eps is 0 and no gradient has come yet, the step is 0 and not 0/0.
  */
 kernel void adam_step(long n, float rate, float correction, float beta1, float rest1, float beta2,
                       float rest2, float eps, float decay, float shrink, global float *w, global float *g,
@@ -46,7 +46,8 @@ kernel void adam_step(long n, float rate, float correction, float beta1, float r
         const V mean = fma((V)(beta1), load(m, i, n), rest1 * gradient);
         const V square = fma((V)(beta2), load(v, i, n), rest2 * gradient * gradient);
         value = fma((V)(-shrink), value, value);
-        value -= rate * mean / fma(sqrt(square), (V)(correction), (V)(eps));
+        const V size = fma(sqrt(square), (V)(correction), (V)(eps));
+        value -= size == (V)(0.0f) ? (V)(0.0f) : rate * mean / size;
         store(value, w, i, n);
         store(mean, m, i, n);
         store(square, v, i, n);

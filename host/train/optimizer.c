@@ -42,13 +42,32 @@ static clseq_status enqueue_adam(clseq_optimizer *o, float lr)
                     CLSEQ__M(o->params->grads), CLSEQ__M(o->moments[0]), CLSEQ__M(o->moments[1])));
 }
 
-static const clseq__rule sgd = {"sgd", 0, {NULL}, "sgd_step", enqueue_sgd};
+static const clseq__rule sgd = {"sgd", 0, {NULL}, "sgd_step", .enqueue = enqueue_sgd};
+
+/* Adam's numbers, of both kinds. */
+#define ADAM {"exp_avg", "exp_avg_sq"}, "adam_step", 0.9f, 0.999f, 1e-8f, enqueue_adam
 
 static const clseq__rule rules[CLSEQ_OPTIMIZER_COUNT] = {
-    [CLSEQ_OPTIMIZER_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", enqueue_momentum},
-    [CLSEQ_OPTIMIZER_ADAM] = {"adam", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
-    [CLSEQ_OPTIMIZER_ADAMW] = {"adamw", 2, {"exp_avg", "exp_avg_sq"}, "adam_step", enqueue_adam},
+    [CLSEQ_OPTIMIZER_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", .enqueue = enqueue_momentum},
+    [CLSEQ_OPTIMIZER_ADAM] = {"adam", 2, ADAM},
+    [CLSEQ_OPTIMIZER_ADAMW] = {"adamw", 2, ADAM},
 };
+
+static bool is_known(clseq_optimizer_kind kind)
+{
+    return (unsigned)kind < CLSEQ_OPTIMIZER_COUNT;
+}
+
+clseq_optimizer_desc clseq_optimizer_desc_default(clseq_optimizer_kind kind, float lr)
+{
+    clseq_optimizer_desc desc = {.kind = kind, .lr = lr};
+    if (is_known(kind)) {
+        desc.beta1 = rules[kind].beta1;
+        desc.beta2 = rules[kind].beta2;
+        desc.eps = rules[kind].eps;
+    }
+    return desc;
+}
 
 /* low <= value < high; NaN fails. */
 static clseq_status check_range(const char *name, float value, double low, double high)
@@ -68,7 +87,7 @@ static clseq_status check_lr(const char *what, float lr)
 
 static clseq_status check_desc(const clseq_optimizer_desc *desc)
 {
-    if ((unsigned)desc->kind >= CLSEQ_OPTIMIZER_COUNT)
+    if (!is_known(desc->kind))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "optimizer create: there is no optimiser of kind %d",
                             (int)desc->kind);
     if (!desc->lr_at)
@@ -84,15 +103,11 @@ static clseq_status check_desc(const clseq_optimizer_desc *desc)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "optimizer create: momentum is %g, but %s takes beta1 instead",
                             (double)desc->momentum, rules[desc->kind].name);
+    if (desc->kind != CLSEQ_OPTIMIZER_SGD && desc->beta2 == 0.0f && desc->eps == 0.0f)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "optimizer create: beta2 and eps are 0, expected one of them greater, as "
+                            "clseq_optimizer_desc_default() makes them");
     return CLSEQ_OK;
-}
-
-static clseq_optimizer_desc with_defaults(clseq_optimizer_desc desc)
-{
-    desc.beta1 = desc.beta1 == 0.0f ? 0.9f : desc.beta1;
-    desc.beta2 = desc.beta2 == 0.0f ? 0.999f : desc.beta2;
-    desc.eps = desc.eps == 0.0f ? 1e-8f : desc.eps;
-    return desc;
 }
 
 clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_desc *desc,
@@ -111,7 +126,7 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "optimizer create: no memory for the optimiser");
     o->ctx = params->ctx;
     o->params = params;
-    o->desc = with_defaults(*desc);
+    o->desc = *desc;
     o->rule = desc->kind == CLSEQ_OPTIMIZER_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
     CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/", NULL, o->rule->kernel, &o->kernel));
     for (int i = 0; i < o->rule->moments; i++) {

@@ -17,6 +17,7 @@ typedef struct clseq__rule {
     int moments;                                  /* buffers that it keeps between steps */
     const char *moment_names[CLSEQ__MOMENTS_MAX]; /* PyTorch's: "momentum_buffer", "exp_avg", "exp_avg_sq" */
     const char *kernel;
+    float beta1, beta2, eps; /* by default */
     clseq_status (*enqueue)(clseq_optimizer *optimizer, float lr);
 } clseq__rule;
 
@@ -24,8 +25,8 @@ struct clseq_optimizer {
     clseq_context *ctx;
     clseq_params *params;
     const clseq__rule *rule;
-    clseq_optimizer_desc desc; /* with defaults filled in */
-    int64_t steps;             /* taken so far */
+    clseq_optimizer_desc desc;
+    int64_t steps; /* taken so far */
     clseq__kernel *kernel;
     cl_mem moments[CLSEQ__MOMENTS_MAX]; /* laid out as the store's values, zero in the gaps; zeros at first */
 };

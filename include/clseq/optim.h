@@ -3,7 +3,9 @@
  *
  *     clseq_params *params = NULL;
  *     clseq_optimizer *adam = NULL;
- *     clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 2e-3f}, &adam);
+ *     clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 2e-3f);
+ *     desc.weight_decay = 1e-4f;
+ *     clseq_optimizer_create(params, &desc, &adam);
  *     clseq_clip_global_norm(params, 5.0f, NULL);
  *     clseq_optimizer_step(adam);
  *     clseq_optimizer_destroy(adam);
@@ -34,17 +36,34 @@ typedef enum clseq_optimizer_kind {
 /* The learning rate of step 0, 1, 2, ...; called on the host before each step. */
 typedef float (*clseq_lr_fn)(int64_t step, void *user);
 
+/* Every number is taken as it stands: a descriptor begins with clseq_optimizer_desc_default. */
 typedef struct clseq_optimizer_desc {
     clseq_optimizer_kind kind;
-    float lr;          /* used when lr_at is NULL; must be positive */
-    clseq_lr_fn lr_at; /* the rate as a function of the step, at least 0 */
+    /* Used when lr_at is NULL; must be positive. */
+    float lr;
+    /* The rate as a function of the step, at least 0. */
+    clseq_lr_fn lr_at;
     void *lr_user;
-    float momentum;     /* SGD; 0 <= momentum < 1 */
-    bool nesterov;      /* SGD, needs momentum */
-    float beta1, beta2; /* ADAM, ADAMW; 0 means 0.9 and 0.999 */
-    float eps;          /* ADAM, ADAMW; 0 means 1e-8 */
-    float weight_decay; /* 0: none; ADAMW does not default to PyTorch's 0.01 */
+    /* SGD; 0 <= momentum < 1. */
+    float momentum;
+    /* SGD, needs momentum. */
+    bool nesterov;
+    /* ADAM, ADAMW; 0 <= beta < 1. */
+    float beta1, beta2;
+    /*
+     * ADAM, ADAMW; at least 0. beta2 and eps may not both be 0, as in a descriptor whose numbers were forgotten. An element
+     * to which no gradient came yet stays as it is also where eps is 0.
+     */
+    float eps;
+    /* At least 0. */
+    float weight_decay;
 } clseq_optimizer_desc;
+
+/*
+ * A descriptor of this kind with this rate and PyTorch's other numbers: no momentum, beta1 0.9, beta2 0.999, eps 1e-8;
+ * weight_decay 0, for ADAMW too, where PyTorch has 0.01.
+ */
+CLSEQ_API clseq_optimizer_desc clseq_optimizer_desc_default(clseq_optimizer_kind kind, float lr);
 
 typedef struct clseq_optimizer clseq_optimizer;
 

@@ -84,13 +84,13 @@ static clseq_cell cell_of(const char *name)
 static void start(bench *b, size_t count, clseq_cell cell)
 {
     const clseq_rnn_desc desc = {.cell = cell, .input = E, .hidden = H, .layers = LAYERS};
+    const clseq_optimizer_desc adam = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 2e-3f);
     check(clseq_context_create(NULL, &b->ctx));
     check(clseq_params_create(b->ctx, 1, &b->params));
     check(clseq_embedding_new(b->params, "embed", b->vocabulary, E, &b->embed));
     check(clseq_rnn_new(b->params, "rnn", &desc, NULL, &b->rnn));
     check(clseq_linear_new(b->params, "out", H, b->vocabulary, true, &b->out));
-    check(clseq_optimizer_create(
-        b->params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 2e-3f}, &b->adam));
+    check(clseq_optimizer_create(b->params, &adam, &b->adam));
     check(clseq_state_create(b->rnn, B, &b->carry));
     check(clseq_meter_create(b->ctx, &b->meter));
     check(clseq_stream_init(&b->stream, b->tokens, count, T, B));

@@ -127,6 +127,7 @@ static void must(clseq_status status)
 static void make_model(void)
 {
     static const float w[3] = {1, 2, 3}, b[1] = {-4};
+    const clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 1);
     cl_mem carry = NULL;
     context.device.max_allocation = 1 << 20;
     must(clseq_params_create(&context, 1, &params));
@@ -134,8 +135,7 @@ static void make_model(void)
     must(clseq_params_add(params, "b", 1, (int64_t[]){1}, NULL, NULL));
     must(clseq_param_set(clseq_params_at(params, 0), w));
     must(clseq_param_set(clseq_params_at(params, 1), b));
-    must(clseq_optimizer_create(params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 1},
-                                &adam));
+    must(clseq_optimizer_create(params, &desc, &adam));
     must(clseq__pool_get(&context, 2 * sizeof(float), "carry", &carry));
     state.tensors[0] = clseq_tensor_view(carry, 0, CLSEQ_DTYPE_F32, 3, state.dims);
     model = (clseq_checkpoint){

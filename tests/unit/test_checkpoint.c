@@ -51,8 +51,8 @@ static void ok(clseq_status status)
 static model make(clseq_cell cell, clseq_optimizer_kind kind, uint64_t seed, int64_t hidden)
 {
     model m = {.ctx = test_context()};
-    const clseq_optimizer_desc desc = {
-        .kind = kind, .lr = 0.05f, .momentum = kind == CLSEQ_OPTIMIZER_SGD ? 0.9f : 0};
+    clseq_optimizer_desc desc = clseq_optimizer_desc_default(kind, 0.05f);
+    desc.momentum = kind == CLSEQ_OPTIMIZER_SGD ? 0.9f : 0;
     ok(clseq_params_create(m.ctx, seed, &m.params));
     ok(clseq_embedding_new(m.params, "embed", V, E, &m.embed));
     ok(clseq_rnn_new(m.params, "rnn",

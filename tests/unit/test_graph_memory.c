@@ -27,6 +27,7 @@ typedef struct trainer {
 static clseq_status create(trainer *t)
 {
     clseq_status status = CLSEQ_OK;
+    const clseq_optimizer_desc adam = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 1e-3f);
     for (int i = 0; i < T * B; i++)
         t->tokens[i] = i * i % V;
     CLSEQ__TRY(clseq_params_create(t->ctx, 1, &t->params));
@@ -35,8 +36,7 @@ static clseq_status create(trainer *t)
                              &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = E, .hidden = H, .layers = L},
                              NULL, &t->rnn));
     CLSEQ__TRY(clseq_linear_new(t->params, "out", H, V, true, &t->out));
-    CLSEQ__TRY(clseq_optimizer_create(
-        t->params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 1e-3f}, &t->adam));
+    CLSEQ__TRY(clseq_optimizer_create(t->params, &adam, &t->adam));
     CLSEQ__TRY(clseq_state_create(t->rnn, B, &t->carry));
     CLSEQ__TRY(clseq_meter_create(t->ctx, &t->meter));
 done:

@@ -59,8 +59,8 @@ static result train(int cell, int64_t layers)
             .cell = (clseq_cell)cell, .input = z->features, .hidden = z->hidden, .layers = layers},
         NULL, &rnn));
     EXPECT_OK(clseq_linear_new(params, "out", z->hidden, vocabulary.size, true, &out));
-    EXPECT_OK(clseq_optimizer_create(
-        params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 1e-2f}, &adam));
+    const clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 1e-2f);
+    EXPECT_OK(clseq_optimizer_create(params, &desc, &adam));
     EXPECT_OK(clseq_state_create(rnn, B, &carry));
     EXPECT_OK(clseq_meter_create(ctx, &meter));
     for (int step = 0; step < z->steps; step++) {

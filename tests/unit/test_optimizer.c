@@ -158,24 +158,31 @@ static float rising_rate(int64_t step, void *user)
     return 0.01f * (float)(step + 1);
 }
 
+/* PyTorch's numbers. */
+#define ADAM .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f
+
 static const clseq_optimizer_desc settings[] = {
     {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.1f},
     {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.1f, .weight_decay = 0.3f},
     {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.01f, .momentum = 0.9f},
     {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.01f, .momentum = 0.9f, .nesterov = true, .weight_decay = 0.1f},
-    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.01f},
+    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.01f, ADAM},
     {.kind = CLSEQ_OPTIMIZER_ADAM,
      .lr = 0.3f,
      .beta1 = 0.5f,
      .beta2 = 0.9f,
      .eps = 1e-3f,
      .weight_decay = 0.1f},
-    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f, .weight_decay = 0.5f},
-    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f, .weight_decay = 0.5f, ADAM},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f, ADAM},
     /* A rate of its own each step, and another one in lr: decay goes by the former. */
-    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
-    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f, ADAM},
+    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f, ADAM},
     {.kind = CLSEQ_OPTIMIZER_SGD, .lr = 0.9f, .lr_at = rising_rate, .weight_decay = 0.5f},
+    /* numbers of 0 are 0 */
+    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.01f, .beta1 = 0, .beta2 = 0.999f, .eps = 1e-8f},
+    {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0, .eps = 1e-2f},
+    {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 0},
 };
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
 
@@ -337,6 +344,9 @@ Test(optimizer, moments_have_names)
         {"adamw", "exp_avg", "exp_avg_sq"},
         {"adam", "exp_avg", "exp_avg_sq"},
         {"sgd"},
+        {"adam", "exp_avg", "exp_avg_sq"},
+        {"adam", "exp_avg", "exp_avg_sq"},
+        {"adamw", "exp_avg", "exp_avg_sq"},
     };
     clseq_context *ctx = test_context_shape(0);
     clseq_params *params = four(ctx);
@@ -422,6 +432,37 @@ Test(optimizer, bad_rate_of_a_step)
     clseq_context_destroy(ctx);
 }
 
+/* What a descriptor begins with; one that was filled by hand and forgot the numbers is told where they are. */
+Test(optimizer, defaults)
+{
+    clseq_context *ctx = test_context_shape(0);
+    clseq_params *params = four(ctx);
+    clseq_optimizer *optimizer = NULL;
+    for (int kind = 0; kind < CLSEQ_OPTIMIZER_COUNT; kind++) {
+        const clseq_optimizer_desc desc = clseq_optimizer_desc_default((clseq_optimizer_kind)kind, 0.25f);
+        const bool adam = kind != CLSEQ_OPTIMIZER_SGD;
+        cr_expect(desc.kind == (clseq_optimizer_kind)kind && desc.lr == 0.25f && !desc.lr_at);
+        cr_expect(desc.beta1 == (adam ? 0.9f : 0) && desc.beta2 == (adam ? 0.999f : 0));
+        cr_expect(desc.eps == (adam ? 1e-8f : 0) && desc.momentum == 0 && !desc.nesterov);
+        cr_expect_eq(desc.weight_decay, 0);
+        MUST(clseq_optimizer_create(params, &desc, &optimizer));
+        clseq_optimizer_destroy(optimizer);
+        if (!adam)
+            continue;
+        cr_expect_eq(
+            clseq_optimizer_create(
+                params, &(clseq_optimizer_desc){.kind = (clseq_optimizer_kind)kind, .lr = 1}, &optimizer),
+            CLSEQ_INVALID_ARGUMENT);
+        cr_expect(strstr(clseq_last_error(), "beta2 and eps are 0, expected one of them greater, as "
+                                             "clseq_optimizer_desc_default() makes them"),
+                  "%s", clseq_last_error());
+    }
+    const clseq_optimizer_desc none = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_COUNT, 1);
+    cr_expect_eq(clseq_optimizer_create(params, &none, &optimizer), CLSEQ_INVALID_ARGUMENT);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
 Test(optimizer, allocates_once_and_gives_back)
 {
     clseq_context *ctx = test_context_shape(0);
@@ -459,12 +500,14 @@ Test(optimizer, bad_arguments)
         {.lr = 0.1f, .nesterov = true},
         {.lr = 0.1f, .weight_decay = -0.1f},
         {.lr = 0.1f, .weight_decay = NAN},
-        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .momentum = 0.9f},
-        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .beta1 = 1},
-        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .beta2 = -0.5f},
-        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .beta2 = NAN},
-        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .eps = -1e-8f},
-        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .eps = INFINITY},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .momentum = 0.9f, ADAM},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .beta1 = 1, .beta2 = 0.9f, .eps = 1},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f, .beta2 = -0.5f, .eps = 1},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .beta2 = NAN, .eps = 1},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .beta2 = 0.9f, .eps = -1e-8f},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .beta2 = 0.9f, .eps = INFINITY},
+        {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f},
+        {.kind = CLSEQ_OPTIMIZER_ADAMW, .lr = 0.1f, .beta1 = 0.5f},
     };
     clseq_context *ctx = test_context_shape(0);
     clseq_params *params = four(ctx), *empty = NULL;

@@ -52,13 +52,13 @@ static clseq_status optimise(void *data)
     clseq_context *ctx = NULL;
     clseq_params *params = NULL;
     clseq_optimizer *adam = NULL;
+    const clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 0.1f);
     float norm = 0, values[35];
     (void)data;
     CLSEQ__TRY(clseq_context_create(NULL, &ctx));
     CLSEQ__TRY(clseq_params_create(ctx, 1, &params));
     CLSEQ__TRY(add_parameters(params));
-    CLSEQ__TRY(clseq_optimizer_create(
-        params, &(clseq_optimizer_desc){.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f}, &adam));
+    CLSEQ__TRY(clseq_optimizer_create(params, &desc, &adam));
     CLSEQ__TRY(clseq_clip_value(params, 1));
     CLSEQ__TRY(clseq_clip_norm(params, 1));
     CLSEQ__TRY(clseq_clip_global_norm(params, 1, &norm));
@@ -66,6 +66,7 @@ static clseq_status optimise(void *data)
     CLSEQ__TRY(clseq_params_zero_grad(params));
     CLSEQ__TRY(clseq_param_get(clseq_params_at(params, 1), values));
     CLSEQ__TRY(clseq_param_set(clseq_params_at(params, 2), values));
+    CLSEQ__TRY(clseq_param_set_grad(clseq_params_at(params, 2), values));
 done:
     clseq_optimizer_destroy(adam);
     clseq_params_destroy(params);
@@ -87,7 +88,7 @@ static clseq_status keep(void *data)
     clseq_context *ctx = NULL;
     clseq_params *params = NULL, *back = NULL;
     clseq_optimizer *adam = NULL;
-    const clseq_optimizer_desc desc = {.kind = CLSEQ_OPTIMIZER_ADAM, .lr = 0.1f};
+    const clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 0.1f);
     const clseq_meta meta = {"key", "a \"value\""};
     char value[16];
     clseq_checkpoint what = {.meta = &meta, .meta_count = 1};
