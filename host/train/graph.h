@@ -37,12 +37,14 @@
 
 #include "core/error.h"
 #include "train/arena.h"
+#include "train/params.h"
 #include "train/var_table.h"
 #include <clseq/graph.h>
 
 #define CLSEQ__NODE_INPUTS 8
 #define CLSEQ__NODE_OUTPUTS (1 + CLSEQ_RNN_MAX_STATES)
 #define CLSEQ__NODE_SAVED 2
+#define CLSEQ__NODE_LAYERS 2
 #define CLSEQ__PENDING 8
 
 typedef struct clseq__node clseq__node;
@@ -53,11 +55,8 @@ struct clseq__var {
     clseq_tensor value;
     clseq_tensor grad;   /* no buffer until something reached it */
     const int32_t *host; /* i32 from host memory: the values, for checking ranges; else NULL */
-    const clseq_embedding
-        *embedding; /* whose rows for `tokens` [T,B] the values are, as they came from it; else NULL */
-    clseq__var *tokens;
-    bool
-        is_looked_up; /* a recurrent layer reads the embedding's table instead, so no gradient comes back from it */
+    clseq__node *node;   /* the operation that made it; NULL: an input or a parameter */
+    clseq_param *param;  /* whose value and gradient it shows; NULL: none */
     bool owns_value;
     bool owns_grad;
     bool needs_grad; /* a parameter or an input that asked for its gradient lies above it */
@@ -71,14 +70,16 @@ typedef struct clseq__op {
     clseq_status (*backward)(clseq_graph *g, clseq__node *node);
 } clseq__op;
 
-/* One entry of the tape. */
+/* An operation that has run; one entry of the tape where its gradient will be wanted. */
 struct clseq__node {
     const clseq__op *op;
-    clseq__node *previous;
+    clseq__node *previous;              /* on the tape */
     clseq__var *in[CLSEQ__NODE_INPUTS]; /* NULL: none */
     clseq__var *out[CLSEQ__NODE_OUTPUTS];
     clseq_tensor saved[CLSEQ__NODE_SAVED]; /* kept for backward, then given back to the pool */
     void *args;                            /* the operation's own, lives as long as the graph */
+    const clseq__param_range
+        *layers[CLSEQ__NODE_LAYERS]; /* whose gradients backward adds to; NULL: no more */
 };
 
 /* Memory that two graphs in a row have twice: values that are on their way to the device. */
@@ -147,12 +148,12 @@ typedef struct clseq__node_desc {
     clseq__var *out[CLSEQ__NODE_OUTPUTS];
     const void *args; /* copied */
     size_t args_size;
-    bool has_params; /* the operation has parameters of its own, which want gradients */
+    const clseq__param_range *layers[CLSEQ__NODE_LAYERS]; /* parameters of its own, which want gradients */
 } clseq__node_desc;
 
 /*
- * Puts the operation on the tape when its gradient will be wanted; otherwise *node is NULL, and nothing need be saved.
- * `node` may be NULL.
+ * Notes the operation, and puts it on the tape when its gradient will be wanted; otherwise *node is NULL, and nothing need
+ * be saved. `node` may be NULL.
  */
 clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq__node **node);
 
@@ -165,6 +166,15 @@ clseq_status clseq__graph_memory(clseq_graph *g, size_t bytes, void **out);
 /* Copies from host memory at once and enqueues the copy to the device; *kept is the copy on the host. */
 clseq_status clseq__stage(clseq_graph *g, const void *host, size_t bytes, const clseq_tensor *to,
                           const void **kept);
+
+/* What an operation of clseq_embed did, as its node's arguments. */
+typedef struct clseq__lookup {
+    const clseq_embedding *embedding;
+    bool is_bypassed; /* a recurrent layer reads the table instead, so that no gradient comes back from it */
+} clseq__lookup;
+
+/* The lookup that x comes straight from, whose tokens are x->node->in[0]; NULL: none. (ops_layers.c) */
+clseq__lookup *clseq__var_lookup(const clseq__var *x);
 
 /* ---- operations, backward ---- */
 

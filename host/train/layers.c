@@ -39,6 +39,7 @@ clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t
     layer->params = params;
     CLSEQ__TRY(add(params, name, "weight", 2, (int64_t[]){vocabulary, features},
                    &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
+    layer->own = clseq__params_since(params, before);
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
     return clseq__made("embedding new", CLSEQ_OK);
@@ -65,6 +66,7 @@ clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in
     CLSEQ__TRY(add(params, name, "weight", 2, (int64_t[]){out_features, in_features}, &init, &layer->weight));
     if (bias)
         CLSEQ__TRY(add(params, name, "bias", 1, &out_features, &init, &layer->bias));
+    layer->own = clseq__params_since(params, before);
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
     return clseq__made("linear new", CLSEQ_OK);

@@ -8,11 +8,13 @@
 
 struct clseq_embedding {
     clseq_params *params;
+    clseq__param_range own;
     clseq_param *weight; /* [V,E] */
 };
 
 struct clseq_linear {
     clseq_params *params;
+    clseq__param_range own;
     clseq_param *weight; /* [out,in] */
     clseq_param *bias;   /* [out]; NULL: none */
 };
@@ -25,6 +27,7 @@ typedef struct clseq__rnn_params {
 
 struct clseq_rnn {
     clseq_params *params;
+    clseq__param_range own;
     clseq_rnn_desc desc;       /* layers at least 1 */
     clseq__rnn_params *layers; /* [L] */
     clseq__rnn_way *way;       /* the plain one, then those through embeddings */

@@ -139,6 +139,7 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "rnn new: no memory for %s", name);
     for (int64_t k = 0; k < rnn->desc.layers; k++)
         CLSEQ__TRY(add_layer(rnn, name, init, k));
+    rnn->own = clseq__params_since(params, before);
     CLSEQ__TRY(clseq__params_own(params, rnn, release));
     *out = rnn;
     return clseq__made("rnn new", CLSEQ_OK);

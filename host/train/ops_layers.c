@@ -18,49 +18,51 @@ static clseq_status check_layer(const clseq_graph *g, const char *op, const char
 /* dtable[tokens[n],:] += dy[n,:] */
 static clseq_status embed_backward(clseq_graph *g, clseq__node *node)
 {
-    clseq_embedding *embedding = *(clseq_embedding **)node->args;
+    const clseq__lookup *lookup = node->args;
     clseq_tensor dtable = {0};
-    CLSEQ__RETURN_IF(clseq_param_grad(embedding->weight, &dtable));
+    CLSEQ__RETURN_IF(clseq_param_grad(lookup->embedding->weight, &dtable));
     return clseq_nn_embedding_backward(g->ctx, &node->in[0]->value, &node->out[0]->grad, &dtable);
+}
+
+static const clseq__op embed = {"embed", embed_backward};
+
+clseq__lookup *clseq__var_lookup(const clseq__var *x)
+{
+    return x->node && x->node->op == &embed ? x->node->args : NULL;
 }
 
 clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens)
 {
-    static const clseq__op op = {"embed", embed_backward};
     clseq_status status = CLSEQ_OK;
     clseq__var *in = NULL, *y = NULL;
     clseq_tensor table = {0};
     int64_t dims[CLSEQ_MAX_DIMS] = {0};
     int ndim = 0;
-    if (!clseq__op_enter(g, op.name))
+    if (!clseq__op_enter(g, embed.name))
         return NULL;
-    CLSEQ__TRY(check_layer(g, op.name, "embedding", embedding ? embedding->params : NULL));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "tokens", tokens, CLSEQ_DTYPE_I32, &in));
+    CLSEQ__TRY(check_layer(g, embed.name, "embedding", embedding ? embedding->params : NULL));
+    CLSEQ__TRY(clseq__op_input(g, embed.name, "tokens", tokens, CLSEQ_DTYPE_I32, &in));
     if (in->value.ndim >= CLSEQ_MAX_DIMS)
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "embed: tokens has %d dims, expected at most %d", in->value.ndim,
                     CLSEQ_MAX_DIMS - 1);
-    CLSEQ__TRY(clseq__op_range(op.name, "token", "vocabulary", in, embedding->weight->dims[0], NULL));
+    CLSEQ__TRY(clseq__op_range(embed.name, "token", "vocabulary", in, embedding->weight->dims[0], NULL));
     CLSEQ__TRY(clseq_param_value(embedding->weight, &table));
-    CLSEQ__TRY(clseq__op_reads(g, op.name, embedding->weight));
+    CLSEQ__TRY(clseq__op_reads(g, embed.name, embedding->weight));
     for (; ndim < in->value.ndim; ndim++)
         dims[ndim] = in->value.dims[ndim];
     dims[ndim++] = embedding->weight->dims[1];
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, ndim, dims, &y));
     CLSEQ__TRY(clseq__node_add(g,
-                               &(clseq__node_desc){.op = &op,
+                               &(clseq__node_desc){.op = &embed,
                                                    .in = {in},
                                                    .out = {y},
-                                                   .args = &embedding,
-                                                   .args_size = sizeof embedding,
-                                                   .has_params = true},
+                                                   .args = &(clseq__lookup){.embedding = embedding},
+                                                   .args_size = sizeof(clseq__lookup),
+                                                   .layers = {&embedding->own}},
                                NULL));
     CLSEQ__TRY(clseq_nn_embedding_forward(g->ctx, &table, &in->value, &y->value));
-    if (in->value.ndim == 2) {
-        y->embedding = embedding;
-        y->tokens = in;
-    }
 done:
-    return clseq__op_leave(g, op.name, status, y);
+    return clseq__op_leave(g, embed.name, status, y);
 }
 
 /* dx = dy W, dW += dy^T x, db += column sums of dy */
@@ -108,7 +110,7 @@ clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
                                                    .out = {y},
                                                    .args = &linear,
                                                    .args_size = sizeof linear,
-                                                   .has_params = true},
+                                                   .layers = {&linear->own}},
                                NULL));
     CLSEQ__TRY(clseq_nn_affine_forward(g->ctx, &in->value, &w, linear->bias ? &b : NULL, &y->value));
 done:

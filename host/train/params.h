@@ -27,6 +27,12 @@ struct clseq_param {
     float preset_value;
 };
 
+/* Parameters that were added one after the other, those of a layer. */
+typedef struct clseq__param_range {
+    clseq_params *store;
+    size_t first, count;
+} clseq__param_range;
+
 /* Something that lives as long as the store, for instance a layer. */
 typedef struct clseq__owned {
     void *object;
@@ -67,6 +73,9 @@ clseq_status clseq__params_own(clseq_params *params, void *object, void (*releas
  * elements do not change by it). One range a parameter, before the memory is made.
  */
 clseq_status clseq__param_preset(clseq_param *param, int64_t begin, int64_t count, float value);
+
+/* What was added after the first `count` parameters. */
+clseq__param_range clseq__params_since(clseq_params *params, size_t count);
 
 /* Takes back what was added after the first `count` parameters, for a layer that could not be made. */
 void clseq__params_drop(clseq_params *params, size_t count);

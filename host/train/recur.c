@@ -72,14 +72,21 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
 }
 
 /* Through the table of the embedding that x comes from, unless that gains nothing or x wants its gradient. */
-static clseq_status choose_way(clseq_rnn *rnn, clseq__var *x, recur_args *args)
+static clseq_status choose_way(clseq_rnn *rnn, clseq__var *x, recur_args *args, clseq__node_desc *desc)
 {
+    clseq__lookup *lookup = x->keep_grad ? NULL : clseq__var_lookup(x);
     clseq__rnn_way *through = NULL;
-    if (x->embedding && !x->keep_grad)
-        CLSEQ__RETURN_IF(clseq__rnn_way_through(rnn, x->embedding, args->shape.T * args->shape.B, &through));
+    if (lookup)
+        CLSEQ__RETURN_IF(
+            clseq__rnn_way_through(rnn, lookup->embedding, args->shape.T * args->shape.B, &through));
     args->way = through ? through : rnn->way;
-    args->x = through ? x->tokens : x;
-    x->is_looked_up = x->is_looked_up || through;
+    args->x = x;
+    desc->layers[0] = &rnn->own;
+    if (through) {
+        args->x = x->node->in[0];
+        desc->layers[1] = &lookup->embedding->own;
+        lookup->is_bypassed = true;
+    }
     return CLSEQ_OK;
 }
 
@@ -185,7 +192,7 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     clseq__node *node = NULL;
     recur_args args = {.rnn = rnn};
     clseq_rnn_forward_args f = {0};
-    clseq__node_desc desc = {.op = &op, .args = &args, .args_size = sizeof args, .has_params = true};
+    clseq__node_desc desc = {.op = &op, .args = &args, .args_size = sizeof args};
     if (!clseq__op_enter(g, op.name))
         return NULL;
     opts = opts ? opts : &defaults;
@@ -200,7 +207,7 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     args.shape = (clseq_rnn_shape){.T = T, .B = B, .mode = CLSEQ_MODE_TRAINING};
     if (g->mode == CLSEQ_MODE_INFERENCE || g->is_backward_done)
         args.shape.mode = CLSEQ_MODE_INFERENCE;
-    CLSEQ__TRY(choose_way(rnn, in, &args));
+    CLSEQ__TRY(choose_way(rnn, in, &args, &desc));
     f.x = args.x->value;
     CLSEQ__TRY(take_initial(g, opts, states, dims, &f, &desc));
     CLSEQ__TRY(take_lengths(g, opts->lengths, &args.shape, &f.lengths));

@@ -10,7 +10,7 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
 {
     void *memory = NULL;
     clseq__node *added = NULL;
-    bool needs = desc->has_params;
+    bool needs = desc->layers[0] != NULL;
     if (node)
         *node = NULL;
     for (int i = 0; i < CLSEQ__NODE_INPUTS; i++)
@@ -18,20 +18,24 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
             desc->in[i]->is_used = true;
             needs = needs || desc->in[i]->needs_grad;
         }
-    if (!needs || g->mode != CLSEQ_MODE_TRAINING || g->is_backward_done)
-        return CLSEQ_OK;
+    needs = needs && g->mode == CLSEQ_MODE_TRAINING && !g->is_backward_done;
     CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *added, &memory));
     added = memory;
     *added = (clseq__node){.op = desc->op, .previous = g->tape};
     memcpy(added->in, desc->in, sizeof added->in);
     memcpy(added->out, desc->out, sizeof added->out);
+    memcpy(added->layers, desc->layers, sizeof added->layers);
     if (desc->args_size > 0) {
         CLSEQ__RETURN_IF(clseq__graph_memory(g, desc->args_size, &added->args));
         memcpy(added->args, desc->args, desc->args_size);
     }
     for (int i = 0; i < CLSEQ__NODE_OUTPUTS; i++)
-        if (added->out[i])
-            added->out[i]->needs_grad = true;
+        if (added->out[i]) {
+            added->out[i]->node = added;
+            added->out[i]->needs_grad = needs;
+        }
+    if (!needs)
+        return CLSEQ_OK;
     g->tape = added;
     if (node)
         *node = added;

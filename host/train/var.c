@@ -167,6 +167,7 @@ clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param)
     CLSEQ__TRY(clseq__var_view(g, &value, &x));
     /* The gradient is there from the start, in the store: whatever reaches it is added. */
     CLSEQ__TRY(clseq_param_grad(param, &x->grad));
+    x->param = param;
     x->needs_grad = g->mode == CLSEQ_MODE_TRAINING;
     x->keep_grad = true;
 done:
@@ -178,6 +179,7 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
     static const char op[] = "require grad";
     clseq_status status = CLSEQ_OK;
     clseq__var *in = NULL;
+    const clseq__lookup *lookup = NULL;
     if (!clseq__op_enter(g, op))
         return NULL;
     CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_DTYPE_F32, &in));
@@ -185,7 +187,8 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: backward has run already", op);
     if (in->is_used && !in->needs_grad)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: x was used already, ask for its gradient before that", op);
-    if (in->is_looked_up)
+    lookup = clseq__var_lookup(in);
+    if (lookup && lookup->is_bypassed)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE,
                     "%s: a recurrent layer has read x through the embedding's table already, ask before that",
                     op);

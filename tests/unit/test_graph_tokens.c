@@ -7,6 +7,7 @@
 #include "core/context.h"
 #include "reference/cells.h"
 #include "reference/rnn_case.h"
+#include "support/compare.h"
 #include "support/device.h"
 #include "support/graph.h"
 #include "support/numeric.h"
@@ -194,6 +195,23 @@ Test(graph_tokens, the_table_is_read_where_it_pays)
     cr_assert_eq(reads_the_table(&m, T, tokens), m.ctx->is_cpu);
     cr_assert_eq(reads_the_table(&m, 3, tokens), m.ctx->is_cpu); /* 15 tokens of 7 kinds */
     cr_assert_not(reads_the_table(&m, 2, tokens));
+    destroy(&m);
+}
+
+/* Inference reads the same way as training: the same bits, which the other way of multiplying would not give. */
+Test(graph_tokens, inference_reads_as_training_does)
+{
+    model m = create(CLSEQ_CELL_LSTM, false);
+    problem p = make_problem(CLSEQ_CELL_LSTM, 50, false);
+    float y[2][T * B * H];
+    set_params(&m, &p);
+    for (int i = 0; i < 2; i++) {
+        clseq_graph *g = clseq_graph_begin(m.ctx, i == 0 ? CLSEQ_MODE_TRAINING : CLSEQ_MODE_INFERENCE);
+        EXPECT_OK(clseq_read(g, clseq_recur(g, m.rnn, input_of(&m, g, p.tokens, false), NULL), y[i]));
+        graph_end(g);
+    }
+    cr_assert(compare_bits("y", y[1], y[0], T * B * H), "%s", compare_message());
+    rnn_case_destroy(p.c);
     destroy(&m);
 }
 
