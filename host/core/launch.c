@@ -64,6 +64,19 @@ clseq__grid clseq__grid_for(const clseq_context *ctx, int64_t n)
     return CLSEQ__GRID1((size_t)(groups > 0 ? groups : 1), local);
 }
 
+clseq_status clseq__mark(clseq_context *ctx, const char *what, cl_event *out)
+{
+    int code = clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, out);
+    if (code == CL_SUCCESS) {
+        code = clFlush(ctx->queue);
+        if (code == CL_SUCCESS)
+            return CLSEQ_OK;
+        clReleaseEvent(*out);
+    }
+    *out = NULL;
+    return clseq__error(clseq__cl_status(code), "%s: %s", what, clseq__cl_error_name(code));
+}
+
 clseq_status clseq__fill_bytes(clseq_context *ctx, cl_mem buffer, size_t offset, size_t bytes,
                                uint32_t pattern)
 {

@@ -70,6 +70,12 @@ clseq_status clseq__launch(clseq_context *ctx, clseq__kernel *kernel, clseq__gri
  */
 clseq__grid clseq__grid_for(const clseq_context *ctx, int64_t n);
 
+/*
+ * An event that is complete when all that was enqueued so far is. What was enqueued is flushed, so that other queues may
+ * wait for it. To be released. `what` begins the sentence.
+ */
+clseq_status clseq__mark(clseq_context *ctx, const char *what, cl_event *out);
+
 /* Copies and fills of plain ranges, in bytes; they are counted and measured like kernels. */
 clseq_status clseq__fill_bytes(clseq_context *ctx, cl_mem buffer, size_t offset, size_t bytes,
                                uint32_t pattern);

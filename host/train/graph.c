@@ -102,6 +102,7 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
     g->mode = mode;
     g->is_open = true;
     g->is_backward_done = false;
+    g->on_grad_ready = NULL;
     g->status = CLSEQ_OK;
     g->sentence[0] = '\0';
     g->seed = 0;
@@ -119,6 +120,9 @@ clseq_status clseq_graph_end(clseq_graph *g)
     CLSEQ__NEEDS("graph end", g);
     if (!g->is_open)
         return clseq__error(CLSEQ_INVALID_STATE, "graph end: the graph has ended already");
+    if (g->is_in_hook)
+        return clseq__error(CLSEQ_INVALID_STATE,
+                            "graph end: backward is running, expected it after clseq_backward has returned");
     give_back(g);
     CLSEQ__TRY_CL(clFlush(clseq_context_queue(g->ctx)));
 done:

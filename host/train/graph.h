@@ -101,6 +101,9 @@ struct clseq_graph {
     clseq_mode mode;
     bool is_open;
     bool is_backward_done;
+    bool is_in_hook; /* on_grad_ready is being called */
+    clseq_grad_ready_fn on_grad_ready;
+    void *on_grad_ready_user;
     clseq_status status; /* of the first failure */
     char sentence[2048];
     uint64_t generation; /* counts the context's graphs, from 1 */

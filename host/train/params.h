@@ -25,6 +25,9 @@ struct clseq_param {
     /* Elements that start as a constant instead, see clseq__param_preset. */
     int64_t preset_begin, preset_count;
     float preset_value;
+    /* During a backward pass with a hook: operations that may still add to the gradient, and whether one has. */
+    size_t awaited;
+    bool is_reached;
 };
 
 /* Parameters that were added one after the other, those of a layer. */

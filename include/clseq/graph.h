@@ -67,13 +67,42 @@ CLSEQ_API clseq_status clseq_graph_status(const clseq_graph *g);
 CLSEQ_API void clseq_graph_seed(clseq_graph *g, uint64_t seed, uint64_t step);
 
 /*
- * Gradients of `loss` (one element) with respect to every parameter and every variable that asked for one. In
- * inference mode, or when called twice, CLSEQ_INVALID_STATE.
+ * Gradients of `loss` (one element) with respect to every parameter and every variable that asked for one. Enqueues only.
+ * Errors: CLSEQ_INVALID_STATE in inference mode, when called twice, and where parameters have changed since they were
+ * read; CLSEQ_INVALID_ARGUMENT where nothing above the loss wants a gradient.
  */
 CLSEQ_API clseq_status clseq_backward(clseq_graph *g, clseq_var *loss);
 
-/* As above from a variable of any shape with a given gradient `dy`, host memory, row-major, copied at once. */
-CLSEQ_API clseq_status clseq_backward_from(clseq_graph *g, clseq_var *y, const float *dy);
+/*
+ * As above from `count` variables (at least 1) in one pass, each with a given gradient: what clseq_backward gives for the
+ * sum over all i and elements of vars[i] * grads[i]. grads[i] is an f32 variable of the dims of vars[i] (an input, for
+ * instance), whose values are copied and through which no gradient flows. It may be NULL for a variable of one element,
+ * and `grads` for variables that are all such: 1. A variable that stands there twice gets both gradients. Every variable
+ * must have something above it that wants a gradient, else CLSEQ_INVALID_ARGUMENT. All is checked before any gradient
+ * is touched.
+ */
+CLSEQ_API clseq_status clseq_backward_from(clseq_graph *g, int count, clseq_var *const *vars,
+                                           clseq_var *const *grads);
+
+/*
+ * Called on the host in the middle of backward, when the last kernel that adds to `param`'s gradient has been enqueued;
+ * `ready` is complete when the gradient is. For sending gradients away while the rest of backward runs: enqueue the
+ * transfer on a queue of your own that waits for `ready`. The event is the graph's; clRetainEvent keeps it beyond the
+ * call. Several parameters may share one.
+ *
+ * The callback may read and change the gradient of `param` and of those it was called for before. It may not change
+ * values of parameters (CLSEQ_INVALID_STATE from backward) nor end the graph (CLSEQ_INVALID_STATE from clseq_graph_end).
+ * A status that is not CLSEQ_OK ends backward, which returns it; gradients are then incomplete.
+ */
+typedef clseq_status (*clseq_grad_ready_fn)(clseq_param *param, cl_event ready, void *user);
+
+/*
+ * From now on until clseq_graph_end, backward calls `fn` once for every parameter that it adds a gradient to, however many
+ * operations have read it, in the order in which the gradients become complete: those of the last operations come first.
+ * `fn` NULL: no more. To be called before backward, else the graph fails with CLSEQ_INVALID_STATE. Without a hook nothing
+ * is enqueued or flushed on its account.
+ */
+CLSEQ_API void clseq_graph_on_grad_ready(clseq_graph *g, clseq_grad_ready_fn fn, void *user);
 
 /* Values from host memory, copied at once. Tokens and targets are i32. */
 CLSEQ_API clseq_var *clseq_input_f32(clseq_graph *g, const float *values, int ndim, const int64_t *dims);

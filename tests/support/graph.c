@@ -51,11 +51,19 @@ size_t graph_elements(const clseq_graph *g, const clseq_var *x)
     return (size_t)clseq_tensor_elements(&value);
 }
 
+void graph_backward_floats(clseq_graph *g, clseq_var *y, const float *dy)
+{
+    clseq_tensor value = {0};
+    EXPECT_OK(clseq_var_value(g, y, &value));
+    clseq_var *grad = clseq_input_f32(g, dy, value.ndim, value.dims);
+    EXPECT_OK(clseq_backward_from(g, 1, &y, &grad));
+}
+
 void graph_backward(clseq_graph *g, clseq_var *y, const double *dy)
 {
     EXPECT_OK(clseq_graph_status(g));
     float *floats = test_floats_of(dy, graph_elements(g, y));
-    EXPECT_OK(clseq_backward_from(g, y, floats));
+    graph_backward_floats(g, y, floats);
     free(floats);
 }
 

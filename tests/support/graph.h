@@ -28,7 +28,8 @@ void graph_expect_error(clseq_status came, clseq_status want, const char *part, 
 /* An f32 input whose gradient is asked for. */
 clseq_var *graph_input(clseq_graph *g, const double *values, int ndim, const int64_t *dims);
 
-/* clseq_backward_from with doubles. */
+/* clseq_backward_from one variable, with floats or doubles as its gradient. */
+void graph_backward_floats(clseq_graph *g, clseq_var *y, const float *dy);
 void graph_backward(clseq_graph *g, clseq_var *y, const double *dy);
 
 /* Elements of a variable. */

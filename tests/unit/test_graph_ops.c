@@ -556,7 +556,7 @@ static void drop_run(clseq_context *ctx, float p, uint64_t seed, uint64_t step, 
         clseq_dropout(g, x, 0.5f);
     clseq_var *dropped = clseq_dropout(g, x, p);
     clseq_tensor grad = {0};
-    EXPECT_OK(clseq_backward_from(g, dropped, ones));
+    graph_backward_floats(g, dropped, ones);
     EXPECT_OK(clseq_read(g, dropped, y));
     EXPECT_OK(clseq_var_grad(g, x, &grad));
     EXPECT_OK(clseq_tensor_read(ctx, &grad, dx));
