@@ -55,6 +55,15 @@ static void destroy(trainer *t)
     t->params = NULL;
 }
 
+static clseq_status keep_event(clseq_param *param, cl_event ready, void *user)
+{
+    (void)user;
+    if (clRetainEvent(ready) != CL_SUCCESS)
+        return clseq__error(CLSEQ_OPENCL_ERROR, "the event of %s cannot be kept", clseq_param_name(param));
+    clReleaseEvent(ready);
+    return CLSEQ_OK;
+}
+
 /* A step with every kind of operation, over the first `steps` of the window. */
 static clseq_status step(trainer *t, clseq_mode mode, int64_t steps)
 {
@@ -77,7 +86,8 @@ static clseq_status step(trainer *t, clseq_mode mode, int64_t steps)
     loss = clseq_add(g, loss, clseq_add(g, clseq_mean(g, clseq_relu(g, first)), clseq_sum(g, h)));
     clseq_meter_add(g, t->meter, loss, 1.0f);
     if (mode == CLSEQ_MODE_TRAINING) {
-        CLSEQ__TRY(clseq_backward(g, loss));
+        clseq_graph_on_grad_ready(g, keep_event, NULL);
+        CLSEQ__TRY(clseq_backward_from(g, 2, (clseq_var *[]){loss, h}, (clseq_var *[]){NULL, h}));
         CLSEQ__TRY(clseq_clip_global_norm(t->params, 5.0f, NULL));
         CLSEQ__TRY(clseq_optimizer_step(t->adam));
     }
