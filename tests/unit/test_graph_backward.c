@@ -280,6 +280,17 @@ Test(graph_backward, each_parameter_is_told_of_once_when_complete)
     graph_end(f.g);
     expect_told(&r, 8, late);
     expect_complete(&r);
+    /* A table that only a recurrent layer has read, past the embedding. */
+    clseq_var *vars[2];
+    EXPECT_OK(clseq_params_zero_grad(f.params));
+    f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
+    r = (record){0};
+    outputs(&f, vars);
+    clseq_graph_on_grad_ready(f.g, note, &r);
+    EXPECT_OK(clseq_backward(f.g, vars[0]));
+    graph_end(f.g);
+    expect_told(&r, 7, names + 1);
+    expect_complete(&r);
     destroy(&f);
 }
 
