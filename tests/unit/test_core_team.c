@@ -1,0 +1,336 @@
+/*
+ * Teams of groups (cl/core/team.clh): a chain in which every unit of a step is made from all units of the step before, so
+ * that a step lost, done twice or read too early changes bits; with every number of blocks, members, groups and threads,
+ * and with members that are dropped, quit or come late, by chance and by force.
+ *
+ * CLSEQ_TEST_TEAM_PASSES=n runs each combination n times.
+ */
+#include "core/launch.h"
+#include "core/pocl.h"
+#include "core/pool.h"
+#include "core/program.h"
+#include "core/team.h"
+#include "support/device.h"
+#include "support/faults.h"
+#include "support/folder.h"
+#include "support/guarded.h"
+
+#include "cl/core/team_control.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Step k writes row k % rows of its block from row k - 1. Sums are begun in scratch, which no other share may have. Groups
+ * wait a while until so many have arrived, as short work is over before a second thread wakes.
+ */
+static const char kernel_text[] =
+    "#include \"core/team.clh\"\n"
+    "kernel void chain(global int *control, int blocks, int members, int patience, int settle, int steps,\n"
+    "                  int units, int rows, uint seed, global uint *y, global uint *scratch,\n"
+    "                  int meeting, volatile global int *arrived)\n"
+    "{\n"
+    "    atomic_inc(arrived);\n"
+    "    for (int i = 0; i < 20000000 && *arrived < meeting; i++)\n"
+    "        ;\n"
+    "    Team team;\n"
+    "    team_enter(&team, control, blocks, members, patience);\n"
+    "    team.settle = settle;\n"
+    "    while (team_join(&team)) {\n"
+    "        global uint *block = y + team.block * rows * units, *sum = scratch + team.slot * units;\n"
+    "        while (team_step(&team, steps)) {\n"
+    "            const int k = team.step, begin = units * team.share / team.shares;\n"
+    "            const int end = units * (team.share + 1) / team.shares;\n"
+    "            global const uint *from = block + (k + rows - 1) % rows * units;\n"
+    "            global uint *to = block + k % rows * units;\n"
+    "            for (int u = begin; u < end; u++) {\n"
+    "                sum[u] = seed + team.block * 77u + u;\n"
+    "                for (int j = 0; k > 0 && j < units; j++)\n"
+    "                    sum[u] = sum[u] * 33u + (from[j] ^ sum[u] >> 7);\n"
+    "            }\n"
+    "            for (int u = begin; u < end; u++)\n"
+    "                to[u] = sum[u];\n"
+    "        }\n"
+    "    }\n"
+    "}\n";
+
+enum { SHORT = 96, LONG = 1500, UNITS = 41, MOST_BLOCKS = 3, MOST_MEMBERS = 4, PROBES = TEAM_PROBES_END };
+
+/* The memory of a block: a row for each step, or one more than there are between two settled steps. */
+enum { SETTLE = 5 };
+
+/* How members are disturbed: every n-th of something, and after how many polls who waits is out of patience. */
+typedef struct trouble {
+    const char *name;
+    int drop, quit, late, delay, patience;
+} trouble;
+
+static const trouble troubles[] = {
+    {"as it comes", 0, 0, 0, 0, 1000000},
+    {"dropped", 2, 0, 0, 0, 1000000},
+    {"quit", 0, 5, 0, 0, 20000},
+    {"late", 0, 0, 3, 4000, 500},
+    {"all at once", 7, 11, 3, 4000, 500},
+    {"no patience", 0, 0, 0, 0, 0},
+    {"dropped and late", 1, 0, 2, 20000, 2},
+};
+enum { TROUBLES = sizeof troubles / sizeof troubles[0] };
+
+static char folder[FOLDER_PATH];
+
+typedef struct bench {
+    clseq_context *ctx;
+    /* TEAM=0, TEAM=1, and that with probes */
+    clseq__kernel *alone, *plain, *probed;
+    cl_mem control;
+    clseq_tensor y, scratch, arrived;
+    /* groups that can run at once, as far as is known */
+    int threads;
+    uint32_t seed;
+    long launches;
+    long seen[PROBES];
+} bench;
+
+/* Programs are read from a folder that has the library's and the test's. */
+static void make_folder(void)
+{
+    folder_create(folder);
+    for (size_t i = 0; i < clseq__source_count; i++)
+        if (strncmp(clseq__sources[i].name, "core/", 5) == 0)
+            folder_write(folder, clseq__sources[i].name, clseq__sources[i].text, clseq__sources[i].size);
+    folder_write_text(folder, "chain.cl", kernel_text);
+    setenv("CLSEQ_KERNEL_DIR", folder, 1);
+    setenv("CLSEQ_CACHE", "off", 1);
+    /* Its groups then run one after another: what it would call races are this protocol's polls. */
+    setenv("OCLGRIND_NUM_THREADS", "1", 1);
+}
+
+static void remove_folder(void)
+{
+    folder_remove(folder);
+}
+
+TestSuite(core_team, .init = make_folder, .fini = remove_folder);
+
+/* With so many threads where PoCL runs; the test is skipped where groups that have begun may stand still. */
+static bench bench_create(const char *threads)
+{
+    bench b = {0};
+    if (threads)
+        setenv("POCL_MAX_PTHREAD_COUNT", threads, 1);
+    b.ctx = test_context();
+    if (!b.ctx->is_cpu) {
+        clseq_context_destroy(b.ctx);
+        cr_skip_test("teams are for CPUs: elsewhere nothing promises that a group goes on running");
+    }
+    MUST(clseq__kernel_get(b.ctx, "chain.cl", "-DTEAM=0", "chain", &b.alone));
+    MUST(clseq__kernel_get(b.ctx, "chain.cl", "-DTEAM=1", "chain", &b.plain));
+    MUST(clseq__kernel_get(b.ctx, "chain.cl", "-DTEAM=1 -DTEAM_PROBES=1", "chain", &b.probed));
+    MUST(clseq__team_control_create(b.ctx, MOST_BLOCKS, MOST_MEMBERS, "test", &b.control));
+    MUST(clseq_tensor_create(b.ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){MOST_BLOCKS * LONG * UNITS}, &b.y));
+    MUST(clseq_tensor_create(b.ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){MOST_BLOCKS * MOST_MEMBERS * UNITS},
+                             &b.scratch));
+    MUST(clseq_tensor_create(b.ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){1}, &b.arrived));
+    b.threads = threads == NULL ? 1 : atoi(threads) < 3 ? atoi(threads) : 3;
+    return b;
+}
+
+static void bench_destroy(bench *b)
+{
+    clseq_tensor_destroy(b->ctx, &b->arrived);
+    clseq_tensor_destroy(b->ctx, &b->scratch);
+    clseq_tensor_destroy(b->ctx, &b->y);
+    clseq__pool_put(b->ctx, b->control);
+    clseq_context_destroy(b->ctx);
+}
+
+/* The rows of a block as they are at the end, on the host. */
+static void expect(uint32_t seed, int block, int steps, int rows, uint32_t *y)
+{
+    for (int k = 0; k < steps; k++) {
+        const uint32_t *from = y + (k + rows - 1) % rows * UNITS;
+        uint32_t *to = y + k % rows * UNITS;
+        for (int u = 0; u < UNITS; u++) {
+            uint32_t sum = seed + (uint32_t)block * 77u + (uint32_t)u;
+            for (int j = 0; k > 0 && j < UNITS; j++)
+                sum = sum * 33u + (from[j] ^ sum >> 7);
+            to[u] = sum;
+        }
+    }
+}
+
+/* The control buffer is zero again but for the probe, whose words are added up and set anew. */
+static void check_control(bench *b, const char *what, const trouble *next)
+{
+    static cl_int words[TEAM_WORDS(MOST_BLOCKS, MOST_MEMBERS)];
+    cl_int *probe = words + TEAM_PROBE;
+    cr_assert_eq(
+        clEnqueueReadBuffer(b->ctx->queue, b->control, CL_TRUE, 0, sizeof words, words, 0, NULL, NULL),
+        CL_SUCCESS);
+    for (int i = 0; i < PROBES; i++) {
+        b->seen[i] += probe[i];
+        probe[i] = 0;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        cr_assert_eq(words[i], 0, "%s: word %zu of the control buffer is %d at the end", what, i, words[i]);
+    probe[TEAM_FORCE_DROP] = next->drop;
+    probe[TEAM_FORCE_QUIT] = next->quit;
+    probe[TEAM_FORCE_LATE] = next->late;
+    probe[TEAM_DELAY] = next->delay;
+    cr_assert_eq(clEnqueueWriteBuffer(b->ctx->queue, b->control, CL_TRUE, TEAM_PROBE * sizeof(cl_int),
+                                      PROBES * sizeof(cl_int), probe, 0, NULL, NULL),
+                 CL_SUCCESS);
+}
+
+typedef struct shape {
+    int blocks, members, groups, steps;
+    bool settle;
+} shape;
+
+/* One launch, each with numbers of its own, so that what an earlier one left is wrong. */
+static void pass(bench *b, clseq__kernel *kernel, const shape *x, const trouble *t)
+{
+    static uint32_t got[MOST_BLOCKS * LONG * UNITS], want[LONG * UNITS];
+    const int rows = x->settle ? SETTLE + 1 : x->steps;
+    const int meeting = b->threads < x->groups ? b->threads : x->groups;
+    char what[160];
+    snprintf(what, sizeof what, "%d blocks, %d members, %d groups, %d steps, %d rows, %s, seed %u", x->blocks,
+             x->members, x->groups, x->steps, rows, t->name, (unsigned)b->seed);
+    if (kernel == b->probed)
+        check_control(b, what, t);
+    MUST(clseq_tensor_write(b->ctx, &b->arrived, &(int32_t){0}));
+    MUST(clseq__launch(b->ctx, kernel, CLSEQ__GRID1((size_t)x->groups, 1),
+                       CLSEQ__ARGS(CLSEQ__M(kernel == b->alone ? NULL : b->control), CLSEQ__I(x->blocks),
+                                   CLSEQ__I(x->members), CLSEQ__I(t->patience),
+                                   CLSEQ__I(x->settle ? SETTLE : 0), CLSEQ__I(x->steps), CLSEQ__I(UNITS),
+                                   CLSEQ__I(rows), CLSEQ__U(b->seed), CLSEQ__M(b->y.buffer),
+                                   CLSEQ__M(b->scratch.buffer), CLSEQ__I(meeting),
+                                   CLSEQ__M(b->arrived.buffer))));
+    MUST(clseq_tensor_read(b->ctx, &b->y, got));
+    for (int block = 0; block < x->blocks; block++) {
+        const uint32_t *y = got + block * rows * UNITS;
+        expect(b->seed, block, x->steps, rows, want);
+        for (int i = 0; i < rows * UNITS; i++)
+            cr_assert_eq(y[i], want[i], "%s: row %d, unit %d of block %d is %u, expected %u", what, i / UNITS,
+                         i % UNITS, block, (unsigned)y[i], (unsigned)want[i]);
+    }
+    check_control(b, what, &troubles[0]);
+    b->launches += kernel == b->probed;
+    b->seed++;
+}
+
+/* How often each combination is run. */
+static int passes(void)
+{
+    const char *text = getenv("CLSEQ_TEST_TEAM_PASSES");
+    return text != NULL ? atoi(text) : test_small() ? 1 : 4;
+}
+
+/* Every combination, with one group to four times as many as there are cores in turn. */
+static void sweep(bench *b)
+{
+    const int cores = b->ctx->groups < 8 ? b->ctx->groups : 8;
+    const int counts[] = {1, 2, cores, 2 * cores + 1, 4 * cores};
+    enum { COUNTS = sizeof counts / sizeof counts[0], ALL = 2 * TROUBLES * MOST_BLOCKS * MOST_MEMBERS };
+    for (int i = 0; i < ALL * passes(); i++) {
+        const trouble *t = &troubles[i / 2 % TROUBLES];
+        shape x = {.blocks = 1 + i / 2 / TROUBLES % MOST_BLOCKS,
+                   .members = 1 + i / 2 / TROUBLES / MOST_BLOCKS % MOST_MEMBERS,
+                   .steps = SHORT,
+                   .settle = i % 2};
+        const int count = (i + i / ALL) % (COUNTS + 1);
+        x.groups = count < COUNTS ? counts[count] : (int)clseq__team_groups(x.blocks, x.members);
+        pass(b, b->probed, &x, t);
+        if (t == &troubles[0])
+            pass(b, b->plain, &x, t);
+    }
+    cr_assert_eq(b->seen[TEAM_RESTORED], b->launches);
+}
+
+Test(core_team, one_thread_does_the_work_of_all_teams)
+{
+    bench b = bench_create("1");
+    sweep(&b);
+    if (clseq__is_pocl(b.ctx->device.platform_name, b.ctx->device.platform_version))
+        cr_assert_eq(b.seen[TEAM_ADMITTED], 0);
+    bench_destroy(&b);
+}
+
+/* What must have happened to some member, or the test has tested nothing. */
+static const struct {
+    int what;
+    const char *name;
+} paths[] = {
+    {TEAM_ADMITTED, "was admitted"},
+    {TEAM_ADMITTED_LATE, "was admitted late"},
+    {TEAM_DROPPED, "was dropped"},
+    {TEAM_QUIT, "quit"},
+    {TEAM_VACATED, "left its seat"},
+    {TEAM_SETTLED, "was waited for"},
+    {TEAM_FORCES + TEAM_FORCE_LATE, "was late"},
+};
+
+static bool all_paths_taken(const bench *b)
+{
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (b->seen[paths[i].what] == 0)
+            return false;
+    return true;
+}
+
+static void stress(const char *threads)
+{
+    bench b = bench_create(threads);
+    sweep(&b);
+    /* Long enough for much to happen; a machine that is busy elsewhere may need some more passes. */
+    for (int i = 0; i < 2 * TROUBLES * passes() || (i < 5000 && !all_paths_taken(&b)); i++) {
+        const shape x = {1 + i % MOST_BLOCKS, 2 + i % 3, 64, LONG, i / TROUBLES % 2};
+        pass(&b, b.probed, &x, &troubles[i % TROUBLES]);
+    }
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        cr_log_info("%s threads: %ld times a member %s", threads, b.seen[paths[i].what], paths[i].name);
+        cr_assert_gt(b.seen[paths[i].what], 0, "no member ever %s in %ld launches", paths[i].name,
+                     b.launches);
+    }
+    bench_destroy(&b);
+}
+
+Test(core_team, two_threads)
+{
+    stress("2");
+}
+
+Test(core_team, more_threads_than_cores)
+{
+    stress("8");
+}
+
+Test(core_team, blocks_that_are_worked_on_alone)
+{
+    bench b = bench_create(NULL);
+    for (int blocks = 1; blocks <= MOST_BLOCKS; blocks++)
+        for (int groups = 1; groups <= 5; groups++)
+            pass(&b, b.alone, &(shape){blocks, 1, groups, SHORT, groups % 2}, &troubles[0]);
+    cr_assert_eq(clseq__team_groups(3, 1), 3);
+    bench_destroy(&b);
+}
+
+static clseq_status make_control(void *data)
+{
+    (void)data;
+    clseq_context *ctx = NULL;
+    cl_mem control = NULL;
+    clseq_status status = clseq_context_create(NULL, &ctx);
+    if (status == CLSEQ_OK)
+        status = clseq__team_control_create(ctx, 2, 2, "test", &control);
+    if (control != NULL)
+        clseq__pool_put(ctx, control);
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+Test(core_team, a_control_buffer_that_cannot_be_made)
+{
+    cr_assert(faults_each(make_control, NULL), "%s", faults_message());
+}
