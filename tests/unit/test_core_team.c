@@ -312,8 +312,37 @@ Test(core_team, blocks_that_are_worked_on_alone)
     for (int blocks = 1; blocks <= MOST_BLOCKS; blocks++)
         for (int groups = 1; groups <= 5; groups++)
             pass(&b, b.alone, &(shape){blocks, 1, groups, SHORT, groups % 2}, &troubles[0]);
-    cr_assert_eq(clseq__team_groups(3, 1), 3);
     bench_destroy(&b);
+}
+
+/* Memory that the pool had before is not zero. */
+Test(core_team, a_new_control_buffer_is_zero)
+{
+    enum { WORDS = TEAM_WORDS(2, 3) };
+    clseq_context *ctx = test_context();
+    cl_mem used = NULL, control = NULL;
+    cl_int words[WORDS];
+    MUST(clseq__pool_get(ctx, sizeof words, "test", &used));
+    MUST(clseq__fill_bytes(ctx, used, 0, sizeof words, 0x7fffffff));
+    clseq__pool_put(ctx, used);
+    MUST(clseq__team_control_create(ctx, 2, 3, "test", &control));
+    cr_assert_eq(control, used);
+    cr_assert_eq(clEnqueueReadBuffer(clseq_context_queue(ctx), control, CL_TRUE, 0, sizeof words, words, 0,
+                                     NULL, NULL),
+                 CL_SUCCESS);
+    for (int i = 0; i < WORDS; i++)
+        cr_assert_eq(words[i], 0, "word %d is %d", i, (int)words[i]);
+    clseq__pool_put(ctx, control);
+    clseq_context_destroy(ctx);
+}
+
+/* What find work, and reserves where groups may be late. */
+Test(core_team, groups_of_a_launch)
+{
+    cr_assert_eq(clseq__team_groups(1, 1), 1);
+    cr_assert_eq(clseq__team_groups(3, 1), 3);
+    cr_assert_eq(clseq__team_groups(1, 2), 4);
+    cr_assert_eq(clseq__team_groups(3, 4), 24);
 }
 
 static clseq_status make_control(void *data)
