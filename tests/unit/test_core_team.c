@@ -31,9 +31,11 @@ static const char kernel_text[] =
     "                  int units, int rows, uint seed, global uint *y, global uint *scratch,\n"
     "                  int meeting, volatile global int *arrived)\n"
     "{\n"
-    "    atomic_inc(arrived);\n"
-    "    for (int i = 0; i < 20000000 && *arrived < meeting; i++)\n"
-    "        ;\n"
+    "    if (meeting > 1) {\n"
+    "        atomic_inc(arrived);\n"
+    "        for (int i = 0; i < 20000000 && *arrived < meeting; i++)\n"
+    "            ;\n"
+    "    }\n"
     "    Team team;\n"
     "    team_enter(&team, control, blocks, members, patience);\n"
     "    team.settle = settle;\n"
@@ -77,6 +79,9 @@ static const trouble troubles[] = {
 };
 enum { TROUBLES = sizeof troubles / sizeof troubles[0] };
 
+/* Units of a block. */
+static int units;
+
 static char folder[FOLDER_PATH];
 
 typedef struct bench {
@@ -104,8 +109,6 @@ static void make_folder(void)
     folder_write_text(folder, "chain.cl", kernel_text);
     setenv("CLSEQ_KERNEL_DIR", folder, 1);
     setenv("CLSEQ_CACHE", "off", 1);
-    /* Its groups then run one after another: what it would call races are this protocol's polls. */
-    setenv("OCLGRIND_NUM_THREADS", "1", 1);
 }
 
 static void remove_folder(void)
@@ -119,6 +122,7 @@ TestSuite(core_team, .init = make_folder, .fini = remove_folder);
 static bench bench_create(const char *threads)
 {
     bench b = {0};
+    units = test_small() ? 7 : UNITS;
     if (threads)
         setenv("POCL_MAX_PTHREAD_COUNT", threads, 1);
     b.ctx = test_context();
@@ -151,11 +155,11 @@ static void bench_destroy(bench *b)
 static void expect(uint32_t seed, int block, int steps, int rows, uint32_t *y)
 {
     for (int k = 0; k < steps; k++) {
-        const uint32_t *from = y + (k + rows - 1) % rows * UNITS;
-        uint32_t *to = y + k % rows * UNITS;
-        for (int u = 0; u < UNITS; u++) {
+        const uint32_t *from = y + (k + rows - 1) % rows * units;
+        uint32_t *to = y + k % rows * units;
+        for (int u = 0; u < units; u++) {
             uint32_t sum = seed + (uint32_t)block * 77u + (uint32_t)u;
-            for (int j = 0; k > 0 && j < UNITS; j++)
+            for (int j = 0; k > 0 && j < units; j++)
                 sum = sum * 33u + (from[j] ^ sum >> 7);
             to[u] = sum;
         }
@@ -206,17 +210,17 @@ static void pass(bench *b, clseq__kernel *kernel, const shape *x, const trouble 
     MUST(clseq__launch(b->ctx, kernel, CLSEQ__GRID1((size_t)x->groups, 1),
                        CLSEQ__ARGS(CLSEQ__M(kernel == b->alone ? NULL : b->control), CLSEQ__I(x->blocks),
                                    CLSEQ__I(x->members), CLSEQ__I(t->patience),
-                                   CLSEQ__I(x->settle ? SETTLE : 0), CLSEQ__I(x->steps), CLSEQ__I(UNITS),
+                                   CLSEQ__I(x->settle ? SETTLE : 0), CLSEQ__I(x->steps), CLSEQ__I(units),
                                    CLSEQ__I(rows), CLSEQ__U(b->seed), CLSEQ__M(b->y.buffer),
                                    CLSEQ__M(b->scratch.buffer), CLSEQ__I(meeting),
                                    CLSEQ__M(b->arrived.buffer))));
     MUST(clseq_tensor_read(b->ctx, &b->y, got));
     for (int block = 0; block < x->blocks; block++) {
-        const uint32_t *y = got + block * rows * UNITS;
+        const uint32_t *y = got + block * rows * units;
         expect(b->seed, block, x->steps, rows, want);
-        for (int i = 0; i < rows * UNITS; i++)
-            cr_assert_eq(y[i], want[i], "%s: row %d, unit %d of block %d is %u, expected %u", what, i / UNITS,
-                         i % UNITS, block, (unsigned)y[i], (unsigned)want[i]);
+        for (int i = 0; i < rows * units; i++)
+            cr_assert_eq(y[i], want[i], "%s: row %d, unit %d of block %d is %u, expected %u", what, i / units,
+                         i % units, block, (unsigned)y[i], (unsigned)want[i]);
     }
     check_control(b, what, &troubles[0]);
     b->taken_again += b->seen[TEAM_ADMITTED] - admitted > x->blocks * (x->members - 1);
@@ -231,6 +235,12 @@ static int passes(void)
     return text != NULL ? atoi(text) : test_small() ? 1 : 4;
 }
 
+/* What others write while it is polled is a race to Oclgrind, which sees a launch of one group only. */
+static bool is_oclgrind(const bench *b)
+{
+    return strcmp(b->ctx->device.platform_name, "Oclgrind") == 0;
+}
+
 /* Every combination, with one group to four times as many as there are cores in turn. */
 static void sweep(bench *b)
 {
@@ -241,10 +251,12 @@ static void sweep(bench *b)
         const trouble *t = &troubles[i / 2 % TROUBLES];
         shape x = {.blocks = 1 + i / 2 / TROUBLES % MOST_BLOCKS,
                    .members = 1 + i / 2 / TROUBLES / MOST_BLOCKS % MOST_MEMBERS,
-                   .steps = SHORT,
+                   .steps = test_small() ? 8 : SHORT,
                    .settle = i % 2};
         const int count = (i + i / ALL) % (COUNTS + 1);
         x.groups = count < COUNTS ? counts[count] : (int)clseq__team_groups(x.blocks, x.members);
+        if (is_oclgrind(b))
+            x.groups = 1;
         pass(b, b->probed, &x, t);
         if (t == &troubles[0])
             pass(b, b->plain, &x, t);
@@ -286,6 +298,10 @@ static bool all_paths_taken(const bench *b)
 static void stress(const char *threads)
 {
     bench b = bench_create(threads);
+    if (is_oclgrind(&b)) {
+        bench_destroy(&b);
+        cr_skip_test("what polls read counts as a race there");
+    }
     sweep(&b);
     /* Long enough for much to happen; a machine that is busy elsewhere may need some more passes. */
     for (int i = 0; i < 2 * TROUBLES * passes() || (i < 500 && !all_paths_taken(&b)); i++) {
