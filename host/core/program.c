@@ -2,6 +2,7 @@
 
 #include "core/cache.h"
 #include "core/pocl.h"
+#include "core/program_table.h"
 #include "core/source.h"
 
 #include <stdio.h>
@@ -12,8 +13,9 @@
 typedef struct clseq__program {
     struct clseq__program *next;
     char *file;
-    char *options; /* as the caller gave them */
-    cl_program cl;
+    char *options;       /* as the caller gave them */
+    clseq__built *built; /* keeps `cl`, which other contexts may share */
+    cl_program cl;       /* NULL while it is not built */
     clseq__kernel *kernels;
     cl_uint kernel_count;
 } clseq__program;
@@ -32,8 +34,7 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Gives up what a program was built into, so that it can be built again. */
-static void program_clear(clseq__program *program)
+static void release_kernels(clseq__program *program)
 {
     for (cl_uint i = 0; i < program->kernel_count; i++) {
         if (program->kernels[i].cl != NULL)
@@ -41,10 +42,16 @@ static void program_clear(clseq__program *program)
         free(program->kernels[i].name);
     }
     free(program->kernels);
-    if (program->cl != NULL)
-        clReleaseProgram(program->cl);
     program->kernels = NULL;
     program->kernel_count = 0;
+}
+
+/* Gives up what this context has built a program into, so that it can be built again. */
+static void program_clear(clseq__program *program)
+{
+    release_kernels(program);
+    if (program->cl != NULL)
+        clReleaseProgram(program->cl);
     program->cl = NULL;
 }
 
@@ -52,7 +59,8 @@ static void program_destroy(clseq__program *program)
 {
     if (program == NULL)
         return;
-    program_clear(program);
+    release_kernels(program);
+    clseq__built_release(program->built);
     free(program->file);
     free(program->options);
     free(program);
@@ -288,24 +296,54 @@ static bool has_fma(const clseq_context *ctx)
     return code == CL_SUCCESS && config & CL_FP_FMA;
 }
 
-/* Fills a program's kernels from the cache or from source. */
+/* Makes the program and its kernels from the disk cache or from source. */
+static clseq_status program_build(clseq_context *ctx, clseq__program *program, const clseq__text *source,
+                                  const char *options, const clseq__text *key)
+{
+    clseq_status status = CLSEQ_OK;
+    bool known = false;
+    if (load_cached(ctx, program, options, key, &known))
+        return CLSEQ_OK;
+    CLSEQ__TRY(compile(ctx, program, source, options, known));
+    CLSEQ__TRY(create_kernels(program));
+    if (!known || ctx->programs->binaries)
+        store_cached(ctx, program, key);
+done:
+    if (status != CLSEQ_OK)
+        program_clear(program);
+    return status;
+}
+
+/* The same unless another context around the same OpenCL context has built it; then only the kernels are made. */
+static clseq_status program_share(clseq_context *ctx, clseq__program *program, const clseq__text *source,
+                                  const char *options, const clseq__text *key)
+{
+    clseq_status status = CLSEQ_OK;
+    CLSEQ__RETURN_IF(clseq__built_take(ctx, key->data, key->size, &program->built));
+    cl_program *shared = clseq__built_lock(program->built);
+    program->cl = *shared;
+    if (program->cl != NULL)
+        CLSEQ__TRY(create_kernels(program));
+    else
+        CLSEQ__TRY(program_build(ctx, program, source, options, key));
+    *shared = program->cl;
+done:
+    clseq__built_unlock(program->built);
+    return status;
+}
+
+/* Fills a program's kernels. */
 static clseq_status program_fill(clseq_context *ctx, clseq__program *program)
 {
     clseq_status status = CLSEQ_OK;
     clseq__text source = {0}, options = {0}, key = {0};
-    bool known = false;
     CLSEQ__TRY(clseq__text_print(
         &options, "-cl-std=CL1.2 -cl-denorms-are-zero -DVW=%d -DCPU=%d -DREGISTERS=%d -DFMA=%d%s%s",
         ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers, has_fma(ctx),
         program->options[0] != '\0' ? " " : "", program->options));
     CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, program->file, options.data, &source));
     CLSEQ__TRY(make_key(ctx, options.data, &source, &key));
-    if (load_cached(ctx, program, options.data, &key, &known))
-        goto done;
-    CLSEQ__TRY(compile(ctx, program, &source, options.data, known));
-    CLSEQ__TRY(create_kernels(program));
-    if (!known || ctx->programs->binaries)
-        store_cached(ctx, program, &key);
+    CLSEQ__TRY(program_share(ctx, program, &source, options.data, &key));
 done:
     free(source.data);
     free(options.data);

@@ -1,7 +1,8 @@
 /*
  * Kernels by name. A program is one .cl file, or all those of a folder ("nn/"), with build options; it is
- * compiled at its first use in a context, kept there, and kept on disk (cache.h). This is the only place that
- * builds programs, and device quirks live here.
+ * compiled at its first use in a context, kept there, found there by other contexts around the same OpenCL context
+ * (program_table.h), and kept on disk (cache.h). This is the only place that builds programs, and device quirks live
+ * here.
  *
  * `#include "path.clh"` lines in kernels are resolved as text before the compiler sees them, against the
  * embedded sources (or CLSEQ_KERNEL_DIR), by path relative to cl/. A file is taken in once, where the compiler

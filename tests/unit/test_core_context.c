@@ -4,44 +4,11 @@
 #include "core/context.h"
 #include "support/device.h"
 #include "support/log.h"
+#include "support/outside.h"
 #include <clseq/tensor.h>
 
 #include <stdlib.h>
 #include <string.h>
-
-/* An OpenCL context and queue that belong to the test. */
-typedef struct outside {
-    clseq_device_info device;
-    cl_context context;
-    cl_command_queue queue;
-} outside;
-
-static outside outside_create(cl_command_queue_properties properties)
-{
-    outside o = {0};
-    int code = 0;
-    cr_assert_eq(clseq_device_find(NULL, &o.device), CLSEQ_OK, "%s", clseq_last_error());
-    o.context = clCreateContext(NULL, 1, &o.device.device, NULL, NULL, &code);
-    cr_assert_eq(code, CL_SUCCESS);
-    o.queue = clCreateCommandQueue(o.context, o.device.device, properties, &code);
-    if (code != CL_SUCCESS)
-        o.queue = NULL;
-    return o;
-}
-
-static void outside_release(outside *o)
-{
-    if (o->queue != NULL)
-        cr_assert_eq(clReleaseCommandQueue(o->queue), CL_SUCCESS);
-    cr_assert_eq(clReleaseContext(o->context), CL_SUCCESS);
-}
-
-static cl_uint references(cl_command_queue queue)
-{
-    cl_uint count = 0;
-    cr_assert_eq(clGetCommandQueueInfo(queue, CL_QUEUE_REFERENCE_COUNT, sizeof count, &count, NULL), 0);
-    return count;
-}
 
 Test(core_context, create_tells_what_it_runs_on)
 {
@@ -116,14 +83,14 @@ Test(core_context, wrap_retains_and_releases)
 {
     outside o = outside_create(0);
     clseq_context *ctx = NULL;
-    cl_uint before = references(o.queue);
+    cl_uint before = outside_references(&o);
     cr_assert_eq(clseq_context_wrap(o.context, o.queue, NULL, &ctx), CLSEQ_OK, "%s", clseq_last_error());
-    cr_assert_eq(references(o.queue), before + 1);
+    cr_assert_eq(outside_references(&o), before + 1);
     cr_assert_eq(clseq_context_queue(ctx), o.queue);
     cr_assert_eq(clseq_context_cl_context(ctx), o.context);
     cr_assert_eq(clseq_context_device(ctx)->device, o.device.device);
     clseq_context_destroy(ctx);
-    cr_assert_eq(references(o.queue), before);
+    cr_assert_eq(outside_references(&o), before);
     outside_release(&o);
 }
 
@@ -153,7 +120,7 @@ Test(core_context, wrap_refuses_a_queue_that_does_not_keep_order)
         cr_assert_eq(clseq_context_wrap(o.context, o.queue, NULL, &ctx), CLSEQ_UNSUPPORTED);
         cr_assert_null(ctx);
         cr_assert(strstr(clseq_last_error(), "out-of-order") != NULL, "%s", clseq_last_error());
-        cr_assert_eq(references(o.queue), 1);
+        cr_assert_eq(outside_references(&o), 1);
     }
     outside_release(&o);
 }

@@ -8,8 +8,10 @@
 #include "support/folder.h"
 #include "support/kernel.h"
 #include "support/log.h"
+#include "support/outside.h"
 #include <clseq/tensor.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,4 +370,155 @@ Test(core_program_misuse, launches_count_their_arguments)
                  CLSEQ_INVALID_ARGUMENT);
     cr_assert_str_eq(clseq_last_error(), "kernel k takes 1 arguments, 2 were given");
     clseq_context_destroy(ctx);
+}
+
+static clseq_context *wrap(const outside *o)
+{
+    clseq_context *ctx = NULL;
+    cr_assert_eq(clseq_context_wrap(o->context, o->queue, NULL, &ctx), CLSEQ_OK, "%s", clseq_last_error());
+    return ctx;
+}
+
+static clseq_context_stats stats_of(const clseq_context *ctx)
+{
+    clseq_context_stats stats = {0};
+    cr_assert_eq(clseq_context_get_stats(ctx, &stats), CLSEQ_OK);
+    return stats;
+}
+
+/* A program is built once for all contexts around one OpenCL context, and forgotten with the last of them. */
+Test(core_program, contexts_around_one_opencl_context_share_programs)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = N; }\n");
+    outside o = outside_create(0), beside = outside_beside(&o);
+    clseq_context *a = wrap(&o), *b = wrap(&beside);
+    cr_assert_eq(run(a, "-DN=3"), 3);
+    cr_assert_eq(stats_of(a).programs_built, 1);
+    cr_assert_eq(run(b, "-DN=3"), 3);
+    cr_assert(stats_of(b).programs_built == 0 && stats_of(b).programs_loaded == 0);
+    cr_assert_eq(run(b, "-DN=4"), 4, "other options make another program");
+    cr_assert_eq(stats_of(b).programs_built, 1);
+    clseq_context_destroy(a);
+    cr_assert_eq(run(b, "-DN=3"), 3, "it stays with the one that is left");
+    a = wrap(&o);
+    cr_assert_eq(run(a, "-DN=3") + run(a, "-DN=4"), 7);
+    cr_assert(stats_of(a).programs_built == 0 && stats_of(a).programs_loaded == 0);
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = N + 1; }\n");
+    clseq_context *c = wrap(&o);
+    cr_assert_eq(run(c, "-DN=3"), 4, "another text is another program");
+    cr_assert_eq(stats_of(c).programs_built, 1);
+    clseq_context_destroy(a);
+    clseq_context_destroy(b);
+    clseq_context_destroy(c);
+    a = wrap(&o);
+    cr_assert_eq(run(a, "-DN=3"), 4);
+    cr_assert_eq(stats_of(a).programs_built, 1, "with the last one it is gone");
+    clseq_context_destroy(a);
+    outside_release(&beside);
+    outside_release(&o);
+}
+
+/* Programs are compiled for a shape of device, which the environment may change, and for one OpenCL context. */
+Test(core_program, other_contexts_do_not_share_programs)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = VW; }\n");
+    outside o = outside_create(0), other = outside_create(0);
+    setenv("CLSEQ_VECTOR_WIDTH", "8", 1);
+    clseq_context *a = wrap(&o), *b = wrap(&other);
+    setenv("CLSEQ_VECTOR_WIDTH", "4", 1);
+    clseq_context *c = wrap(&o);
+    cr_assert_eq(run(a, NULL), 8);
+    cr_assert_eq(run(b, NULL), 8);
+    cr_assert_eq(run(c, NULL), 4);
+    cr_assert(stats_of(b).programs_built == 1 && stats_of(c).programs_built == 1);
+    clseq_context_destroy(a);
+    clseq_context_destroy(b);
+    clseq_context_destroy(c);
+    outside_release(&other);
+    outside_release(&o);
+}
+
+/* A program that does not compile for one context is tried again by the next. */
+Test(core_program_misuse, a_build_that_failed_is_not_shared)
+{
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = no_such_name; }\n");
+    outside o = outside_create(0);
+    clseq_context *a = wrap(&o), *b = wrap(&o);
+    clseq__kernel *kernel = NULL;
+    cr_assert_eq(clseq__kernel_get(a, "main.cl", NULL, "k", &kernel), CLSEQ_BUILD_FAILED);
+    cr_assert_eq(clseq__kernel_get(b, "main.cl", NULL, "k", &kernel), CLSEQ_BUILD_FAILED);
+    cr_assert_eq(clseq__kernel_get(b, "main.cl", "-Dno_such_name=5", "k", &kernel), CLSEQ_OK, "%s",
+                 clseq_last_error());
+    cr_assert_eq(run(a, "-Dno_such_name=5"), 5);
+    cr_assert_eq(stats_of(a).programs_built, 0);
+    clseq_context_destroy(a);
+    clseq_context_destroy(b);
+    outside_release(&o);
+}
+
+/* What one of the threads below does, over and over: a context of its own, programs that all of them ask for. */
+typedef struct worker {
+    pthread_t thread;
+    outside o;
+    int rounds, wrong;
+    uint64_t built;
+} worker;
+
+static int value_of(clseq_context *ctx, const char *options)
+{
+    clseq__kernel *kernel = NULL;
+    clseq_tensor y = {0};
+    int32_t value = -1;
+    if (clseq__kernel_get(ctx, "main.cl", options, "k", &kernel) == CLSEQ_OK &&
+        clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){1}, &y) == CLSEQ_OK &&
+        clseq__launch(ctx, kernel, CLSEQ__GRID1(1, 1), CLSEQ__ARGS(CLSEQ__M(y.buffer))) == CLSEQ_OK)
+        clseq_tensor_read(ctx, &y, &value);
+    clseq_tensor_destroy(ctx, &y);
+    return value;
+}
+
+static void *work(void *data)
+{
+    static const char *const options[] = {"-DN=0", "-DN=1"};
+    worker *w = data;
+    for (int round = 0; round < w->rounds; round++) {
+        clseq_context *ctx = NULL;
+        clseq_context_stats stats = {0};
+        if (clseq_context_wrap(w->o.context, w->o.queue, NULL, &ctx) != CLSEQ_OK) {
+            w->wrong++;
+            continue;
+        }
+        for (int i = 0; i < 4; i++)
+            w->wrong += value_of(ctx, options[i % 2]) != i % 2;
+        clseq_context_get_stats(ctx, &stats);
+        w->built += stats.programs_built;
+        clseq_context_destroy(ctx);
+    }
+    return NULL;
+}
+
+Test(core_program, threads_that_share_programs_build_each_once)
+{
+    enum { WORKERS = 4 };
+    folder_write_text(folder, "main.cl", "kernel void k(global int *y) { *y = N; }\n");
+    outside o = outside_create(0);
+    worker workers[WORKERS] = {0};
+    uint64_t built = 0;
+    clseq_context *keeper = wrap(&o);
+    cr_assert_eq(run(keeper, "-DN=1"), 1);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (worker){.o = outside_beside(&o), .rounds = test_small() ? 3 : 20};
+        cr_assert_eq(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        cr_assert_eq(workers[i].wrong, 0, "thread %d", i);
+        built += workers[i].built;
+        outside_release(&workers[i].o);
+    }
+    /* The one that somebody keeps is never built again; the other one is when it was given up in between. */
+    cr_assert(built >= 1 && built <= (uint64_t)(WORKERS * workers[0].rounds));
+    cr_assert_eq(stats_of(keeper).programs_built, 1);
+    clseq_context_destroy(keeper);
+    outside_release(&o);
 }
