@@ -65,8 +65,7 @@ static setting table[] = {
      "OpenCL device, platform:device (see the sample `devices`)", .resume = RESUME_IGNORES},
     {"seed", SETTING_SEED, &o.seed, 0, 0, "N", "of initial weights, dropout and generation (1)",
      .resume = RESUME_CHANGES}, /* as long as no dropout mask depends on it: see start */
-    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "lstm, gru, rnn_tanh or rnn_relu (lstm)",
-     .resume = RESUME_KEEPS},
+    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "recurrent cell (lstm)", .resume = RESUME_KEEPS},
     {"layers", SETTING_WHOLE, &o.layers, 1, 16, "N", "recurrent layers (1)", .resume = RESUME_KEEPS},
     {"hidden", SETTING_WHOLE, &o.hidden, 1, 16384, "N", "units of each (256)", .resume = RESUME_KEEPS},
     {"embedding", SETTING_WHOLE, &o.embedding, 1, 16384, "N", "features of a character (128)",

@@ -17,7 +17,8 @@ static struct {
     const char *device;
     clseq_cell cell;
     uint64_t seed;
-    long long T, B, input, hidden, layers, passes;
+    long long T, B, input, hidden, layers, projection, passes;
+    bool bidirectional, layer_norm;
 } o = {.cell = CLSEQ_CELL_GRU,
        .seed = 1,
        .T = 100,
@@ -31,12 +32,16 @@ static setting table[] = {
     {"device", SETTING_TEXT, &o.device, 0, 0, "SEL",
      "OpenCL device, platform:device (see the sample `devices`)", .letter = 'd'},
     {"seed", SETTING_SEED, &o.seed, 0, 0, "N", "of weights and inputs (1)", .letter = 's'},
-    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "lstm, gru, rnn_tanh or rnn_relu (gru)", .letter = 'c'},
+    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "recurrent cell (gru)", .letter = 'c'},
     {"steps", SETTING_WHOLE, &o.T, 1, 1e6, "T", "time steps (100)", .letter = 'T'},
     {"batch", SETTING_WHOLE, &o.B, 1, 1e6, "B", "batch rows (64)", .letter = 'B'},
     {"input", SETTING_WHOLE, &o.input, 1, 1e6, "I", "input features (256)", .letter = 'I'},
     {"hidden", SETTING_WHOLE, &o.hidden, 1, 1e6, "H", "hidden units (256)", .letter = 'H'},
     {"layers", SETTING_WHOLE, &o.layers, 1, 1000, "L", "layers (1)", .letter = 'L'},
+    {"projection", SETTING_WHOLE, &o.projection, 0, 1e6, "P", "size that h is projected to; 0: none (0)",
+     .letter = 'P'},
+    {"bidirectional", SETTING_FLAG, &o.bidirectional, 0, 0, NULL, "both directions", .letter = 'b'},
+    {"layer-norm", SETTING_FLAG, &o.layer_norm, 0, 0, NULL, "layer normalisation", .letter = 'N'},
     {"passes", SETTING_WHOLE, &o.passes, 1, 1e9, "N", "passes to be timed (20)", .letter = 'n'},
 };
 
@@ -45,8 +50,9 @@ typedef struct {
     clseq_rnn_plan *plan;
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
-    clseq_rnn_weights *weights, *dweights;
-    clseq_tensor x, y, dx, dy, packed, reserve, workspace;
+    clseq_rnn_buffers buffers;
+    clseq_tensor *weights, *dweights;
+    clseq_tensor x, y, dx, dy;
     uint64_t seed, stream;
 } layer;
 
@@ -71,56 +77,62 @@ static clseq_tensor random_tensor(layer *l, int ndim, const int64_t *dims, doubl
     return tensor;
 }
 
-static void make_weights(layer *l, const clseq_rnn_desc *desc)
+/* What the plan says that it has, and room for the gradients. */
+static void make_weights(layer *l)
 {
-    const int64_t rows = clseq_cell_gates(desc->cell) * desc->hidden;
-    l->weights = allocate((size_t)desc->layers * sizeof *l->weights);
-    l->dweights = allocate((size_t)desc->layers * sizeof *l->dweights);
-    for (int64_t k = 0; k < desc->layers; k++) {
-        const int64_t in = k == 0 ? desc->input : desc->hidden;
-        for (int gradient = 0; gradient < 2; gradient++)
-            (gradient ? l->dweights : l->weights)[k] =
-                (clseq_rnn_weights){.w_ih = random_tensor(l, 2, (int64_t[]){rows, in}, 0.05),
-                                    .w_hh = random_tensor(l, 2, (int64_t[]){rows, desc->hidden}, 0.05),
-                                    .b_ih = random_tensor(l, 1, &rows, 0.05),
-                                    .b_hh = random_tensor(l, 1, &rows, 0.05)};
+    const int64_t count = clseq_rnn_weight_count(l->plan);
+    l->weights = allocate((size_t)count * sizeof *l->weights);
+    l->dweights = allocate((size_t)count * sizeof *l->dweights);
+    for (int64_t i = 0; i < count; i++) {
+        clseq_rnn_weight weight;
+        check(clseq_rnn_weight_info(l->plan, i, &weight));
+        l->weights[i] = random_tensor(l, weight.ndim, weight.dims, 0.05);
+        l->dweights[i] = random_tensor(l, weight.ndim, weight.dims, 0.05);
     }
 }
 
 static void make_layer(layer *l)
 {
-    const clseq_rnn_desc desc = {.cell = o.cell, .input = o.input, .hidden = o.hidden, .layers = o.layers};
+    const clseq_rnn_desc desc = {.cell = o.cell,
+                                 .input = o.input,
+                                 .hidden = o.hidden,
+                                 .layers = o.layers,
+                                 .direction = o.bidirectional ? CLSEQ_DIRECTION_BIDIRECTIONAL
+                                                              : CLSEQ_DIRECTION_FORWARD,
+                                 .projection = o.projection,
+                                 .layer_norm = o.layer_norm};
     l->shape = (clseq_rnn_shape){.T = o.T, .B = o.B, .mode = CLSEQ_MODE_TRAINING};
     l->seed = o.seed;
     check(clseq_rnn_plan_create(l->ctx, &desc, &l->plan));
     check(clseq_rnn_plan_sizes(l->plan, &l->shape, &l->sizes));
-    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, 1, &l->sizes.packed, &l->packed));
-    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, 1, &l->sizes.reserve, &l->reserve));
-    check(clseq_tensor_create(l->ctx, CLSEQ_DTYPE_F32, 1, &l->sizes.workspace, &l->workspace));
-    make_weights(l, &desc);
+    check(clseq_rnn_buffers_create(l->plan, &l->shape, &l->buffers));
+    make_weights(l);
+    const int64_t features = clseq_rnn_output_size(l->plan);
     l->x = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.input}, 1);
-    l->y = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.hidden}, 1);
+    l->y = random_tensor(l, 3, (int64_t[]){o.T, o.B, features}, 1);
     l->dx = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.input}, 1);
-    l->dy = random_tensor(l, 3, (int64_t[]){o.T, o.B, o.hidden}, 1);
+    l->dy = random_tensor(l, 3, (int64_t[]){o.T, o.B, features}, 1);
 }
 
 /* Forward and backward with all gradients. Nothing waits. */
 static void pass(layer *l)
 {
-    check(clseq_rnn_pack(l->plan, &l->shape, l->weights, &l->packed));
-    check(clseq_rnn_forward(
-        l->plan, &l->shape,
-        &(clseq_rnn_forward_args){
-            .packed = l->packed, .x = l->x, .y = l->y, .reserve = l->reserve, .workspace = l->workspace}));
+    check(clseq_rnn_pack(l->plan, &l->shape, l->weights, &l->buffers.packed));
+    check(clseq_rnn_forward(l->plan, &l->shape,
+                            &(clseq_rnn_forward_args){.packed = l->buffers.packed,
+                                                      .x = l->x,
+                                                      .y = l->y,
+                                                      .reserve = l->buffers.reserve,
+                                                      .workspace = l->buffers.workspace}));
     check(clseq_rnn_backward(l->plan, &l->shape,
-                             &(clseq_rnn_backward_args){.packed = l->packed,
+                             &(clseq_rnn_backward_args){.packed = l->buffers.packed,
                                                         .x = l->x,
                                                         .dy = l->dy,
                                                         .dx = l->dx,
                                                         .dweights = l->dweights,
                                                         .overwrite = true,
-                                                        .reserve = l->reserve,
-                                                        .workspace = l->workspace}));
+                                                        .reserve = l->buffers.reserve,
+                                                        .workspace = l->buffers.workspace}));
 }
 
 static void measure(layer *l, long long passes)
@@ -141,25 +153,19 @@ static void measure(layer *l, long long passes)
     printf("%s", text);
 }
 
-static void drop_weights(layer *l, clseq_rnn_weights *weights, long long layers)
+static void drop_layer(layer *l)
 {
-    for (long long k = 0; k < layers; k++) {
-        clseq_tensor_destroy(l->ctx, &weights[k].w_ih);
-        clseq_tensor_destroy(l->ctx, &weights[k].w_hh);
-        clseq_tensor_destroy(l->ctx, &weights[k].b_ih);
-        clseq_tensor_destroy(l->ctx, &weights[k].b_hh);
+    clseq_tensor *own[] = {&l->x, &l->y, &l->dx, &l->dy};
+    for (int64_t i = 0; i < clseq_rnn_weight_count(l->plan); i++) {
+        clseq_tensor_destroy(l->ctx, &l->weights[i]);
+        clseq_tensor_destroy(l->ctx, &l->dweights[i]);
     }
-    free(weights);
-}
-
-static void drop_layer(layer *l, long long layers)
-{
-    clseq_tensor *own[] = {&l->x, &l->y, &l->dx, &l->dy, &l->packed, &l->reserve, &l->workspace};
-    clseq_rnn_plan_destroy(l->plan);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         clseq_tensor_destroy(l->ctx, own[i]);
-    drop_weights(l, l->weights, layers);
-    drop_weights(l, l->dweights, layers);
+    clseq_rnn_buffers_destroy(l->plan, &l->buffers);
+    clseq_rnn_plan_destroy(l->plan);
+    free(l->weights);
+    free(l->dweights);
 }
 
 int main(int argc, char **argv)
@@ -179,7 +185,7 @@ int main(int argc, char **argv)
     printf("%s\n", device.name);
     make_layer(&l);
     measure(&l, o.passes);
-    drop_layer(&l, o.layers);
+    drop_layer(&l);
     clseq_context_destroy(l.ctx);
     clReleaseCommandQueue(queue);
     clReleaseContext(context);

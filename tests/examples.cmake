@@ -2,7 +2,8 @@
 #
 # Compiles the examples of the documents against the installed library, as a reader would:
 # - each ```c block of README.md with a main() becomes a program, which is also linked;
-# - the first indented block of a header's opening comment becomes the body of a function.
+# - the indented block of a header's opening comment becomes a program that runs and must leave no sentence of a failure;
+#   where the line before it ends with "A fragment:" it is only compiled.
 cmake_minimum_required(VERSION 3.20)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
 file(GLOB_RECURSE pc ${prefix}/*/clseq.pc)
@@ -39,7 +40,13 @@ while(NOT begin EQUAL -1)
     string(FIND "${text}" "\n```c\n" begin)
 endwhile()
 
+set(ran 0)
 set(examples 0)
+get_filename_component(lib_dir ${pc_dir} DIRECTORY)
+set(ENV{LD_LIBRARY_PATH} ${lib_dir})
+if(NOT DEFINED ENV{CLSEQ_DEVICE})
+    set(ENV{CLSEQ_DEVICE} "Portable Computing Language:")
+endif()
 file(GLOB headers ${root}/include/clseq/*.h)
 foreach(header IN LISTS headers)
     file(READ ${header} text)
@@ -49,18 +56,27 @@ foreach(header IN LISTS headers)
     if(text MATCHES "\n \\*     [^\n]*(\n \\*     [^\n]*|\n \\*)*")
         string(REGEX REPLACE "\n \\*(     )?" "\n    " code "${CMAKE_MATCH_0}")
         math(EXPR examples "${examples} + 1")
-        compile(${name}_h "#include <clseq/clseq.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n
-void example(void);\nvoid example(void)\n{${code}\n}\n" -fsyntax-only)
+        set(code "#include <clseq/clseq.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n
+static void example(void)\n{${code}\n}\n
+int main(void)\n{\n    example();\n    fputs(clseq_last_error(), stderr);\n    return clseq_last_error()[0] != 0;\n}\n")
+        compile(${name}_h "${code}" -o ${out}/${name}_h)
+        if(NOT text MATCHES "A fragment:\n \\*\n \\*     ")
+            math(EXPR ran "${ran} + 1")
+            execute_process(COMMAND ${out}/${name}_h WORKING_DIRECTORY ${out} RESULT_VARIABLE result OUTPUT_QUIET)
+            if(NOT result EQUAL 0)
+                list(APPEND failed "${name}_h (it fails when it runs)")
+            endif()
+        endif()
     elseif(NOT name STREQUAL "version")
         message("include/clseq/${name}.h opens without an example")
         list(APPEND failed ${name}_h)
     endif()
 endforeach()
 
-message(STATUS "${programs} programs of README.md, ${examples} examples of headers")
+message(STATUS "${programs} programs of README.md, ${examples} examples of headers, ${ran} of which ran")
 if(failed)
     list(JOIN failed ", " failed)
-    message(FATAL_ERROR "These examples are missing or do not compile: ${failed}")
+    message(FATAL_ERROR "These examples are missing, do not compile or fail: ${failed}")
 elseif(programs EQUAL 0)
     message(FATAL_ERROR "README.md has no program.")
 endif()

@@ -11,8 +11,8 @@
  *
  * and both include it by its path below cl/, as it includes this one. The kernel takes `panels_record r`, the host gives
  * CLSEQ__RECORD(&r) (host/core/launch.h). A member may be an array, or a record. The larger types come first, and an even
- * number of the smaller ones: then there are no holes, whose bytes nobody sets. RECORD_CHECK of tests/support/record.h
- * compares the size and the places of all members on host and device.
+ * number of the smaller ones: then there are no holes, whose bytes nobody sets, and which rusticl does not count in a
+ * record's size. RECORD_CHECK of tests/support/record.h compares size and places of all members on host and device.
  *
  * A struct cannot be declared twice in a program: in a folder whose files share one, a record belongs to one file.
  */

@@ -2,7 +2,7 @@
  * Matrix products on CPU devices:  C = alpha op(A) op(B) + beta C, row-major, for a batch of them.
  *
  * A is read in plain rows, in place. op(B) is read in column panels (panels.clh): made before by gemm_pack_b, or by
- * each work-group for itself, a block at a time, right before it is used. A transposed A is turned into plain rows in
+ * each work-group for itself, a block at a time, right before it is used. A transposed A is brought into plain rows in
  * the same way.
  *
  *                 n0    nc columns at a time     n1
@@ -18,27 +18,16 @@
  * work-item, in an order that depends on k alone.
  *
  * Set by host/linalg/gemm_native.c: the block (mc, kc, nc) and the grid gm x gn. Scratch of a work-group: kc * nc, and
- * mc * (kc + VW) for a transposed A.
+ * mc * BLOCK_ROW(kc, VW) for a transposed A.
  */
+#include "linalg/gemm_blocks.h"
 #include "linalg/panels.clh"
 #include "linalg/tile.clh"
 
-/* How op(A) and op(B) are found. */
-#define A_ROWS 0       /* plain rows [m,k] */
-#define A_TRANSPOSED 1 /* stored as [k,m], to be turned */
-#define B_PACKED 0     /* panels */
-#define B_ROWS 1       /* plain rows [k,n], to be packed */
-#define B_TRANSPOSED 2 /* stored as [n,k], to be packed */
+#define TILE_VECTORS TILE_VECTORS_OF(REGISTERS)
 
-/* Rows of A that are turned and then multiplied at once: a multiple of TILE_ROWS and of VW. */
-#define TURN_ROWS 48
-
-/* What of op(B) is packed before as one unit of work: the depth is a multiple of VW. */
-#define PACK_DEPTH 256
-#define PACK_PANELS 8
-
-#if TURN_ROWS % TILE_ROWS != 0 || TURN_ROWS % VW != 0 || PACK_DEPTH % VW != 0
-#error "TURN_ROWS and PACK_DEPTH: expected whole tiles and vectors"
+#if STRIP_ROWS % TILE_ROWS != 0 || STRIP_ROWS % VW != 0 || PACK_DEPTH % VW != 0
+#error "STRIP_ROWS and PACK_DEPTH: expected whole tiles and vectors"
 #endif
 
 /* k rows of panels from plain rows, each row in one go, as caches like to read them. */
@@ -63,7 +52,7 @@ static inline void pack_panels(int mode, In b, long b_row, long k0, long k, long
         return;
     }
     for (long j = 0; j < columns; j += VW, to += to_panel)
-        pack_turned(b + (n0 + j) * b_row + k0, b_row, k, (int)min(columns - j, (long)VW), to);
+        pack_transposed(b + (n0 + j) * b_row + k0, b_row, k, (int)min(columns - j, (long)VW), to);
 }
 
 /* c = alpha s + beta c, where beta 0 does not read c; for the first `lanes` columns. */
@@ -88,49 +77,56 @@ static inline void finish(V s, Out c, int lanes, float alpha, float beta)
 }
 
 /*
- * Defines product_R_NV: the tile, and C from it; the last of the NV vectors has `lanes` columns. `volatile` keeps the
+ * Defines output_tile_R_NV: the tile, and C from it; the last of the NV vectors has `lanes` columns. `volatile` keeps the
  * compiler from finding each row's address from that of the row before: that chain of additions takes as long as the
  * multiplications.
  */
-#define PRODUCT(R, NV)                                                                                       \
-    TILE(R, NV)                                                                                              \
-    static NOINLINE void product_##R##_##NV(In a, long a_row, In w, long w_panel, long k, Out c, long c_row, \
-                                            int lanes, float alpha, float beta)                              \
-    {                                                                                                        \
-        V s[R][NV];                                                                                          \
-        In rows[R];                                                                                          \
-        volatile long step = a_row;                                                                          \
-        rows[0] = a;                                                                                         \
-        UNROLL for (int i = 1; i < R; i++) rows[i] = rows[i - 1] + step;                                     \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);          \
-        tile_rows_##R##_##NV(s, rows, VW, w, VW, w_panel, k);                                                \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                               \
-            finish(s[i][j], c + i * c_row + j * VW, j == NV - 1 ? lanes : VW, alpha, beta);                  \
+#define OUTPUT_TILE(R, NV)                                                                           \
+    TILE(R, NV)                                                                                      \
+    static NOINLINE void output_tile_##R##_##NV(In a, long a_row, In w, long w_panel, long k, Out c, \
+                                                long c_row, int lanes, float alpha, float beta)      \
+    {                                                                                                \
+        V s[R][NV];                                                                                  \
+        In rows[R];                                                                                  \
+        volatile long step = a_row;                                                                  \
+        rows[0] = a;                                                                                 \
+        UNROLL for (int i = 1; i < R; i++) rows[i] = rows[i - 1] + step;                             \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++) s[i][j] = (V)(0.0f);  \
+        tile_rows_##R##_##NV(s, rows, VW, w, VW, w_panel, k);                                        \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < NV; j++)                       \
+            finish(s[i][j], c + i * c_row + j * VW, j == NV - 1 ? lanes : VW, alpha, beta);          \
     }
 
-/* Every size of a tile that multiply() takes stands here and among its cases. */
+/* Every size of a tile that multiply_tiles() takes stands here and among its cases. */
 #if TILE_ROWS != 6 || (TILE_VECTORS != 2 && TILE_VECTORS != 4)
 #error "tiles of products: expected up to 6 rows and 2 or 4 vectors"
 #endif
-#define PRODUCTS(NV) PRODUCT(1, NV) PRODUCT(2, NV) PRODUCT(3, NV) PRODUCT(4, NV) PRODUCT(5, NV) PRODUCT(6, NV)
-PRODUCTS(1)
-PRODUCTS(2)
+#define EACH_ROWS(X, NV) X(1, NV) X(2, NV) X(3, NV) X(4, NV) X(5, NV) X(6, NV)
+EACH_ROWS(OUTPUT_TILE, 1)
+EACH_ROWS(OUTPUT_TILE, 2)
 #if TILE_VECTORS == 4
-PRODUCTS(4)
+EACH_ROWS(OUTPUT_TILE, 4)
 #endif
 
-#define CASE(R, NV)                                                                \
-    case NV * 8 + R:                                                               \
-        product_##R##_##NV(a, a_row, w, w_panel, k, c, c_row, lanes, alpha, beta); \
+#define TILE_CASE(R, NV)                                                               \
+    case NV * 8 + R:                                                                   \
+        output_tile_##R##_##NV(a, a_row, w, w_panel, k, c, c_row, lanes, alpha, beta); \
         break;
-#define CASES(NV) CASE(1, NV) CASE(2, NV) CASE(3, NV) CASE(4, NV) CASE(5, NV) CASE(6, NV)
 
 /*
- * C[rows, columns] from rows of A and a block of op(B), in tiles of rows as equal as they can be, and of 4, 2 or 1
- * vectors: tiles of 3 would take as long to compile as those of 4 and run no faster than 2 and 1.
+ * How many of `left` panels a tile takes: 4, 2 or 1. Tiles of 3 would take as long to compile as those of 4 and run no
+ * faster than 2 and 1.
  */
-static inline void multiply(long rows, long columns, long k, In a0, long a_row, In w0, long w_panel, Out c0,
-                            long c_row, float alpha, float beta)
+static inline long take_panels(long left)
+{
+    if (left >= TILE_VECTORS)
+        return TILE_VECTORS;
+    return left >= 2 ? 2 : 1;
+}
+
+/* C[rows, columns] from rows of A and a block of op(B), in tiles of rows as equal as they can be. */
+static inline void multiply_tiles(long rows, long columns, long k, In a0, long a_row, In w0, long w_panel,
+                                  Out c0, long c_row, float alpha, float beta)
 {
     const long panels = (columns + VW - 1) / VW;
     const long down = (rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -138,16 +134,16 @@ static inline void multiply(long rows, long columns, long k, In a0, long a_row, 
         const long r0 = rows * y / down, r1 = rows * (y + 1) / down;
         In a = a0 + r0 * a_row;
         for (long p0 = 0, p1; p0 < panels; p0 = p1) {
-            const long left = panels - p0, vectors = left >= TILE_VECTORS ? TILE_VECTORS : left >= 2 ? 2 : 1;
+            const long vectors = take_panels(panels - p0);
             p1 = p0 + vectors;
             const int lanes = (int)(min(columns, p1 * VW) - (p1 - 1) * VW);
             In w = w0 + p0 * w_panel;
             Out c = c0 + r0 * c_row + p0 * VW;
             switch (vectors * 8 + r1 - r0) {
-                CASES(1)
-                CASES(2)
+                EACH_ROWS(TILE_CASE, 1)
+                EACH_ROWS(TILE_CASE, 2)
 #if TILE_VECTORS == 4
-                CASES(4)
+                EACH_ROWS(TILE_CASE, 4)
 #endif
             }
         }
@@ -155,16 +151,17 @@ static inline void multiply(long rows, long columns, long k, In a0, long a_row, 
 }
 
 /* op(A) [rows,k] into plain rows, from A stored as [k,rows]; filled up with zeros to a multiple of VW. */
-static inline void turn_rows(In a, long a_row, long rows, long k, Out to, long to_row)
+static inline void transpose_rows(In a, long a_row, long rows, long k, Out to, long to_row)
 {
     for (long e = 0; e < k; e += VW) {
         for (long r = 0; r < rows; r += VW) {
             In from = a + e * a_row + r;
             Out out = to + r * to_row + e;
             if (rows - r >= VW && k - e >= VW)
-                turn_block(from, a_row, VW, VW, out, to_row);
+                transpose_block(from, a_row, VW, VW, out, to_row);
             else
-                turn_block(from, a_row, (int)min(k - e, (long)VW), (int)min(rows - r, (long)VW), out, to_row);
+                transpose_block(from, a_row, (int)min(k - e, (long)VW), (int)min(rows - r, (long)VW), out,
+                                to_row);
         }
     }
 }
@@ -181,7 +178,7 @@ typedef struct product {
 /* A block: rows from i, columns from j, the part of the sum from e on. */
 typedef struct block {
     long i, rows, j, columns, e, depth;
-    bool turn; /* A has to be turned for this block, and is there for those that follow */
+    bool transpose; /* A has to be transposed for this block, and is there for those that follow */
 } block;
 
 static inline void multiply_block(const product *x, const block *at)
@@ -194,16 +191,17 @@ static inline void multiply_block(const product *x, const block *at)
         w = x->b_block;
         w_panel = at->depth * VW;
     }
-    const bool turned = x->a_mode == A_TRANSPOSED;
-    const long a_row = turned ? x->a_block_row : x->a_row, step = turned ? TURN_ROWS : at->rows;
+    const bool transposed = x->a_mode == A_TRANSPOSED;
+    const long a_row = transposed ? x->a_block_row : x->a_row, step = transposed ? STRIP_ROWS : at->rows;
     for (long r = 0; r < at->rows; r += step) {
         const long rows = min(step, at->rows - r);
-        In a = turned ? x->a_block + r * a_row : x->a + (at->i + r) * a_row + at->e;
-        if (at->turn)
-            turn_rows(x->a + at->e * x->a_row + at->i + r, x->a_row, rows, at->depth, x->a_block + r * a_row,
-                      a_row);
-        multiply(rows, at->columns, at->depth, a, a_row, w, w_panel, x->c + (at->i + r) * x->c_row + at->j,
-                 x->c_row, x->alpha, at->e == 0 ? x->beta : 1.0f);
+        In a = transposed ? x->a_block + r * a_row : x->a + (at->i + r) * a_row + at->e;
+        if (at->transpose)
+            transpose_rows(x->a + at->e * x->a_row + at->i + r, x->a_row, rows, at->depth,
+                           x->a_block + r * a_row, a_row);
+        multiply_tiles(rows, at->columns, at->depth, a, a_row, w, w_panel,
+                       x->c + (at->i + r) * x->c_row + at->j, x->c_row, x->alpha,
+                       at->e == 0 ? x->beta : 1.0f);
     }
 }
 
@@ -213,7 +211,7 @@ CPU_KERNEL gemm_product(long m, long n, long k, long batch, float alpha, float b
                         long gn, long mc, long kc, long nc)
 {
     const long group = get_group_id(0), groups = get_num_groups(0), parts = gm * gn, shares = batch * parts;
-    const long panels = (n + VW - 1) / VW, a_block_row = kc + VW;
+    const long panels = (n + VW - 1) / VW, a_block_row = BLOCK_ROW(kc, VW);
     Out b_block = scratch + group * (kc * nc + (a_mode == A_TRANSPOSED ? mc * a_block_row : 0));
     for (long share = shares * group / groups; share < shares * (group + 1) / groups; share++) {
         const long index = share / parts, y = share % parts / gn, x = share % gn;
@@ -274,16 +272,16 @@ static inline void copy_rows(In a, long a_row, long rows, long k, Out to, long t
 
 /*
  * op(A) [m,k] into plain rows, `to_row` (a multiple of VW, at least k) apart and filled up with zeros to a multiple of
- * VW. Units: strips of TURN_ROWS rows.
+ * VW. Units: strips of STRIP_ROWS rows.
  */
 CPU_KERNEL gemm_pack_a(long m, long k, int mode, In a, long a_offset, long a_row, Out to, long to_row)
 {
-    const long strips = (m + TURN_ROWS - 1) / TURN_ROWS;
+    const long strips = (m + STRIP_ROWS - 1) / STRIP_ROWS;
     const long group = get_group_id(0), groups = get_num_groups(0);
     for (long strip = strips * group / groups; strip < strips * (group + 1) / groups; strip++) {
-        const long r = strip * TURN_ROWS, rows = min(m - r, (long)TURN_ROWS);
+        const long r = strip * STRIP_ROWS, rows = min(m - r, (long)STRIP_ROWS);
         if (mode == A_TRANSPOSED)
-            turn_rows(a + a_offset + r, a_row, rows, k, to + r * to_row, to_row);
+            transpose_rows(a + a_offset + r, a_row, rows, k, to + r * to_row, to_row);
         else
             copy_rows(a + a_offset + r * a_row, a_row, rows, k, to + r * to_row, to_row);
     }

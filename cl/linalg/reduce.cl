@@ -10,6 +10,7 @@
  * errors", CACM 8, 1965), so that the error does not grow with n; a sum that overflows becomes NaN.
  */
 #include "core/elementwise.clh"
+#include "linalg/reduce_block.h"
 
 /* One more summand; `lost` is what `sum` is too large by. */
 #define ADD(sum, lost, x)           \
@@ -91,10 +92,9 @@ kernel void reduce_sum(global const float *restrict x, long x_offset, long n, in
         out[out_offset + (long)get_group_id(0)] = items[0];
 }
 
-/* Columns that are summed side by side: on a CPU as many as stay in the first-level cache, each row of them in
- * one unbroken run. */
+/* Vectors of columns that are summed side by side. */
 #if CPU
-#define BLOCK (512 / VW)
+#define BLOCK (CPU_COLUMNS / VW)
 #else
 #define BLOCK 1
 #endif

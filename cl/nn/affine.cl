@@ -5,7 +5,8 @@
 #include "core/elementwise.clh"
 
 #if CPU
-kernel void nn_fill_rows(long N, long n, global const float *b, long b_offset, global float *y, long y_offset)
+kernel void nn_affine_bias(long N, long n, global const float *b, long b_offset, global float *y,
+                           long y_offset)
 {
     FOR_EACH(row, N)
     {
@@ -14,7 +15,8 @@ kernel void nn_fill_rows(long N, long n, global const float *b, long b_offset, g
     }
 }
 #else
-kernel void nn_fill_rows(long N, long n, global const float *b, long b_offset, global float *y, long y_offset)
+kernel void nn_affine_bias(long N, long n, global const float *b, long b_offset, global float *y,
+                           long y_offset)
 {
     FOR_EACH(i, N * n)
     {

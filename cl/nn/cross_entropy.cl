@@ -18,14 +18,12 @@
 
 #include "core/elementwise.clh"
 #include "core/exp.clh"
+#include "nn/groups.h"
 
-/* Work-items a group on a GPU: together they work on one row in nn_cross_entropy_rows. */
 #if CPU
 #define LOSS_GROUP 1
 #else
-#ifndef LOSS_GROUP
-#define LOSS_GROUP 64
-#endif
+#define LOSS_GROUP LOSS_GROUP_GPU
 #endif
 
 static inline bool counts_row(int target, int size, int ignore, int ignored)
@@ -185,7 +183,7 @@ nn_cross_entropy_total(long N, int groups, int sum, global const float *partial,
                        global float *saved, long saved_offset, global float *loss, long loss_offset)
 {
     local float losses[LOSS_GROUP];
-    local int numbers[LOSS_GROUP];
+    local int counted[LOSS_GROUP];
     float my_loss = 0.0f;
     int my_count = 0;
     for (int g = get_local_id(0); g < groups; g += LOSS_GROUP) {
@@ -193,12 +191,12 @@ nn_cross_entropy_total(long N, int groups, int sum, global const float *partial,
         my_count += counts[g];
     }
     losses[get_local_id(0)] = my_loss;
-    numbers[get_local_id(0)] = my_count;
+    counted[get_local_id(0)] = my_count;
     barrier(CLK_LOCAL_MEM_FENCE);
     if (get_local_id(0) == 0) {
         for (int k = 1; k < LOSS_GROUP; k++) {
             my_loss += losses[k];
-            my_count += numbers[k];
+            my_count += counted[k];
         }
         const float divisor = sum || my_count == 0 ? 1.0f : (float)my_count;
         saved[saved_offset + N] = divisor;

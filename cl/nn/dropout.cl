@@ -1,7 +1,7 @@
 /*
  * Inverted dropout: y = scale x where Philox number i of (seed, stream) is at least p, else 0; scale = 1/(1-p).
  *
- * One turn makes the numbers of LANES Philox blocks, for elements 4b .. 4b + 4 LANES - 1. n elements, packed, from an
+ * One iteration makes the numbers of LANES Philox blocks, for elements 4b .. 4b + 4 LANES - 1. n elements, packed, from an
  * offset in floats on; y may be x.
  */
 #include "core/elementwise.clh"

@@ -7,11 +7,7 @@
  * its occurrences.
  */
 #include "core/elementwise.clh"
-
-/* Work-items a group in backward on a GPU. */
-#ifndef EMBEDDING_GROUP
-#define EMBEDDING_GROUP 64
-#endif
+#include "nn/groups.h"
 
 #if CPU
 kernel void nn_embedding_forward(long N, long E, int size, global const float *table, long table_offset,

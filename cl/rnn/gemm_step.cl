@@ -1,189 +1,241 @@
 /*
  * Pointwise parts of the schedule gemm_step; the products are clseq_gemm's. One element (one unit of one batch
- * row) a work-item and turn.
+ * row) a work-item and turn. The buffers:
  *
- * Layouts, row-major, offsets and strides in floats:
- *   gates   [T*B][SLOTS*H]         slot s of unit u of row r at r*SLOTS*H + s*H + u
- *   states  [STATES][T+1][B][H]    step t reads number t and writes number t+1
- *   dstate  [STATES][B][H]         gradients of the states between two steps, walked backward
+ *   packed    the layer's weights
+ *   kept      slots, states, quantities, m and statistics of all steps
+ *   h         what holds state 0: in inference it may lie elsewhere
+ *   scratch   gradients between two steps, walked backward, and those of the parameters and of h' before its projection
  *
  * Rows may have lengths of their own (lengths NULL: all T). From a row's end on its states are carried on
- * unchanged, so that number T holds the final ones, and its gate gradients are 0.
+ * unchanged, so that number T holds the final ones, and its slots' gradients are 0.
  */
 #define V float
-#include "core/grid.clh"
-#include "rnn/cell.clh"
+#include "rnn/gemm_step.clh"
 
-/* Packed bias, one value a slot and unit: b_ih and b_hh of the gates that the slot takes; each may be NULL. */
-kernel void rnn_pack_bias(int H, const global float *restrict b_ih, long b_ih_offset,
-                          const global float *restrict b_hh, long b_hh_offset, global float *restrict out,
-                          long out_offset)
+/* to[0,n) += from[0,n) */
+kernel void rnn_add(long n, const global float *restrict from, long from_at, global float *restrict to,
+                    long to_at)
 {
-    FOR_EACH(i, (long)SLOTS * H)
-    {
-        const int s = (int)(i / H), u = (int)(i % H);
-        float sum = 0.0f;
-        if (b_ih && SLOT_HAS_X(s))
-            sum += b_ih[b_ih_offset + (long)X_GATE(s) * H + u];
-        if (b_hh && SLOT_HAS_H(s))
-            sum += b_hh[b_hh_offset + (long)H_GATE(s) * H + u];
-        out[out_offset + i] = sum;
-    }
+    FOR_EACH(i, n)
+    to[to_at + i] += from[from_at + i];
 }
 
 /* Every row of a [rows][width] matrix becomes the bias, to which the products are added. */
-kernel void rnn_fill_rows(long rows, int width, const global float *restrict bias, long bias_offset,
-                          global float *restrict out, long out_offset)
+kernel void rnn_fill_rows(long rows, int width, const global float *restrict bias, long bias_at,
+                          global float *restrict out, long out_at)
 {
     FOR_EACH(i, rows * width)
-    out[out_offset + i] = bias[bias_offset + i % width];
+    out[out_at + i] = bias[bias_at + i % width];
 }
 
-/*
- * Adds to the gates the columns of the packed W_ih [GATES*H][I] that x names by number; other numbers, and steps past
- * a row's end, name none. `gates` is at the first of the input's slots.
- */
-kernel void rnn_add_columns(long rows, int B, int H, int I, const global int *restrict lengths,
-                            long lengths_offset, const global int *restrict numbers, long numbers_offset,
-                            long x_t, long x_b, const global float *restrict w, long w_offset,
-                            global float *restrict gates, long gates_offset)
+/* The feature that the token of a row of the layer's own order names; -1: none, as past the row's end. */
+static inline long feature_of(const gemm_step_layer *r, long row, const global int *lengths,
+                              const global int *tokens)
 {
-    const long width = (long)GATES * H;
-    FOR_EACH(i, rows * width)
+    const long t = row / r->B, b = row % r->B, end = row_end(r->T, lengths, r->lengths, b);
+    const int token =
+        tokens[r->tokens.at + time_of(r->tokens.reverse, t, end) * r->tokens.t + b * r->tokens.b];
+    return t < end && token >= 0 && token < r->in ? token : -1;
+}
+
+/* Adds to the input's slots the columns of the packed W_ih [INPUT_COUNT*H][in] that tokens name. */
+kernel void rnn_add_columns(gemm_step_layer r, const global int *restrict lengths,
+                            const global int *restrict tokens, const global float *restrict packed,
+                            global float *restrict kept)
+{
+    const long width = INPUT_COUNT * r.H;
+    FOR_EACH(i, r.T * r.B * width)
     {
-        const long row = i / width, j = i % width, t = row / B, b = row % B;
-        const int number = numbers[numbers_offset + t * x_t + b * x_b];
-        const bool real = !lengths || t < lengths[lengths_offset + b];
-        if (real && number >= 0 && number < I)
-            gates[gates_offset + row * SLOTS * H + j] += w[w_offset + j * I + number];
+        const long row = i / width, j = i % width, feature = feature_of(&r, row, lengths, tokens);
+        if (feature >= 0)
+            kept[r.slots + (row * SLOTS + INPUT_SLOT) * r.H + j] += packed[r.w_ih + j * r.in + feature];
     }
 }
 
 /*
- * dW_ih [GATES*H][I], written or added to: a feature's column gets the sum of the gates' gradients over the rows that
- * name it. One row of dW_ih a work-item and turn, so that each element is summed in the order of the rows.
+ * `rows` rows of dW_ih [rows][in], written or added to, whose slots' gradients lie from `slots` on: a feature's
+ * column gets their sum over the steps that name it. One row of dW_ih a work-item and turn, so that each element is
+ * summed in the order of the steps.
  */
-kernel void rnn_sum_columns(long T, int B, int H, int I, const global int *restrict numbers,
-                            long numbers_offset, long x_t, long x_b, const global float *restrict gates,
-                            long gates_offset, int add, global float *restrict dw, long dw_offset)
+kernel void rnn_sum_columns(gemm_step_layer r, long rows, const global int *restrict lengths,
+                            const global int *restrict tokens, const global float *restrict kept, long slots,
+                            int add, global float *restrict dw, long dw_at)
 {
-    FOR_EACH(j, (long)GATES * H)
+    FOR_EACH(j, rows)
     {
-        const int k = (int)(j / H), u = (int)(j % H);
-        global float *to = dw + dw_offset + ((long)X_GATE(X_SLOT + k) * H + u) * I;
-        for (int v = 0; !add && v < I; v++)
+        global float *to = dw + dw_at + j * r.in;
+        for (long v = 0; !add && v < r.in; v++)
             to[v] = 0.0f;
-        for (long row = 0; row < T * B; row++) {
-            const int number = numbers[numbers_offset + row / B * x_t + row % B * x_b];
-            if (number >= 0 && number < I)
-                to[number] += gates[gates_offset + row * SLOTS * H + j];
+        for (long row = 0; row < r.T * r.B; row++) {
+            const long feature = feature_of(&r, row, lengths, tokens);
+            if (feature >= 0)
+                to[feature] += kept[slots + row * SLOTS * r.H + j];
         }
     }
 }
 
-/* Copies a [T,B,F] sequence between layouts; steps past a row's end become 0 whatever they held, NaN too. */
-kernel void rnn_copy_sequence(long T, int B, int F, const global int *restrict lengths, long lengths_offset,
-                              const global float *restrict from, long from_offset, long from_t, long from_b,
-                              global float *restrict to, long to_offset, long to_t, long to_b)
+/* Copies a [T,B,F] sequence between layouts and orders; steps past a row's end become 0, were they NaN. */
+kernel void rnn_copy_sequence(gemm_step_copy r, const global int *restrict lengths,
+                              const global float *restrict from, global float *restrict to)
 {
-    FOR_EACH(i, T * B * F)
+    FOR_EACH(i, r.T * r.B * r.F)
     {
-        const long row = i / F;
-        const long f = i % F, t = row / B, b = row % B;
-        const bool real = !lengths || t < lengths[lengths_offset + b];
-        to[to_offset + t * to_t + b * to_b + f] =
-            real ? from[from_offset + t * from_t + b * from_b + f] : 0.0f;
+        const long row = i / r.F, f = i % r.F, t = row / r.B, b = row % r.B;
+        const long end = row_end(r.T, lengths, r.lengths, b);
+        const long other = time_of(r.from.reverse != r.to.reverse, t, end);
+        global float *at = to + r.to.at + t * r.to.t + b * r.to.b + f;
+        const float x = t < end ? from[r.from.at + other * r.from.t + b * r.from.b + f] : 0.0f;
+        *at = r.to.add ? *at + x : x;
     }
 }
 
-/* One step forward. Offsets of gates, states (of h) and y (NULL below the last layer) are those of step t. */
-kernel void rnn_step_forward(int B, int H, int t, const global int *restrict lengths, long lengths_offset,
-                             global float *restrict gates, long gates_offset, global float *restrict states,
-                             long states_offset, long state_stride, global float *restrict y, long y_offset,
-                             long y_b)
+/* Element j of row b of y gets h of step t, or 0 past the row's end. y may be NULL. */
+static inline void put_output(const gemm_step_layer *r, long t, long b, uint j, long end, float h,
+                              global float *y)
 {
-    const long n = (long)B * H;
+    if (!y)
+        return;
+    y += r->output.at + time_of(r->output.reverse, t, end) * r->output.t + b * r->output.b + j;
+    const float x = t < end ? h : 0.0f;
+    *y = r->output.add ? *y + x : x;
+}
+
+/* And the gradient that it brings to a step before the row's end; 0 where dy is NULL. */
+static inline float doutput_of(const gemm_step_layer *r, long t, long b, uint j, long end,
+                               const global float *dy)
+{
+    return dy ? dy[r->output.at + time_of(r->output.reverse, t, end) * r->output.t + b * r->output.b + j]
+              : 0.0f;
+}
+
+static inline void step_forward(int p, const gemm_step_layer *r, long t, const global int *lengths,
+                                const global float *packed, global float *kept, global float *h,
+                                global float *y)
+{
+    const long n = r->B * r->H;
     FOR_EACH(i, n)
     {
-        const uint b = (uint)i / H, u = (uint)i % H;
-        const bool real = !lengths || t < lengths[lengths_offset + b];
-        global float *gate = gates + gates_offset + (long)b * SLOTS * H + u;
-        global float *state = states + states_offset + i;
-        float slot[SLOTS], prev[STATES], next[STATES];
+        const uint b = (uint)i / (uint)r->H, j = (uint)i % (uint)r->H;
+        const long row = t * r->B + b, end = row_end(r->T, lengths, r->lengths, b);
+        global float *slot = slots_of(r, kept, row, j);
+        Unit u;
+        load_unit(p == 0, r, row, j, packed, kept, h, &u);
+        cell_forward(p, &u);
         for (int s = 0; s < SLOTS; s++)
-            slot[s] = gate[(long)s * H];
-        for (int s = 0; s < STATES; s++)
-            prev[s] = state[s * state_stride];
-        cell_forward(slot, prev, next);
-        for (int s = 0; s < SLOTS; s++)
-            gate[(long)s * H] = slot[s];
-        for (int s = 0; s < STATES; s++)
-            state[s * state_stride + n] = real ? next[s] : prev[s];
-        if (y)
-            y[y_offset + b * y_b + u] = real ? next[0] : 0.0f;
+            slot[s * r->H] = u.slot[s];
+        for (int q = 0; q < QUANTITIES; q++)
+            kept[quantity_at(r, q, row, j)] = u.quantity[q];
+        for (int s = FIRST_STATE; s < STATES; s++)
+            ((s == 0 ? h : kept) + state_at(r, s, row, j))[n] = t < end ? u.next[s] : u.prev[s];
+        if (PROJECTED)
+            kept[r->m + row * r->H + j] = u.next[0];
+        else if (p == PHASES - 1)
+            put_output(r, t, b, j, end, u.next[0], y);
     }
 }
 
-/*
- * One step backward: the activations of step t become the gradients of their pre-activations. dstate holds, from
- * step t+1, the gradient of h through the recurrent product and of c; dy and the final states' gradients, where
- * the row ends here, are added. Afterwards it holds those of step t beside its recurrent product.
- */
-kernel void rnn_step_backward(int T, int B, int H, int t, const global int *restrict lengths,
-                              long lengths_offset, global float *restrict gates, long gates_offset,
-                              const global float *restrict states, long states_offset, long state_stride,
-                              const global float *restrict dy, long dy_offset, long dy_b,
-                              const global float *restrict dfinal_h, long dfinal_h_offset,
-                              const global float *restrict dfinal_c, long dfinal_c_offset,
-                              global float *restrict dstate, long dstate_offset)
+/* The map of a phase at step t. */
+kernel void rnn_step_forward(gemm_step_layer r, long t, int phase, const global int *restrict lengths,
+                             const global float *restrict packed, global float *restrict kept,
+                             global float *restrict h, global float *restrict y)
 {
-    const long n = (long)B * H;
+    for (int p = 0; p < PHASES; p++)
+        if (p == phase)
+            step_forward(p, &r, t, lengths, packed, kept, h, y);
+}
+
+static inline void step_backward(int p, const gemm_step_layer *r, long t, const global int *lengths,
+                                 const global float *packed, global float *kept, const global float *h,
+                                 const global float *dy, global float *scratch)
+{
+    const long n = r->B * r->H;
+    const bool reads_dy = PROJECTED ? false : p == PHASES - 1;
+    /* The gradient of h', or of m. */
+    global float *dnext = scratch + (PROJECTED ? r->dm : r->dstates[0]);
     FOR_EACH(i, n)
     {
-        const uint b = (uint)i / H, u = (uint)i % H;
-        const int end = lengths ? min(lengths[lengths_offset + b], T) : T;
-        global float *gate = gates + gates_offset + (long)b * SLOTS * H + u;
+        const uint b = (uint)i / (uint)r->H, j = (uint)i % (uint)r->H;
+        const long row = t * r->B + b, end = row_end(r->T, lengths, r->lengths, b);
+        global float *slot = slots_of(r, kept, row, j);
         if (t >= end) {
             for (int s = 0; s < SLOTS; s++)
-                gate[(long)s * H] = 0.0f;
+                slot[s * r->H] = 0.0f;
             continue;
         }
-        const global float *state = states + states_offset + i;
-        float slot[SLOTS], prev[STATES], next[STATES], d[STATES], dslot[SLOTS];
+        global float *dparameter = scratch + r->dparameters + b * PARAMETERS * r->H + j;
+        Unit u;
+        load_unit(0, r, row, j, packed, kept, h, &u);
+        u.d[0] = dnext[i];
+        if (reads_dy)
+            u.d[0] += doutput_of(r, t, b, j, end, dy);
+        for (int s = 1; s < STATES; s++)
+            u.d[s] = scratch[r->dstates[s] + i];
+        for (int q = 0; q < QUANTITIES; q++)
+            u.dquantity[q] = scratch[r->dquantities + q * n + i];
+        for (int k = 0; k < PARAMETERS; k++)
+            u.dparameter[k] = dparameter[k * r->H];
+        cell_backward(p, &u);
         for (int s = 0; s < SLOTS; s++)
-            slot[s] = gate[(long)s * H];
-        for (int s = 0; s < STATES; s++) {
-            prev[s] = state[s * state_stride];
-            next[s] = state[s * state_stride + n];
-            d[s] = dstate[dstate_offset + (long)s * n + i];
-        }
-        if (dy)
-            d[0] += dy[dy_offset + b * dy_b + u];
-        if (dfinal_h && t == end - 1)
-            d[0] += dfinal_h[dfinal_h_offset + i];
-#if STATES > 1
-        if (dfinal_c && t == end - 1)
-            d[1] += dfinal_c[dfinal_c_offset + i];
-#endif
-        cell_backward(slot, prev, next, d, dslot);
-        for (int s = 0; s < SLOTS; s++)
-            gate[(long)s * H] = dslot[s];
-        for (int s = CARRIES_H ? 0 : 1; s < STATES; s++)
-            dstate[dstate_offset + (long)s * n + i] = d[s];
+            slot[s * r->H] = u.slot[s];
+        /* What the first phase leaves is of the step before; products add to it. */
+        dnext[i] = p > 0 || CARRIES_H ? u.d[0] : 0.0f;
+        for (int s = 1; s < STATES; s++)
+            scratch[r->dstates[s] + i] = u.d[s];
+        for (int q = 0; p == 0 && q < QUANTITIES; q++)
+            scratch[r->dquantities + q * n + i] = 0.0f;
+        for (int k = 0; k < PARAMETERS; k++)
+            dparameter[k * r->H] = u.dparameter[k];
     }
 }
 
-/* Gradients of one initial state: what arrived at step 0, or, in a row without steps, the final state's own. */
-kernel void rnn_dinitial(int B, int H, const global int *restrict lengths, long lengths_offset,
-                         const global float *restrict dfinal, long dfinal_offset,
-                         const global float *restrict dstate, long dstate_offset,
-                         global float *restrict dinitial, long dinitial_offset)
+/*
+ * The map of a phase at step t, backward: activations become the gradients of their pre-activations. The scratch
+ * holds, from step t+1, the gradient of h through the products and of the other states, beginning with those of the
+ * final states; dy is added to it (with a projection by rnn_step_doutput). Past a row's end it stays.
+ */
+kernel void rnn_step_backward(gemm_step_layer r, long t, int phase, const global int *restrict lengths,
+                              const global float *restrict packed, global float *restrict kept,
+                              const global float *restrict h, const global float *restrict dy,
+                              global float *restrict scratch)
 {
-    const long n = (long)B * H;
+    for (int p = 0; p < PHASES; p++)
+        if (p == phase)
+            step_backward(p, &r, t, lengths, packed, kept, h, dy, scratch);
+}
+
+#if PROJECTED
+/* After the projection at step t: past a row's end h is carried on. */
+kernel void rnn_step_output(gemm_step_layer r, long t, const global int *restrict lengths,
+                            global float *restrict h, global float *restrict y)
+{
+    const long n = r.B * r.O;
     FOR_EACH(i, n)
     {
-        const bool empty = lengths && lengths[lengths_offset + (uint)i / H] <= 0;
-        const float kept = dfinal ? dfinal[dfinal_offset + i] : 0.0f;
-        dinitial[dinitial_offset + i] = empty ? kept : dstate[dstate_offset + i];
+        const uint b = (uint)i / (uint)r.O, j = (uint)i % (uint)r.O;
+        const long end = row_end(r.T, lengths, r.lengths, b);
+        global float *state = h + r.states[0] + t * n + i;
+        if (t >= end)
+            state[n] = state[0];
+        put_output(&r, t, b, j, end, state[n], y);
     }
 }
+
+/* Before the projection backward at step t: the gradient of h', 0 past a row's end, is kept for dW_hr. */
+kernel void rnn_step_doutput(gemm_step_layer r, long t, const global int *restrict lengths,
+                             const global float *restrict dy, global float *restrict scratch)
+{
+    const long n = r.B * r.O;
+    FOR_EACH(i, n)
+    {
+        const uint b = (uint)i / (uint)r.O, j = (uint)i % (uint)r.O;
+        const long end = row_end(r.T, lengths, r.lengths, b);
+        global float *dh = scratch + r.dstates[0] + i, *kept = scratch + r.doutput + t * n + i;
+        *kept = 0.0f;
+        if (t < end) {
+            *kept = *dh + doutput_of(&r, t, b, j, end, dy);
+            *dh = 0.0f;
+        }
+    }
+}
+#endif

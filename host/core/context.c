@@ -57,16 +57,16 @@ static clseq_status create_parts(clseq_context *ctx, const clseq_context_desc *d
 
 clseq_status clseq_context_create(const clseq_context_desc *desc, clseq_context **out)
 {
-    CLSEQ__NOT_NULL("context create", out);
+    CLSEQ__MAKES("context create", out);
     static const clseq_context_desc defaults = {0};
     desc = desc != NULL ? desc : &defaults;
     clseq_status status = CLSEQ_OK;
     int code = 0;
     bool profile = desc->profile || clseq__env_is_on("CLSEQ_PROFILE");
-    *out = NULL;
     clseq_context *ctx = calloc(1, sizeof *ctx);
     if (ctx == NULL)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context create: no memory for the context");
+    ctx->references = 1;
     CLSEQ__TRY(clseq_device_find(desc->device, &ctx->device));
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                                 (cl_context_properties)ctx->device.platform, 0};
@@ -112,7 +112,7 @@ done:
 clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue, const clseq_context_desc *desc,
                                 clseq_context **out)
 {
-    CLSEQ__NOT_NULL("context wrap", out);
+    CLSEQ__MAKES("context wrap", out);
     CLSEQ__NOT_NULL("context wrap", context);
     CLSEQ__NOT_NULL("context wrap", queue);
     static const clseq_context_desc defaults = {0};
@@ -120,10 +120,10 @@ clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue, cons
     clseq_status status = CLSEQ_OK;
     cl_device_id device = NULL;
     bool measures = false, profile = desc->profile;
-    *out = NULL;
     clseq_context *ctx = calloc(1, sizeof *ctx);
     if (ctx == NULL)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "context wrap: no memory for the context");
+    ctx->references = 1;
     CLSEQ__TRY(check_queue(context, queue, profile, &device, &measures));
     if (!profile && clseq__env_is_on("CLSEQ_PROFILE")) {
         profile = measures;
@@ -144,15 +144,25 @@ done:
     return clseq__made("context create", status);
 }
 
-void clseq_context_destroy(clseq_context *ctx)
+static void wait_for_queue(const clseq_context *ctx)
 {
-    if (ctx == NULL)
+    const int code = ctx->queue != NULL ? clFinish(ctx->queue) : CL_SUCCESS;
+    if (code != CL_SUCCESS)
+        clseq__log(CLSEQ_LOG_ERROR, "context destroy: clFinish gave %s", clseq__cl_error_name(code));
+}
+
+clseq_context *clseq__context_retain(clseq_context *ctx)
+{
+    if (ctx != NULL)
+        ctx->references++;
+    return ctx;
+}
+
+void clseq__context_release(clseq_context *ctx)
+{
+    if (ctx == NULL || --ctx->references > 0)
         return;
-    if (ctx->queue != NULL) {
-        int code = clFinish(ctx->queue);
-        if (code != CL_SUCCESS)
-            clseq__log(CLSEQ_LOG_ERROR, "context destroy: clFinish gave %s", clseq__cl_error_name(code));
-    }
+    wait_for_queue(ctx);
     if (ctx->release_graphs != NULL)
         ctx->release_graphs(ctx->graphs);
     if (ctx->release_reserves != NULL)
@@ -167,6 +177,19 @@ void clseq_context_destroy(clseq_context *ctx)
     if (ctx->cl != NULL)
         clReleaseContext(ctx->cl);
     free(ctx);
+}
+
+void clseq_context_destroy(clseq_context *ctx)
+{
+    if (ctx == NULL)
+        return;
+    if (ctx->references > 1) {
+        clseq__log(CLSEQ_LOG_INFO,
+                   "context destroy: it lives on for %zu made from it, with %llu bytes in use",
+                   ctx->references - 1, (unsigned long long)ctx->stats.bytes_in_use);
+        wait_for_queue(ctx);
+    }
+    clseq__context_release(ctx);
 }
 
 clseq_status clseq_context_finish(clseq_context *ctx)

@@ -1,5 +1,9 @@
-/* What a context holds. Only host/core looks inside; other folders use the functions of the headers beside
- * this one. */
+/*
+ * What a context holds. Only host/core looks inside; other folders use the functions of the headers beside this one.
+ *
+ * A context is counted: the caller's handle is one reference, and so is everything that is made from it and given to the
+ * caller. The count is no atomic number, as all of that belongs to one thread at a time.
+ */
 #ifndef CLSEQ_CORE_CONTEXT_H
 #define CLSEQ_CORE_CONTEXT_H
 
@@ -10,6 +14,7 @@ typedef struct clseq__programs clseq__programs;
 typedef struct clseq__profile clseq__profile;
 
 struct clseq_context {
+    size_t references;
     clseq_device_info device;
     cl_context cl;
     cl_command_queue queue;
@@ -33,6 +38,13 @@ struct clseq_context {
     char gemm_wish[32]; /* CLSEQ_GEMM when the context was made */
     void (*release_gemm)(clseq_context *ctx);
 };
+
+/*
+ * A reference for what is made from the context, and its end, which comes after everything else that the thing has to do
+ * with the context: the last one waits for the queue and releases all. NULL is allowed.
+ */
+clseq_context *clseq__context_retain(clseq_context *ctx);
+void clseq__context_release(clseq_context *ctx);
 
 /* Whether an environment variable is "1". */
 bool clseq__env_is_on(const char *variable);

@@ -23,7 +23,7 @@ const char *clseq_last_error(void)
 const char *clseq_status_name(clseq_status status)
 {
     static const char *const names[] = {
-#define STATUS_NAME(name, text) #name,
+#define STATUS_NAME(name, value, text) [value] = #name,
         CLSEQ_STATUS_LIST(STATUS_NAME)
 #undef STATUS_NAME
     };
@@ -33,7 +33,7 @@ const char *clseq_status_name(clseq_status status)
 const char *clseq_status_text(clseq_status status)
 {
     static const char *const texts[] = {
-#define STATUS_TEXT(name, text) text,
+#define STATUS_TEXT(name, value, text) [value] = text,
         CLSEQ_STATUS_LIST(STATUS_TEXT)
 #undef STATUS_TEXT
     };

@@ -93,4 +93,11 @@ void clseq__log_text(clseq_log_level level, const char *text);
             return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", operation, #argument); \
     } while (0)
 
+/* For the place of a new handle, which must be given and is NULL until it is made; comes before all other checks. */
+#define CLSEQ__MAKES(operation, out)     \
+    do {                                 \
+        CLSEQ__NOT_NULL(operation, out); \
+        *(out) = NULL;                   \
+    } while (0)
+
 #endif

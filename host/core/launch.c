@@ -83,7 +83,8 @@ clseq_status clseq__fill_bytes(clseq_context *ctx, cl_mem buffer, size_t offset,
     if (bytes == 0)
         return CLSEQ_OK;
     cl_event event = NULL;
-    int code = clEnqueueFillBuffer(ctx->queue, buffer, &pattern, sizeof pattern, offset, bytes, 0, NULL,
+    const size_t unit = (offset | bytes) % sizeof pattern ? 1 : sizeof pattern;
+    int code = clEnqueueFillBuffer(ctx->queue, buffer, &pattern, unit, offset, bytes, 0, NULL,
                                    event_slot(ctx, &event));
     if (code != CL_SUCCESS)
         return clseq__error(clseq__cl_status(code), "fill of %zu bytes at %zu: %s", bytes, offset,

@@ -76,7 +76,8 @@ clseq__grid clseq__grid_for(const clseq_context *ctx, int64_t n);
  */
 clseq_status clseq__mark(clseq_context *ctx, const char *what, cl_event *out);
 
-/* Copies and fills of plain ranges, in bytes; they are counted and measured like kernels. */
+/* Copies and fills of plain ranges, in bytes; they are counted and measured like kernels. A range that does not begin
+ * and end at multiples of the pattern's size is for patterns of four equal bytes. */
 clseq_status clseq__fill_bytes(clseq_context *ctx, cl_mem buffer, size_t offset, size_t bytes,
                                uint32_t pattern);
 clseq_status clseq__copy_bytes(clseq_context *ctx, cl_mem from, size_t from_offset, cl_mem to,

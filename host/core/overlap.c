@@ -38,19 +38,20 @@ static clseq__runs joined(clseq__runs x)
 
 clseq__runs clseq__runs_of(const clseq_tensor *tensor)
 {
-    clseq__runs x = {.buffer = tensor->buffer,
-                     .offset = tensor->offset,
-                     .count = {1, 1},
-                     .length = clseq_tensor_elements(tensor)};
+    const int64_t element = (int64_t)clseq_dtype_size(tensor->dtype);
     const int ndim = tensor->ndim;
+    clseq__runs x = {.buffer = tensor->buffer,
+                     .offset = tensor->offset * element,
+                     .count = {1, 1},
+                     .length = clseq_tensor_elements(tensor) * element};
     if (clseq_tensor_is_contiguous(tensor))
         return x;
     /* Elements of two dimensions need not stand side by side. */
     const bool rows = tensor->dims[ndim - 1] == 1 || tensor->strides[ndim - 1] == 1;
-    x.length = rows ? tensor->dims[ndim - 1] : 1;
+    x.length = rows ? tensor->dims[ndim - 1] * element : element;
     for (int i = 0, left = ndim - rows; i < left && i < 2; i++) {
         x.count[i] = tensor->dims[i];
-        x.stride[i] = tensor->strides[i];
+        x.stride[i] = tensor->strides[i] * element;
     }
     return x;
 }

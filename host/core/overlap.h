@@ -19,7 +19,8 @@ typedef struct clseq__runs {
     int64_t length;
 } clseq__runs;
 
-/* The elements of a tensor of at most three dimensions whose last stride is 1, or of any packed one. */
+/* The bytes of a tensor of at most three dimensions whose last stride is 1, or of any packed one: tensors of any types
+ * can be compared. */
 clseq__runs clseq__runs_of(const clseq_tensor *tensor);
 
 /* The place in the buffer behind the last element. */

@@ -25,6 +25,7 @@ typedef struct entry {
     size_t size;
     size_t asked;
     uint64_t put; /* when it was given back, counted in buffers that were */
+    bool holds;   /* in use, it is a reference to the context */
 } entry;
 
 struct clseq__pool {
@@ -279,6 +280,15 @@ done: /* It was never in use, and has no canary to look for. */
     return status;
 }
 
+void clseq__pool_hold(clseq_context *ctx, cl_mem buffer)
+{
+    entry *found = used_find(ctx->pool, buffer);
+    if (found == NULL || found->holds)
+        return;
+    found->holds = true;
+    clseq__context_retain(ctx);
+}
+
 /* Waits for the queue and looks whether anybody wrote behind the buffer's end. */
 static void check_canary(clseq_context *ctx, const entry *e)
 {
@@ -327,8 +337,12 @@ void clseq__pool_put(clseq_context *ctx, cl_mem buffer)
     ctx->stats.bytes_in_use -= e.size;
     if (pool->canary)
         check_canary(ctx, &e);
+    const bool held = e.holds;
+    e.holds = false;
     e.put = pool->puts++;
     waiting_insert(pool, e);
+    if (held)
+        clseq__context_release(ctx);
 }
 
 clseq_status clseq__buffer_capacity(clseq_context *ctx, const char *what, cl_mem buffer, size_t *bytes)

@@ -11,6 +11,9 @@
  */
 clseq_status clseq__pool_get(clseq_context *ctx, size_t bytes, const char *what, cl_mem *out);
 
+/* Makes a buffer that is in use a reference to the context, until it is given back. */
+void clseq__pool_hold(clseq_context *ctx, cl_mem buffer);
+
 /* Gives it back. NULL is allowed. */
 void clseq__pool_put(clseq_context *ctx, cl_mem buffer);
 

@@ -26,7 +26,7 @@
 
 /* The kernel sources, embedded at build time. */
 typedef struct clseq__source {
-    const char *name; /* path below cl/, for instance "rnn/batch_split.cl" */
+    const char *name; /* path below cl/, for instance "rnn/team_forward.cl" */
     const char *text;
     size_t size;
 } clseq__source;

@@ -1,5 +1,7 @@
 #include "core/random.h"
 
+#include "core/philox_constants.h"
+
 #include <math.h>
 
 void clseq__philox(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4])
@@ -7,15 +9,15 @@ void clseq__philox(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[
     uint32_t c0 = (uint32_t)index, c1 = (uint32_t)(index >> 32);
     uint32_t c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-        uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        uint64_t p0 = (uint64_t)PHILOX_FACTOR0 * c0;
+        uint64_t p1 = (uint64_t)PHILOX_FACTOR1 * c2;
         c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
         c1 = (uint32_t)p1;
         c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
         c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 += PHILOX_STEP0;
+        k1 += PHILOX_STEP1;
     }
     out[0] = c0;
     out[1] = c1;

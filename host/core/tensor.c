@@ -11,7 +11,10 @@
 static const struct {
     const char *name;
     size_t size;
-} dtypes[] = {[CLSEQ_DTYPE_F32] = {"f32", 4}, [CLSEQ_DTYPE_I32] = {"i32", 4}};
+    double least, most; /* of integers */
+} dtypes[] = {[CLSEQ_DTYPE_F32] = {"f32", 4, 0, 0},
+              [CLSEQ_DTYPE_I32] = {"i32", 4, INT32_MIN, INT32_MAX},
+              [CLSEQ_DTYPE_U8] = {"u8", 1, 0, UINT8_MAX}};
 
 static bool is_dtype(clseq_dtype dtype)
 {
@@ -217,21 +220,35 @@ clseq_status clseq__tensor_check(clseq_context *ctx, const char *what, const cls
     return CLSEQ_OK;
 }
 
+static clseq_status check_contiguous(const char *what, const clseq_tensor *tensor)
+{
+    char shape[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
+    if (!clseq_tensor_is_contiguous(tensor))
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s and strides %s, expected it packed", what,
+                            clseq__dims_text(shape, tensor->ndim, tensor->dims),
+                            clseq__dims_text(strides, tensor->ndim, tensor->strides));
+    return CLSEQ_OK;
+}
+
 clseq_status clseq__tensor_check_packed(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
                                         clseq_dtype dtype, int ndim, const int64_t *dims)
 {
-    char shape[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
     CLSEQ__RETURN_IF(clseq__tensor_check(ctx, what, tensor, dtype, ndim, dims, false));
-    if (!clseq_tensor_is_contiguous(tensor))
-        return clseq__error(CLSEQ_INVALID_SHAPE, "%s has shape %s and strides %s, expected it packed", what,
-                            clseq__dims_text(shape, ndim, tensor->dims),
-                            clseq__dims_text(strides, ndim, tensor->strides));
-    return CLSEQ_OK;
+    return check_contiguous(what, tensor);
+}
+
+/* A view whose elements can be moved: the kernels that follow strides know elements of four bytes. */
+static clseq_status check_movable(clseq_context *ctx, const char *what, const clseq_tensor *tensor)
+{
+    CLSEQ__RETURN_IF(check_view(ctx, what, tensor));
+    return clseq_dtype_size(tensor->dtype) == sizeof(uint32_t) ? CLSEQ_OK : check_contiguous(what, tensor);
 }
 
 clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const int64_t *dims,
                                  clseq_tensor *out)
 {
+    if (out != NULL)
+        *out = (clseq_tensor){0};
     CLSEQ__NEEDS("tensor create", ctx);
     if (out == NULL || (dims == NULL && ndim > 0))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "tensor create: %s is NULL",
@@ -261,6 +278,7 @@ clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim
     if (status != CLSEQ_OK)
         return clseq__error(status, "tensor create %s%s", clseq__dims_text(text, ndim, dims),
                             clseq_last_error() + strlen("tensor create"));
+    clseq__pool_hold(ctx, buffer);
     *out = clseq_tensor_view(buffer, 0, dtype, ndim, dims);
     return CLSEQ_OK;
 }
@@ -328,7 +346,7 @@ clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, 
     clseq_tensor packed = {0};
     CLSEQ__NEEDS("tensor write", ctx);
     CLSEQ__NOT_NULL("tensor write", host);
-    CLSEQ__TRY(check_view(ctx, "tensor write: tensor", tensor));
+    CLSEQ__TRY(check_movable(ctx, "tensor write: tensor", tensor));
     if (clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY_CL(clEnqueueWriteBuffer(ctx->queue, tensor->buffer, CL_TRUE, byte_offset(tensor),
                                            byte_size(tensor), host, 0, NULL, NULL));
@@ -351,7 +369,7 @@ clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, v
     const clseq_tensor *source = tensor;
     CLSEQ__NEEDS("tensor read", ctx);
     CLSEQ__NOT_NULL("tensor read", host);
-    CLSEQ__TRY(check_view(ctx, "tensor read: tensor", tensor));
+    CLSEQ__TRY(check_movable(ctx, "tensor read: tensor", tensor));
     if (!clseq_tensor_is_contiguous(tensor)) {
         CLSEQ__TRY(create_packed(ctx, tensor, &packed));
         CLSEQ__TRY(copy_elements(ctx, tensor, &packed));
@@ -364,25 +382,24 @@ done:
     return status;
 }
 
-/* The bits of `value` as an element. */
+/* The bits of `value` as an element, of bytes four times. */
 static uint32_t bits_of(clseq_dtype dtype, double value)
 {
     uint32_t bits = 0;
     if (dtype == CLSEQ_DTYPE_F32) {
         float x = (float)value;
         memcpy(&bits, &x, sizeof bits);
-    } else {
-        double rounded = rint(value);
-        int32_t x = !(rounded > INT32_MIN) ? INT32_MIN : rounded >= INT32_MAX ? INT32_MAX : (int32_t)rounded;
-        memcpy(&bits, &x, sizeof bits);
+        return bits;
     }
-    return bits;
+    const double least = dtypes[dtype].least, most = dtypes[dtype].most, rounded = rint(value);
+    bits = (uint32_t)(int64_t)(!(rounded > least) ? least : rounded >= most ? most : rounded);
+    return dtype == CLSEQ_DTYPE_U8 ? bits * 0x01010101u : bits;
 }
 
 clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, double value)
 {
     CLSEQ__NEEDS("tensor fill", ctx);
-    CLSEQ__RETURN_IF(check_view(ctx, "tensor fill: tensor", tensor));
+    CLSEQ__RETURN_IF(check_movable(ctx, "tensor fill: tensor", tensor));
     uint32_t bits = bits_of(tensor->dtype, value);
     if (clseq_tensor_is_contiguous(tensor))
         return clseq__fill_bytes(ctx, tensor->buffer, byte_offset(tensor), byte_size(tensor), bits);
@@ -400,8 +417,9 @@ clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, d
 clseq_status clseq_tensor_copy(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
 {
     CLSEQ__NEEDS("tensor copy", ctx);
-    CLSEQ__RETURN_IF(check_view(ctx, "tensor copy: from", from));
+    CLSEQ__RETURN_IF(check_movable(ctx, "tensor copy: from", from));
     CLSEQ__RETURN_IF(
         clseq__tensor_check(ctx, "tensor copy: to", to, from->dtype, from->ndim, from->dims, false));
+    CLSEQ__RETURN_IF(check_movable(ctx, "tensor copy: to", to));
     return copy_elements(ctx, from, to);
 }

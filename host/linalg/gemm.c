@@ -193,8 +193,8 @@ static clseq_status check_apart(const clseq_gemm_args *x)
     const clseq_matrix *operands[] = {clseq__gemm_view(&x->a), clseq__gemm_view(&x->b)};
     const int64_t rows[] = {x->m, x->k}, columns[] = {x->k, x->n};
     for (int i = 0; i < 2; i++) {
-        const bool turned = operands[i]->transpose;
-        if (overlaps_c(x, operands[i], turned ? columns[i] : rows[i], turned ? rows[i] : columns[i]))
+        const bool transposed = operands[i]->transpose;
+        if (overlaps_c(x, operands[i], transposed ? columns[i] : rows[i], transposed ? rows[i] : columns[i]))
             return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps %s, expected memory of its own",
                                 names[i]);
     }
@@ -253,8 +253,7 @@ clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const cl
 {
     clseq_status status = CLSEQ_OK;
     clseq_packed *packed = NULL;
-    CLSEQ__NOT_NULL("gemm pack", out);
-    *out = NULL;
+    CLSEQ__MAKES("gemm pack", out);
     CLSEQ__NEEDS("gemm pack", ctx);
     if (operand != CLSEQ_OPERAND_A && operand != CLSEQ_OPERAND_B)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
@@ -268,8 +267,11 @@ clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const cl
     packed = calloc(1, sizeof *packed);
     if (!packed)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "gemm pack: no memory for %zu bytes", sizeof *packed);
-    *packed = (clseq_packed){
-        .ctx = ctx, .implementation = ctx->gemm, .operand = operand, .rows = rows, .columns = columns};
+    *packed = (clseq_packed){.ctx = clseq__context_retain(ctx),
+                             .implementation = ctx->gemm,
+                             .operand = operand,
+                             .rows = rows,
+                             .columns = columns};
     CLSEQ__TRY(pack(packed, matrix));
     *out = packed;
     packed = NULL;
@@ -289,5 +291,6 @@ void clseq_packed_destroy(clseq_packed *packed)
     if (!packed)
         return;
     packed->implementation->unpack(packed);
+    clseq__context_release(packed->ctx);
     free(packed);
 }

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/launch.h"
 #include "core/pool.h"
+#include "linalg/gemm_blocks.h"
 #include "linalg/gemm_impl.h"
 #include <stdio.h>
 
@@ -15,20 +16,11 @@
 #define BLOCK_FLOATS (96 * 1024)
 /* With so few rows the block is one tile wide instead and stays in the first-level cache. */
 #define FEW_ROWS 128
-/* Most rows of a transposed A that are turned before they are used for all columns. */
-#define TURNED_ROWS 1024
+/* Most rows of a transposed A that are transposed before they are used for all columns. */
+#define TRANSPOSED_ROWS 1024
 /* What packing costs: of op(B), counted in rows of A that could be multiplied with it meanwhile; of A, in panels. */
 #define PACK_ROWS 16
-#define TURN_PANELS 2
-/* Units of work in packing op(B), as in the kernels. */
-#define PACK_DEPTH 256
-#define PACK_PANELS 8
-/* Rows of A that are packed as one unit of work, as TURN_ROWS in the kernels. */
-#define PACK_STRIP 48
-
-/* As cl/linalg/gemm.cl numbers them. */
-enum { A_ROWS, A_TRANSPOSED };
-enum { B_PACKED, B_ROWS, B_TRANSPOSED };
+#define TRANSPOSE_PANELS 2
 
 #define FILE_NAME "linalg/gemm.cl"
 
@@ -73,7 +65,7 @@ static clseq_status pack_a(clseq_context *ctx, const clseq_matrix *a, int64_t m,
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_a", &kernel));
-    int64_t strips = (m + PACK_STRIP - 1) / PACK_STRIP;
+    int64_t strips = (m + STRIP_ROWS - 1) / STRIP_ROWS;
     return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(strips, ctx->groups), 1),
                          CLSEQ__ARGS(CLSEQ__L(m), CLSEQ__L(k), CLSEQ__I(a->transpose ? A_TRANSPOSED : A_ROWS),
                                      CLSEQ__M(a->buffer), CLSEQ__L(a->offset), CLSEQ__L(a->ld), CLSEQ__M(to),
@@ -109,7 +101,7 @@ static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *b
         const int64_t gn = at_most(parts / gm, panels);
         const double rows = (double)((x->m + gm - 1) / gm), columns = (double)((panels + gn - 1) / gn);
         const double cost = rows * columns + (x->b.packed ? 0 : PACK_ROWS * columns) +
-                            (x->a.transpose ? TURN_PANELS * rows : 0);
+                            (x->a.transpose ? TRANSPOSE_PANELS * rows : 0);
         if (gm == 1 || cost < least) {
             least = cost;
             best->gm = gm;
@@ -120,12 +112,12 @@ static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *b
 
 static cut cut_of(const clseq_context *ctx, const clseq_gemm_args *x)
 {
-    const int64_t width = ctx->vector_width, tile = width * (ctx->vector_registers >= 32 ? 4 : 2);
+    const int64_t width = ctx->vector_width, tile = width * TILE_VECTORS_OF(ctx->vector_registers);
     const int64_t depth = BLOCK_DEPTH(width), depths = (x->k + depth - 1) / depth;
     cut by = {0};
     cut_parts(ctx, x, &by);
     const int64_t rows = (x->m + by.gm - 1) / by.gm, columns = round_up(x->n, tile);
-    by.mc = x->a.transpose ? at_most(rows, TURNED_ROWS) : rows;
+    by.mc = x->a.transpose ? at_most(rows, TRANSPOSED_ROWS) : rows;
     by.kc = round_up((x->k + depths - 1) / depths, width);
     by.nc = rows > FEW_ROWS && BLOCK_FLOATS / by.kc > tile ? BLOCK_FLOATS / by.kc / tile * tile : tile;
     by.nc = at_most(by.nc, columns);
@@ -143,9 +135,9 @@ static clseq_status multiply(clseq_context *ctx, const clseq_gemm_args *x)
     const int b_mode = x->b.packed ? B_PACKED : b->transpose ? B_TRANSPOSED : B_ROWS;
     const cut by = cut_of(ctx, x);
     const int64_t groups = at_most(x->batch * by.gm * by.gn, ctx->groups);
-    const int64_t turned = a->transpose ? by.mc * (by.kc + ctx->vector_width) : 0;
+    const int64_t transposed = a->transpose ? by.mc * BLOCK_ROW(by.kc, ctx->vector_width) : 0;
     CLSEQ__TRY(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_product", &kernel));
-    CLSEQ__TRY(get_floats(ctx, groups * (by.kc * by.nc + turned), &scratch));
+    CLSEQ__TRY(get_floats(ctx, groups * (by.kc * by.nc + transposed), &scratch));
     CLSEQ__TRY(clseq__launch(
         ctx, kernel, CLSEQ__GRID1((size_t)groups, 1),
         CLSEQ__ARGS(CLSEQ__L(x->m), CLSEQ__L(x->n), CLSEQ__L(x->k), CLSEQ__L(x->batch), CLSEQ__F(x->alpha),

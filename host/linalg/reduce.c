@@ -3,11 +3,10 @@
 #include "core/error.h"
 #include "core/launch.h"
 #include "core/pool.h"
+#include "linalg/reduce_block.h"
 
 #define FILE_NAME "linalg/reduce.cl"
 
-/* As in the kernel: columns that a work-item of a CPU sums side by side. */
-#define CPU_COLUMNS 512
 /* Fewest rows worth a part of their own, and most parts. */
 #define PART_ROWS 32
 #define MOST_PARTS 256

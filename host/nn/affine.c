@@ -39,10 +39,10 @@ static clseq_matrix matrix_of(const clseq_tensor *tensor, int64_t ld, bool trans
 }
 
 /* Every row of y becomes b. */
-static clseq_status fill_rows(clseq_context *ctx, const clseq_tensor *b, const clseq_tensor *y, sizes s)
+static clseq_status start_from_bias(clseq_context *ctx, const clseq_tensor *b, const clseq_tensor *y, sizes s)
 {
     clseq__kernel *kernel = NULL;
-    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_fill_rows", &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_affine_bias", &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, s.N * s.out),
                          CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__L(s.out), CLSEQ__M(b->buffer), CLSEQ__L(b->offset),
                                      CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
@@ -61,7 +61,7 @@ clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x, 
     if (b) {
         CLSEQ__RETURN_IF(clseq__tensor_check_packed(ctx, "affine forward: b", b, CLSEQ_DTYPE_F32, 1, &s.out));
         CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "b", b, false));
-        CLSEQ__RETURN_IF(fill_rows(ctx, b, y, s));
+        CLSEQ__RETURN_IF(start_from_bias(ctx, b, y, s));
     }
     return clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,
                                               .n = s.out,

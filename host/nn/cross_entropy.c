@@ -6,9 +6,7 @@
 #include "core/pool.h"
 #include "core/tensor.h"
 #include "nn/check.h"
-
-/* LOSS_GROUP of the kernel file. */
-#define GROUP 64
+#include "nn/groups.h"
 
 typedef struct sizes {
     int64_t N, V;
@@ -36,7 +34,7 @@ static clseq__grid row_grid(const clseq_context *ctx, sizes s)
 {
     const int64_t most = 16 * (int64_t)ctx->groups;
     return ctx->is_cpu ? clseq__grid_for(ctx, s.N * s.V)
-                       : CLSEQ__GRID1((size_t)(s.N < most ? s.N : most), GROUP);
+                       : CLSEQ__GRID1((size_t)(s.N < most ? s.N : most), LOSS_GROUP_GPU);
 }
 
 /* The two stages, with scratch for the loss and the number of rows of each group. */
@@ -59,7 +57,7 @@ static clseq_status enqueue_forward(clseq_context *ctx, const clseq_cross_entrop
                                          CLSEQ__L(targets->offset), CLSEQ__M(saved->buffer),
                                          CLSEQ__L(saved->offset), CLSEQ__M(partial), CLSEQ__M(counts))));
     CLSEQ__TRY(
-        clseq__launch(ctx, total, CLSEQ__GRID1(1, ctx->is_cpu ? 1 : GROUP),
+        clseq__launch(ctx, total, CLSEQ__GRID1(1, ctx->is_cpu ? 1 : LOSS_GROUP_GPU),
                       CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__I(grid.groups[0]), CLSEQ__I(desc->sum),
                                   CLSEQ__M(partial), CLSEQ__M(counts), CLSEQ__M(saved->buffer),
                                   CLSEQ__L(saved->offset), CLSEQ__M(loss->buffer), CLSEQ__L(loss->offset))));

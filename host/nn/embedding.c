@@ -4,11 +4,9 @@
 #include "core/error.h"
 #include "core/launch.h"
 #include "nn/check.h"
+#include "nn/groups.h"
 
 static const int64_t any_matrix[] = {-1};
-
-/* EMBEDDING_GROUP of the kernel file. */
-#define GROUP 64
 
 /* table [V,E] (values or gradients), tokens [...], rows [...,E] (outputs or their gradients). */
 static clseq_status check(clseq_context *ctx, const char *const what[3], const clseq_tensor *table,
@@ -60,7 +58,7 @@ clseq_status clseq_nn_embedding_backward(clseq_context *ctx, const clseq_tensor 
     E = dtable->dims[1];
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_embedding_backward", &kernel));
     return clseq__launch(
-        ctx, kernel, ctx->is_cpu ? clseq__grid_for(ctx, N * E) : CLSEQ__GRID1((size_t)N, GROUP),
+        ctx, kernel, ctx->is_cpu ? clseq__grid_for(ctx, N * E) : CLSEQ__GRID1((size_t)N, EMBEDDING_GROUP),
         CLSEQ__ARGS(CLSEQ__L(N), CLSEQ__L(E), CLSEQ__I(dtable->dims[0]), CLSEQ__M(tokens->buffer),
                     CLSEQ__L(tokens->offset), CLSEQ__M(dy->buffer), CLSEQ__L(dy->offset),
                     CLSEQ__M(dtable->buffer), CLSEQ__L(dtable->offset)));

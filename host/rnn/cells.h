@@ -1,47 +1,108 @@
-/* What schedules know about a cell: the rows of CLSEQ_CELL_LIST as data. */
+/*
+ * What schedules know about a cell, as data. A cell sees, for each unit, a few places:
+ *
+ *   slots       pre-activations, then activations, then gradients of the pre-activations
+ *   states      h, and c where there is one, before and after the step
+ *   quantities  values of a unit that a later product reads, as r*h of a GRU whose reset gate comes before it
+ *   parameters  numbers of a unit that are no matrix: peepholes, gains
+ *
+ * A step is a list of phases; a phase ends where a unit needs other units' results:
+ *
+ *   1. a product, of h or of a quantity with blocks of rows of weight_hh, is added to some slots
+ *   2. norms: the mean and variance of a row over slots or over a state; each adds gain * norm(source) to its target
+ *   3. the map: cell_forward_K of cl/rnn/cells/NAME.clh, unit by unit
+ *
+ * The product of the layer's input with weight_ih goes into its slots before the first step, for many steps at once. All
+ * slots start from their biases. Backward the phases run in reverse: map, norms, product.
+ */
 #ifndef CLSEQ_RNN_CELLS_H
 #define CLSEQ_RNN_CELLS_H
 
-#include <clseq/cells.h>
-#include <stddef.h>
+#include <clseq/rnn.h>
 
-#define CLSEQ__MAX_SLOTS 8
+enum {
+    CLSEQ__MAX_GATES = 4,
+    CLSEQ__MAX_SLOTS = 16,
+    CLSEQ__MAX_STATES = 4,
+    CLSEQ__MAX_PHASES = 3,
+    CLSEQ__MAX_NORMS = 3,
+    CLSEQ__MAX_PARTS = 12
+};
+
+/* What a product of a phase reads: h before the step (the first phase, and only that), a quantity k >= 0 that an earlier
+ * phase has written, or nothing: the phase has no product. */
+enum { CLSEQ__OPERAND_NONE = -2, CLSEQ__OPERAND_H = -1 };
+
+/* Slots [slot, slot + count): slot + k takes gate gate[k], rows [gate[k]*H, (gate[k]+1)*H) of a weight. */
+typedef struct clseq__slots {
+    int slot, count;
+    int gate[CLSEQ__MAX_GATES];
+} clseq__slots;
 
 /*
- * Per unit a cell sees `slots` places. The product of the input goes to the `gates` slots from x_slot on, that
- * of the last output to the `gates` slots from h_slot on. Slot x_slot + k takes rows [x_gates[k]*H,
- * (x_gates[k]+1)*H) of weight_ih and b_ih, slot h_slot + k those of h_gates[k] of weight_hh and b_hh.
+ * Values of a row, normalised: those of slots [source, source + count), all together, or (is_state, count 1) of the state
+ * `source` after the step. Value k times parameter gain + k is added to slot target + k.
  */
+typedef struct clseq__norm {
+    bool is_state;
+    int source, count, target, gain;
+} clseq__norm;
+
+typedef struct clseq__phase {
+    int operand;
+    clseq__slots product; /* gates of weight_hh; added to what the slots hold */
+    int norm, norms;      /* the cell's norms [norm, norm + norms) stand before this phase's map */
+} clseq__phase;
+
+/* How a weight comes to its units. */
+typedef enum clseq__part_role {
+    CLSEQ__PART_INPUT = 0,      /* weight_ih, of the input's product */
+    CLSEQ__PART_RECURRENT = 1,  /* weight_hh, of the phases' products */
+    CLSEQ__PART_PROJECTION = 2, /* weight_hr */
+    CLSEQ__PART_SLOTS = 3,      /* a bias: its gates are added to slots */
+    CLSEQ__PART_PARAMETERS = 4  /* its gates are parameters of the units */
+} clseq__part_role;
+
+/* A weight of one layer and direction. */
+typedef struct clseq__part {
+    const char *name;
+    clseq__part_role role;
+    clseq_rnn_weight_kind kind;
+    clseq__slots to; /* slots or parameters, for the last two */
+} clseq__part;
+
 typedef struct clseq__cell {
-    const char *name; /* also of cl/rnn/cells/NAME.clh */
-    int gates, states, slots;
-    int x_slot;
-    int x_gates[CLSEQ__MAX_SLOTS];
-    int h_slot;
-    int h_gates[CLSEQ__MAX_SLOTS];
-    int carries_h; /* h' also depends on h directly, beside the recurrent product */
+    clseq_cell id;
+    bool layer_norm;  /* the row for descriptors with layer_norm */
+    const char *name; /* of cl/rnn/cells/NAME.clh */
+    int gates, slots, states, quantities, parameters, phases, norms;
+    const char *state[CLSEQ__MAX_STATES]; /* names */
+    clseq__slots input;                   /* gates of weight_ih */
+    clseq__slots bias_ih, bias_hh;        /* where the biases of the same rows are added */
+    clseq__phase phase[CLSEQ__MAX_PHASES];
+    clseq__norm norm[CLSEQ__MAX_NORMS];
+    bool carries_h; /* a unit's h' also depends on its own h, beside the products */
+    clseq__part
+        own[CLSEQ__MAX_PARTS]; /* weights beside the matrices and their biases; the last has no name */
 } clseq__cell;
 
-/* The description of a cell, NULL for a value that is none. */
-const clseq__cell *clseq__cell_find(clseq_cell cell);
+/* The description of a cell; NULL for a value that is none, or that has no row with layer normalisation. */
+const clseq__cell *clseq__cell_of(clseq_cell cell, bool layer_norm);
 
-/*
- * The build options of kernels that work on this cell, as cl/rnn/cell.clh wants them: CELL GATES STATES SLOTS
- * X_SLOT X_GATES H_SLOT H_GATES CARRIES_H.
- */
-#define CLSEQ__CELL_OPTIONS 192
-void clseq__cell_options(const clseq__cell *cell, char text[CLSEQ__CELL_OPTIONS]);
+/* The weights of one layer and direction, in their order; returns their number. */
+int clseq__cell_parts(const clseq__cell *cell, clseq_bias bias, bool is_projected,
+                      clseq__part parts[CLSEQ__MAX_PARTS]);
 
-/* Slots [first, first + count) of a range whose rows in the weights follow one another from gate `gate` on. */
-typedef struct clseq__cell_run {
-    int first, gate, count;
-} clseq__cell_run;
+/* The build options of kernels that include rnn/cell.clh, as that file lists them. */
+#define CLSEQ__CELL_OPTIONS 640
+void clseq__cell_options(const clseq__cell *cell, bool is_projected, char text[CLSEQ__CELL_OPTIONS]);
 
-/*
- * Cuts slots [slot, slot + gates) with gates `map` into the fewest such runs and returns their number; the
- * GRU's input slots n r z become {n}, {r z}.
- */
-int clseq__cell_runs(const clseq__cell *cell, int slot, const int *map,
-                     clseq__cell_run runs[CLSEQ__MAX_SLOTS]);
+/* Slots from `slot` on whose rows in the weights follow one another from gate `gate` on. */
+typedef struct clseq__slot_run {
+    int slot, gate, count;
+} clseq__slot_run;
+
+/* Cuts slots into the fewest such runs and returns their number; the GRU's input slots n r z become {n}, {r z}. */
+int clseq__slot_runs(const clseq__slots *slots, clseq__slot_run runs[CLSEQ__MAX_GATES]);
 
 #endif

@@ -1,112 +1,147 @@
 /*
- * The schedule gemm_step: right on every device. The input projection of a layer is one product over all
- * steps; then a product and a pointwise kernel a step. Backward the same way back, and the weight gradients are
- * one product each over all T*B rows.
+ * The schedule gemm_step: right on every device. The product of a layer's input is one over all steps; then a step
+ * is, for each phase of the cell, a product, statistics of its norms, and a pointwise kernel. Backward the same way
+ * back; the weight gradients are one product each over all T*B rows.
  *
- * A layer keeps (in the reserve when training; in inference all layers use the same place in the workspace):
- *   gates   [T*B][SLOTS*H]          pre-activations, then activations, then their gradients
- *   states  [STATES][T+1][B][H]     number 0 the initial ones, number t+1 those after step t
- * The h of a layer, from number 1 on, is what the layer above reads. Past a row's end it is carried on, where y
- * has zeros; nothing of those steps reaches a result, for their gate gradients are 0.
+ * All that a layer has of T steps lies in its own order (schedule.h), a row t*B + b for row b of the batch at step t.
  *
- * Packed, a layer: w_ih [G*H][in] and w_hh [G*H][H] with rows in the order of the slots, bias [SLOTS*H].
+ * Kept by forward, in training in the reserve, in inference in the workspace:
+ *   slots        [T*B][SLOTS*H]            pre-activations, then activations, then their gradients
+ *   states       [T+1][B][O or H] each     number 0 the initial ones, number t+1 those after step t
+ *   quantities   [QUANTITIES][T*B][H]
+ *   m            [T*B][H]                  with a projection: what is projected
+ *   statistics   [T*B][NORMS][2]           mean and 1 / standard deviation
+ * The h of a layer, from number 1 on, is what a layer above reads as its chain; in inference with a chain h lies
+ * there. Past a row's end it is carried on, where y has zeros; nothing of those steps reaches a result, for their
+ * slots' gradients are 0.
+ *
+ * Scratch, in the workspace:
+ *   sequence     [T*B][in]                 a copy of x, later dx
+ *   dstates      [B][O or H] each          between two steps; backward only, as what follows
+ *   dquantities  [QUANTITIES][B][H]
+ *   dparameters  [B][PARAMETERS*H]         summed over the steps
+ *   dm           [B][H]                    with a projection
+ *   doutput      [T*B][O]                  with a projection: gradients of h', for dW_hr
+ *
+ * Packed: w_ih [INPUT_COUNT*H][in] and w_hh, phase by phase, [COUNT*H][O], with rows in the order of the slots, w_hr
+ * [O][H], bias [SLOTS*H], parameters [PARAMETERS*H].
  */
 #ifndef CLSEQ_RNN_GEMM_STEP_H
 #define CLSEQ_RNN_GEMM_STEP_H
 
 #include "core/launch.h"
+#include "rnn/gemm_step_record.h"
 #include "rnn/schedule.h"
 #include <clseq/gemm.h>
 
-/* The kernels of cl/rnn/gemm_step.cl. */
-#define CLSEQ__GEMM_STEP_KERNELS(X)       \
-    X(PACK_BIAS, "rnn_pack_bias")         \
-    X(FILL_ROWS, "rnn_fill_rows")         \
-    X(ADD_COLUMNS, "rnn_add_columns")     \
-    X(SUM_COLUMNS, "rnn_sum_columns")     \
-    X(COPY_SEQUENCE, "rnn_copy_sequence") \
-    X(STEP_FORWARD, "rnn_step_forward")   \
-    X(STEP_BACKWARD, "rnn_step_backward") \
-    X(DINITIAL, "rnn_dinitial")
+/* The kernels: enumerator, name, file below cl/rnn/, and the layers that have it. */
+#define CLSEQ__GEMM_STEP_KERNELS(X)                                                   \
+    X(ADD, "rnn_add", "gemm_step", true)                                              \
+    X(FILL_ROWS, "rnn_fill_rows", "gemm_step", true)                                  \
+    X(ADD_COLUMNS, "rnn_add_columns", "gemm_step", true)                              \
+    X(SUM_COLUMNS, "rnn_sum_columns", "gemm_step", true)                              \
+    X(COPY_SEQUENCE, "rnn_copy_sequence", "gemm_step", true)                          \
+    X(STEP_FORWARD, "rnn_step_forward", "gemm_step", true)                            \
+    X(STEP_BACKWARD, "rnn_step_backward", "gemm_step", true)                          \
+    X(STEP_OUTPUT, "rnn_step_output", "gemm_step", layer->is_projected)               \
+    X(STEP_DOUTPUT, "rnn_step_doutput", "gemm_step", layer->is_projected)             \
+    X(ROW_STATISTICS, "rnn_row_statistics", "gemm_step_norm", layer->cell->norms > 0) \
+    X(NORM_BACKWARD, "rnn_norm_backward", "gemm_step_norm", layer->cell->norms > 0)
 
 enum {
-#define CLSEQ__GEMM_STEP_ENUM(enumerator, name) CLSEQ__GEMM_STEP_##enumerator,
+#define CLSEQ__GEMM_STEP_ENUM(enumerator, name, file, has) CLSEQ__GEMM_STEP_##enumerator,
     CLSEQ__GEMM_STEP_KERNELS(CLSEQ__GEMM_STEP_ENUM)
 #undef CLSEQ__GEMM_STEP_ENUM
         CLSEQ__GEMM_STEP_KERNEL_COUNT
 };
 
-/* What a plan holds. */
+/* What it makes for a layer. */
 typedef struct clseq__gemm_step {
     clseq__kernel *kernels[CLSEQ__GEMM_STEP_KERNEL_COUNT];
 } clseq__gemm_step;
 
-/* Where a layer's things lie in `packed`, counted from its beginning; `end` is where the next layer begins. */
-typedef struct clseq__gemm_step_packed {
-    int64_t w_ih, w_hh, bias, end;
-} clseq__gemm_step_packed;
-
-clseq__gemm_step_packed clseq__gemm_step_packed_of(const clseq_rnn_plan *plan, int64_t layer);
-
-/* Elements of the gates and states of a layer. */
-int64_t clseq__gemm_step_layer_size(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape);
-
-/* A pass over the layers, standing at one of them. Offsets count from the beginnings of the buffers. */
+/* A pass over a layer: all places count from the beginnings of the buffers. */
 typedef struct clseq__gemm_step_pass {
-    const clseq_rnn_plan *plan;
+    const clseq__rnn_layer *layer;
+    const clseq__cell *cell;
     clseq_context *ctx;
     clseq__kernel *const *kernels;
-    int64_t T, B, H, layer;
-    int64_t width; /* SLOTS*H, of a row of gates */
-    int64_t state; /* B*H, of one state */
-    const clseq_tensor *lengths;
-    cl_mem packed;
-    int64_t packed_offset;
-    clseq__gemm_step_packed weights; /* of the layer, packed_offset included */
-    cl_mem kept;                     /* buffer of gates and states */
-    int64_t gates, states;           /* where they begin in it */
-    clseq_matrix x;                  /* what the layer reads, [T*B, in]; none for numbers */
-    clseq_tensor numbers;            /* [T,B], what a layer reads that reads numbers */
+    cl_mem lengths, packed, kept, scratch;
+    cl_mem h;          /* kept, or the chain */
+    gemm_step_layer r; /* sizes and places */
+    clseq_matrix x;    /* what the layer reads, [T*B,in]; none for tokens */
+    cl_mem tokens;
 } clseq__gemm_step_pass;
 
-clseq__gemm_step_pass clseq__gemm_step_begin(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                             const clseq_tensor *packed, const clseq_tensor *lengths);
+/* Where things lie in packed, kept and scratch, from `at` on in each; they return where they end. */
+int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r);
+int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r);
+int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backward, int64_t at,
+                                       gemm_step_layer *r);
 
-/* Goes to a layer whose gates and states begin at `offset` of `kept`. */
-void clseq__gemm_step_enter(clseq__gemm_step_pass *p, int64_t layer, cl_mem kept, int64_t offset);
+/* The sizes of a layer at a shape, without places. */
+gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t T, int64_t B);
 
-/* Offset of state s after t steps. */
-int64_t clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t);
+/* A pass with all its places; x is not there yet. */
+clseq__gemm_step_pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward);
 
-/* What the layer puts out, as a matrix [T*B, H]: its h after each step. */
-clseq_matrix clseq__gemm_step_outputs(const clseq__gemm_step_pass *p);
+/* Width of a row of state s. */
+int64_t clseq__gemm_step_width(const clseq__rnn_layer *layer, int s);
 
-/* The gates from slot `slot` on, of step t and all after it, as a matrix. */
-clseq_matrix clseq__gemm_step_gates(const clseq__gemm_step_pass *p, int slot, int64_t t);
+/* State s after t steps; slots from `slot` on at step t and all after it; what the product of a phase reads at step t
+ * and all after it, and its gradient at one step. As matrices of one row a row. */
+clseq_matrix clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t);
+clseq_matrix clseq__gemm_step_slots(const clseq__gemm_step_pass *p, int slot, int64_t t);
+clseq_matrix clseq__gemm_step_operand(const clseq__gemm_step_pass *p, const clseq__phase *phase, int64_t t);
+clseq_matrix clseq__gemm_step_doperand(const clseq__gemm_step_pass *p, const clseq__phase *phase);
 
-/* Floats of a row of x and dx in the workspace: none where x is numbers. */
-int64_t clseq__gemm_step_x_row(const clseq_rnn_plan *plan);
+/* With a projection: m, and the gradient of h', at step t and all after it. */
+clseq_matrix clseq__gemm_step_m(const clseq__gemm_step_pass *p, int64_t t);
+clseq_matrix clseq__gemm_step_doutput(const clseq__gemm_step_pass *p, int64_t t);
+
+/* The packed matrix that a phase multiplies with. */
+int64_t clseq__gemm_step_w_hh(const clseq__gemm_step_pass *p, int phase);
+
+/* Whether the source of norm k is the product of the input alone: its statistics are made for all steps at once. */
+bool clseq__gemm_step_is_ahead(const clseq__cell *cell, int k);
 
 /*
- * x of the first layer as a matrix, into p->x: where it lies, or, when its rows lie unevenly or end early, a
- * copy in `room` with zeros past the ends. Numbers go into p->numbers.
+ * What the layer reads: where it lies, or, when its rows lie unevenly or in another order or end early, a copy in
+ * the scratch with zeros past the ends. Tokens are read where they lie.
  */
-clseq_status clseq__gemm_step_load_x(clseq__gemm_step_pass *p, const clseq_tensor *x, cl_mem room,
-                                     int64_t room_offset);
+clseq_status clseq__gemm_step_load_x(clseq__gemm_step_pass *p, const clseq__layer_pass *args);
 
-/* Whether the T*B rows of a sequence lie evenly, so that it is a matrix with leading dimension `ld`. */
-bool clseq__gemm_step_is_matrix(const clseq_tensor *x, int64_t *ld);
+/* A sequence of the caller's, as kernels see it; no tensor gives an empty one. */
+gemm_step_view clseq__gemm_step_view(const clseq__rnn_layer *layer, const clseq_tensor *rows);
 
-/* Copies a sequence [T,B,F] by its strides of T and B; zeros past the ends of rows where `lengths` has a buffer. */
-clseq_status clseq__gemm_step_copy_sequence(const clseq__gemm_step_pass *p, const clseq_tensor *lengths,
-                                            const clseq_tensor *from, const clseq_tensor *to);
+/* A sequence of `width` in the scratch or a chain. */
+gemm_step_view clseq__gemm_step_dense(const clseq__gemm_step_pass *p, int64_t at, int64_t width);
 
-/* Copies or zeroes n floats; offsets in floats. */
-clseq_status clseq__gemm_step_copy(clseq_context *ctx, cl_mem from, int64_t from_offset, cl_mem to,
-                                   int64_t to_offset, int64_t n);
-clseq_status clseq__gemm_step_zero(clseq_context *ctx, cl_mem buffer, int64_t offset, int64_t n);
+/* Whether the T*B rows of a sequence lie evenly and in the layer's order, so that it is a matrix whose rows lie `ld`
+ * apart. */
+bool clseq__gemm_step_is_matrix(const clseq__rnn_layer *layer, const clseq_tensor *x, int64_t *ld);
 
-clseq_status clseq__gemm_step_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                       const clseq_rnn_backward_args *args);
+/* Copies a sequence [T,B,in], with zeros past the ends of rows. */
+clseq_status clseq__gemm_step_copy_sequence(const clseq__gemm_step_pass *p, cl_mem from_buffer,
+                                            gemm_step_view from, cl_mem to_buffer, gemm_step_view to);
+
+/* A grid of one group a row, and its bytes of local memory for each work-item's float. */
+clseq__grid clseq__gemm_step_row_grid(const clseq_context *ctx, int64_t rows);
+
+/* Copies or zeroes n floats; places in floats. */
+clseq_status clseq__gemm_step_copy(clseq_context *ctx, cl_mem from, int64_t from_at, cl_mem to, int64_t to_at,
+                                   int64_t n);
+clseq_status clseq__gemm_step_zero(clseq_context *ctx, cl_mem buffer, int64_t at, int64_t n);
+
+/* Copies a packed tensor of n floats; zeroes where there is none. */
+clseq_status clseq__gemm_step_copy_or_zero(clseq_context *ctx, const clseq_tensor *from, cl_mem to,
+                                           int64_t to_at, int64_t n);
+
+/* Gradients of the weights, once the slots hold those of all steps. */
+clseq_status clseq__gemm_step_dweights(const clseq__gemm_step_pass *p, const clseq__layer_backward *args);
+
+clseq_status clseq__gemm_step_pack(const clseq__layer_pass *pass, const clseq_tensor *weights);
+clseq_status clseq__gemm_step_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args);
+clseq_status clseq__gemm_step_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args);
 
 #endif

@@ -1,193 +1,136 @@
 /* Backward pass of the schedule gemm_step. */
 #include "core/error.h"
-#include "linalg/reduce.h"
 #include "rnn/gemm_step.h"
 
 typedef clseq__gemm_step_pass pass;
 
-/* The workspace: x again (see load_x), gradients of a sequence, gradients of the states between two steps. */
-typedef struct scratch {
-    cl_mem buffer;
-    int64_t x, sequence, states;
-} scratch;
-
-static scratch scratch_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_tensor *room)
-{
-    const int64_t rows = shape->T * shape->B, I = clseq__gemm_step_x_row(plan), H = plan->desc.hidden;
-    const int64_t widest = plan->desc.layers > 1 && H > I ? H : I;
-    return (scratch){.buffer = room->buffer,
-                     .x = room->offset,
-                     .sequence = room->offset + rows * I,
-                     .states = room->offset + rows * (I + widest)};
-}
-
-/* Gate gradients of step t in place of its activations. */
-static clseq_status step_gates(const pass *p, const scratch *room, int64_t t, const clseq_tensor *dy,
-                               const clseq_tensor dfinal[CLSEQ_RNN_MAX_STATES])
-{
-    return clseq__launch(
-        p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_BACKWARD], clseq__grid_for(p->ctx, p->state),
-        CLSEQ__ARGS(CLSEQ__I(p->T), CLSEQ__I(p->B), CLSEQ__I(p->H), CLSEQ__I(t), CLSEQ__M(p->lengths->buffer),
-                    CLSEQ__L(p->lengths->offset), CLSEQ__M(p->kept),
-                    CLSEQ__L(clseq__gemm_step_gates(p, 0, t).offset), CLSEQ__M(p->kept),
-                    CLSEQ__L(clseq__gemm_step_state(p, 0, t)), CLSEQ__L((p->T + 1) * p->state),
-                    CLSEQ__M(dy->buffer), CLSEQ__L(dy->offset + t * dy->strides[0]), CLSEQ__L(dy->strides[1]),
-                    CLSEQ__M(dfinal[0].buffer), CLSEQ__L(dfinal[0].offset), CLSEQ__M(dfinal[1].buffer),
-                    CLSEQ__L(dfinal[1].offset), CLSEQ__M(room->buffer), CLSEQ__L(room->states)));
-}
-
-/* C = dG W, or C += dG W: gradients of what was multiplied by a packed matrix of `columns` columns. */
-static clseq_status product_back(const pass *p, int64_t rows, clseq_matrix gates, int64_t w, int64_t columns,
+/* C = beta C + G W: what reaches the operand of a product with a packed matrix [k][n], from the gradients of its
+ * result. */
+static clseq_status product_back(const pass *p, int64_t m, int64_t n, int64_t k, clseq_matrix g, int64_t w,
                                  float beta, clseq_matrix c)
 {
-    return clseq_gemm(p->ctx, &(clseq_gemm_args){.m = rows,
-                                                 .n = columns,
-                                                 .k = p->plan->cell->gates * p->H,
+    return clseq_gemm(p->ctx, &(clseq_gemm_args){.m = m,
+                                                 .n = n,
+                                                 .k = k,
                                                  .alpha = 1.0f,
                                                  .beta = beta,
-                                                 .a = gates,
-                                                 .b = {.buffer = p->packed, .offset = w, .ld = columns},
+                                                 .a = g,
+                                                 .b = {.buffer = p->packed, .offset = w, .ld = n},
                                                  .c = c});
 }
 
-/* All steps of a layer, last to first; afterwards the scratch holds the gradients of the initial states. */
-static clseq_status steps(const pass *p, const scratch *room, const clseq_tensor *dy,
-                          const clseq_tensor dfinal[CLSEQ_RNN_MAX_STATES], bool want_dh)
+/* A norm of `steps` steps from t on. */
+static clseq_status norm_back(const pass *p, int norm, int64_t t, int64_t steps)
 {
-    const clseq__cell *cell = p->plan->cell;
-    const clseq_matrix dh = {.buffer = room->buffer, .offset = room->states, .ld = p->H};
-    CLSEQ__RETURN_IF(clseq__gemm_step_zero(p->ctx, room->buffer, room->states, cell->states * p->state));
-    for (int64_t t = p->T - 1; t >= 0; t--) {
-        CLSEQ__RETURN_IF(step_gates(p, room, t, dy, dfinal));
-        if (t > 0 || want_dh)
-            CLSEQ__RETURN_IF(product_back(p, p->B, clseq__gemm_step_gates(p, cell->h_slot, t),
-                                          p->weights.w_hh, p->H, cell->carries_h ? 1.0f : 0.0f, dh));
-    }
-    return CLSEQ_OK;
+    const int64_t rows = steps * p->r.B;
+    const clseq__grid grid = clseq__gemm_step_row_grid(p->ctx, rows);
+    return clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_NORM_BACKWARD], grid,
+                         CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t * p->r.B), CLSEQ__L(rows),
+                                     CLSEQ__I(norm), CLSEQ__M(p->packed), CLSEQ__M(p->kept), CLSEQ__M(p->h),
+                                     CLSEQ__M(p->scratch), CLSEQ__LOCAL(grid.local[0] * sizeof(float))));
 }
 
-static clseq_status store_dinitial(const pass *p, const scratch *room,
-                                   const clseq_tensor dfinal[CLSEQ_RNN_MAX_STATES],
-                                   const clseq_tensor dinitial[CLSEQ_RNN_MAX_STATES])
+/* Phase number `number` of step t: its map, its norms, its product. `last`: what it read needs no gradient. */
+static clseq_status phase_back(const pass *p, int number, int64_t t, cl_mem dy, bool last)
 {
-    for (int s = 0; s < p->plan->cell->states; s++)
-        if (dinitial[s].buffer)
-            CLSEQ__RETURN_IF(clseq__launch(
-                p->ctx, p->kernels[CLSEQ__GEMM_STEP_DINITIAL], clseq__grid_for(p->ctx, p->state),
-                CLSEQ__ARGS(CLSEQ__I(p->B), CLSEQ__I(p->H), CLSEQ__M(p->lengths->buffer),
-                            CLSEQ__L(p->lengths->offset), CLSEQ__M(dfinal[s].buffer),
-                            CLSEQ__L(dfinal[s].offset), CLSEQ__M(room->buffer),
-                            CLSEQ__L(room->states + s * p->state), CLSEQ__M(dinitial[s].buffer),
-                            CLSEQ__L(dinitial[s].offset))));
-    return CLSEQ_OK;
-}
-
-/*
- * Gradients of one weight matrix and its bias: dW = dG^T X, db = column sums of dG, over all T*B rows. Runs of
- * slots whose rows follow one another in the matrix are taken together.
- */
-static clseq_status weight_gradients(const pass *p, int slot, const int *map, clseq_matrix x, int64_t columns,
-                                     const clseq_tensor *dw, const clseq_tensor *db, bool overwrite)
-{
-    clseq__cell_run runs[CLSEQ__MAX_SLOTS];
-    const int count = clseq__cell_runs(p->plan->cell, slot, map, runs);
-    for (int i = 0; i < count; i++) {
-        const int64_t row = runs[i].gate * p->H, rows = runs[i].count * p->H;
-        clseq_matrix gates = clseq__gemm_step_gates(p, runs[i].first, 0);
-        gates.transpose = true;
-        if (dw->buffer)
-            CLSEQ__RETURN_IF(clseq_gemm(p->ctx, &(clseq_gemm_args){.m = rows,
-                                                                   .n = columns,
-                                                                   .k = p->T * p->B,
-                                                                   .alpha = 1.0f,
-                                                                   .beta = overwrite ? 0.0f : 1.0f,
-                                                                   .a = gates,
-                                                                   .b = x,
-                                                                   .c = {.buffer = dw->buffer,
-                                                                         .offset = dw->offset + row * columns,
-                                                                         .ld = columns}}));
-        if (db->buffer)
-            CLSEQ__RETURN_IF(clseq__reduce_columns(p->ctx, gates.buffer, gates.offset, p->T * p->B, rows,
-                                                   gates.ld, db->buffer, db->offset + row, !overwrite));
-    }
-    return CLSEQ_OK;
-}
-
-/* dW_ih of a layer that reads numbers. */
-static clseq_status number_gradients(const pass *p, const clseq_tensor *dw, bool overwrite)
-{
-    const clseq_matrix gates = clseq__gemm_step_gates(p, p->plan->cell->x_slot, 0);
-    return clseq__launch(
-        p->ctx, p->kernels[CLSEQ__GEMM_STEP_SUM_COLUMNS],
-        clseq__grid_for(p->ctx, p->plan->cell->gates * p->H),
-        CLSEQ__ARGS(CLSEQ__L(p->T), CLSEQ__I(p->B), CLSEQ__I(p->H), CLSEQ__I(p->plan->desc.input),
-                    CLSEQ__M(p->numbers.buffer), CLSEQ__L(p->numbers.offset), CLSEQ__L(p->numbers.strides[0]),
-                    CLSEQ__L(p->numbers.strides[1]), CLSEQ__M(gates.buffer), CLSEQ__L(gates.offset),
-                    CLSEQ__I(!overwrite), CLSEQ__M(dw->buffer), CLSEQ__L(dw->offset)));
-}
-
-/* Gradients of what the layer read: of the layer below into the scratch, of x where the caller wants it. */
-static clseq_status input_gradients(const pass *p, const scratch *room, const clseq_tensor *dx)
-{
-    const int64_t in = clseq__rnn_input(p->plan, p->layer), dims[] = {p->T, p->B, in};
-    const clseq_tensor dense = clseq_tensor_view(room->buffer, room->sequence, CLSEQ_DTYPE_F32, 3, dims);
-    clseq_matrix to = {.buffer = room->buffer, .offset = room->sequence, .ld = in};
-    const bool first = p->layer == 0;
-    int64_t ld = 0;
-    if (first && !dx->buffer)
+    const clseq__phase *phase = &p->cell->phase[number];
+    const clseq__slots *from = &phase->product;
+    CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_BACKWARD],
+                                   clseq__grid_for(p->ctx, p->r.B * p->r.H),
+                                   CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__I(number),
+                                               CLSEQ__M(p->lengths), CLSEQ__M(p->packed), CLSEQ__M(p->kept),
+                                               CLSEQ__M(p->h), CLSEQ__M(dy), CLSEQ__M(p->scratch))));
+    for (int k = phase->norm; k < phase->norm + phase->norms; k++)
+        if (!clseq__gemm_step_is_ahead(p->cell, k))
+            CLSEQ__RETURN_IF(norm_back(p, k, t, 1));
+    if (phase->operand == CLSEQ__OPERAND_NONE || (phase->operand == CLSEQ__OPERAND_H && last))
         return CLSEQ_OK;
-    const bool direct = first && clseq__gemm_step_is_matrix(dx, &ld);
-    if (direct)
-        to = (clseq_matrix){.buffer = dx->buffer, .offset = dx->offset, .ld = ld};
-    CLSEQ__RETURN_IF(product_back(p, p->T * p->B, clseq__gemm_step_gates(p, p->plan->cell->x_slot, 0),
-                                  p->weights.w_ih, in, 0.0f, to));
-    return first && !direct ? clseq__gemm_step_copy_sequence(p, &(clseq_tensor){0}, &dense, dx) : CLSEQ_OK;
+    return product_back(p, p->r.B, p->r.O, from->count * p->r.H, clseq__gemm_step_slots(p, from->slot, t),
+                        clseq__gemm_step_w_hh(p, number), 1.0f, clseq__gemm_step_doperand(p, phase));
 }
 
-static clseq_status layer_backward(const pass *p, const scratch *room, const clseq_tensor *dy,
-                                   const clseq_rnn_backward_args *args)
+/* dm = dh' W_hr at step t. */
+static clseq_status project_back(const pass *p, int64_t t, cl_mem dy)
 {
-    static const clseq_rnn_weights no_weights = {{0}, {0}, {0}, {0}};
-    static const clseq_tensor none = {0};
-    const clseq_rnn_weights *dw = args->dweights ? &args->dweights[p->layer] : &no_weights;
-    const clseq__cell *cell = p->plan->cell;
-    const clseq_matrix h = {.buffer = p->kept, .offset = clseq__gemm_step_state(p, 0, 0), .ld = p->H};
-    clseq_tensor dfinal[CLSEQ_RNN_MAX_STATES], dinitial[CLSEQ_RNN_MAX_STATES];
-    for (int s = 0; s < CLSEQ_RNN_MAX_STATES; s++) {
-        dfinal[s] = clseq__rnn_layer_state(&args->dfinal[s], p->layer);
-        dinitial[s] = clseq__rnn_layer_state(&args->dinitial[s], p->layer);
-    }
-    CLSEQ__RETURN_IF(steps(p, room, dy, dfinal, dinitial[0].buffer));
-    CLSEQ__RETURN_IF(store_dinitial(p, room, dfinal, dinitial));
-    const bool numbers = clseq__rnn_reads_numbers(p->plan, p->layer);
-    if (numbers && dw->w_ih.buffer)
-        CLSEQ__RETURN_IF(number_gradients(p, &dw->w_ih, args->overwrite));
-    CLSEQ__RETURN_IF(weight_gradients(p, cell->x_slot, cell->x_gates, p->x,
-                                      clseq__rnn_input(p->plan, p->layer), numbers ? &none : &dw->w_ih,
-                                      &dw->b_ih, args->overwrite));
-    CLSEQ__RETURN_IF(
-        weight_gradients(p, cell->h_slot, cell->h_gates, h, p->H, &dw->w_hh, &dw->b_hh, args->overwrite));
-    return input_gradients(p, room, &args->dx);
+    const clseq_matrix dm = {.buffer = p->scratch, .offset = p->r.dm, .ld = p->r.H};
+    CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_DOUTPUT],
+                                   clseq__grid_for(p->ctx, p->r.B * p->r.O),
+                                   CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths),
+                                               CLSEQ__M(dy), CLSEQ__M(p->scratch))));
+    return product_back(p, p->r.B, p->r.H, p->r.O, clseq__gemm_step_doutput(p, t), p->r.w_hr, 0.0f, dm);
 }
 
-clseq_status clseq__gemm_step_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                       const clseq_rnn_backward_args *args)
+/* All steps, last to first; afterwards the scratch holds the gradients of the initial states. */
+static clseq_status steps_back(const pass *p, const clseq__layer_backward *io, cl_mem dy)
 {
-    pass p = clseq__gemm_step_begin(plan, shape, &args->packed, &args->lengths);
-    const scratch room = scratch_of(plan, shape, &args->workspace);
-    const int64_t size = clseq__gemm_step_layer_size(plan, shape), dims[] = {p.T, p.B, p.H};
-    const clseq_tensor from_above = clseq_tensor_view(room.buffer, room.sequence, CLSEQ_DTYPE_F32, 3, dims);
-    const clseq_tensor *dy = &args->dy;
-    for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
-        if (l > 0) {
-            clseq__gemm_step_enter(&p, l - 1, args->reserve.buffer, args->reserve.offset + (l - 1) * size);
-            p.x = clseq__gemm_step_outputs(&p);
-        } else {
-            CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, &args->x, room.buffer, room.x));
-        }
-        clseq__gemm_step_enter(&p, l, args->reserve.buffer, args->reserve.offset + l * size);
-        CLSEQ__RETURN_IF(layer_backward(&p, &room, dy, args));
-        dy = &from_above;
+    const clseq__cell *cell = p->cell;
+    const int64_t H = p->r.H;
+    for (int s = 0; s < cell->states; s++)
+        CLSEQ__RETURN_IF(clseq__gemm_step_copy_or_zero(p->ctx, &io->dfinal[s], p->scratch, p->r.dstates[s],
+                                                       p->r.B * clseq__gemm_step_width(p->layer, s)));
+    CLSEQ__RETURN_IF(clseq__gemm_step_zero(p->ctx, p->scratch, p->r.dquantities,
+                                           (cell->quantities + cell->parameters) * p->r.B * H));
+    for (int64_t t = p->r.T - 1; t >= 0; t--) {
+        if (p->layer->is_projected)
+            CLSEQ__RETURN_IF(project_back(p, t, dy));
+        for (int k = cell->phases - 1; k >= 0; k--)
+            CLSEQ__RETURN_IF(phase_back(p, k, t, dy, t == 0 && !io->dinitial[0].buffer));
     }
+    for (int k = 0; k < cell->norms; k++)
+        if (clseq__gemm_step_is_ahead(cell, k))
+            CLSEQ__RETURN_IF(norm_back(p, k, 0, p->r.T));
     return CLSEQ_OK;
+}
+
+static clseq_status store_dinitial(const pass *p, const clseq_tensor *dinitial)
+{
+    for (int s = 0; s < p->cell->states; s++)
+        if (dinitial[s].buffer)
+            CLSEQ__RETURN_IF(clseq__gemm_step_copy(p->ctx, p->scratch, p->r.dstates[s], dinitial[s].buffer,
+                                                   dinitial[s].offset,
+                                                   p->r.B * clseq__gemm_step_width(p->layer, s)));
+    return CLSEQ_OK;
+}
+
+/* Gradients of what the layer read: at once where they go, or by way of the scratch. */
+static clseq_status input_gradients(const pass *p, const clseq__layer_backward *io)
+{
+    const clseq_tensor *rows = &io->dx.rows;
+    const clseq__place *chained = &io->dx.chained;
+    const int64_t in = p->r.in;
+    clseq_matrix to = {.buffer = p->scratch, .offset = p->r.sequence, .ld = in};
+    float beta = 0.0f;
+    int64_t ld = 0;
+    if (!chained->buffer && !rows->buffer)
+        return CLSEQ_OK;
+    const bool direct = !chained->buffer && clseq__gemm_step_is_matrix(p->layer, rows, &ld);
+    if (chained->buffer) {
+        to = (clseq_matrix){.buffer = chained->buffer, .offset = chained->at, .ld = in};
+    } else if (direct) {
+        to = (clseq_matrix){.buffer = rows->buffer, .offset = rows->offset, .ld = ld};
+        beta = io->add_dx ? 1.0f : 0.0f;
+    }
+    CLSEQ__RETURN_IF(product_back(p, p->r.T * p->r.B, in, p->cell->input.count * p->r.H,
+                                  clseq__gemm_step_slots(p, p->cell->input.slot, 0), p->r.w_ih, beta, to));
+    if (chained->buffer || direct)
+        return CLSEQ_OK;
+    gemm_step_view view = clseq__gemm_step_view(p->layer, rows);
+    view.add = io->add_dx;
+    return clseq__gemm_step_copy_sequence(p, p->scratch, clseq__gemm_step_dense(p, to.offset, in),
+                                          rows->buffer, view);
+}
+
+clseq_status clseq__gemm_step_backward(const clseq__layer_pass *args, const clseq__layer_backward *io)
+{
+    pass p = clseq__gemm_step_begin(args, true);
+    const clseq__place *chained = &io->dy.chained;
+    p.r.output = chained->buffer ? clseq__gemm_step_dense(&p, chained->at, p.r.O)
+                                 : clseq__gemm_step_view(p.layer, &io->dy.rows);
+    CLSEQ__RETURN_IF(steps_back(&p, io, chained->buffer ? chained->buffer : io->dy.rows.buffer));
+    CLSEQ__RETURN_IF(store_dinitial(&p, io->dinitial));
+    if (io->dweights) {
+        CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, args));
+        CLSEQ__RETURN_IF(clseq__gemm_step_dweights(&p, io));
+    }
+    return input_gradients(&p, io);
 }

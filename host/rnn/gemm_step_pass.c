@@ -1,117 +1,232 @@
 /* Layouts of gemm_step, and what its passes have in common. */
 #include "rnn/gemm_step.h"
 
-clseq__gemm_step_packed clseq__gemm_step_packed_of(const clseq_rnn_plan *plan, int64_t layer)
+_Static_assert(GEMM_STEP_STATES == CLSEQ__MAX_STATES, "the record has a place for each state");
+
+typedef clseq__gemm_step_pass pass;
+
+/* The place of the next n floats. */
+static int64_t take(int64_t *end, int64_t n)
 {
-    const int64_t H = plan->desc.hidden, rows = plan->cell->gates * H;
-    const int64_t rest = rows * H + plan->cell->slots * H;
-    const int64_t first = rows * plan->desc.input + rest, other = rows * H + rest;
-    clseq__gemm_step_packed at;
-    at.w_ih = layer == 0 ? 0 : first + (layer - 1) * other;
-    at.w_hh = at.w_ih + rows * clseq__rnn_input(plan, layer);
-    at.bias = at.w_hh + rows * H;
-    at.end = at.bias + plan->cell->slots * H;
+    const int64_t at = *end;
+    *end += n;
     return at;
 }
 
-int64_t clseq__gemm_step_layer_size(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
+int64_t clseq__gemm_step_width(const clseq__rnn_layer *layer, int s)
 {
-    const int64_t T = shape->T, row = shape->B * plan->desc.hidden;
-    return (T * plan->cell->slots + (T + 1) * plan->cell->states) * row;
+    return s == 0 ? layer->output : layer->hidden;
 }
 
-clseq__gemm_step_pass clseq__gemm_step_begin(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                             const clseq_tensor *packed, const clseq_tensor *lengths)
+gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t T, int64_t B)
 {
-    const clseq__gemm_step *data = plan->data;
-    const int64_t H = plan->desc.hidden;
-    return (clseq__gemm_step_pass){.plan = plan,
-                                   .ctx = plan->ctx,
-                                   .kernels = data->kernels,
-                                   .T = shape->T,
-                                   .B = shape->B,
-                                   .H = H,
-                                   .width = plan->cell->slots * H,
-                                   .state = shape->B * H,
-                                   .lengths = lengths,
-                                   .packed = packed->buffer,
-                                   .packed_offset = packed->offset};
+    return (gemm_step_layer){.T = T, .B = B, .in = layer->input, .H = layer->hidden, .O = layer->output};
 }
 
-void clseq__gemm_step_enter(clseq__gemm_step_pass *p, int64_t layer, cl_mem kept, int64_t offset)
+int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r)
 {
-    const clseq__gemm_step_packed at = clseq__gemm_step_packed_of(p->plan, layer);
-    const int64_t o = p->packed_offset;
-    p->layer = layer;
-    p->weights = (clseq__gemm_step_packed){o + at.w_ih, o + at.w_hh, o + at.bias, o + at.end};
-    p->kept = kept;
-    p->gates = offset;
-    p->states = offset + p->T * p->B * p->width;
+    const clseq__cell *cell = layer->cell;
+    int64_t end = at;
+    r->w_ih = take(&end, cell->input.count * r->H * r->in);
+    r->w_hh = end;
+    for (int p = 0; p < cell->phases; p++)
+        take(&end, cell->phase[p].product.count * r->H * r->O);
+    r->w_hr = take(&end, layer->is_projected ? r->O * r->H : 0);
+    r->bias = take(&end, cell->slots * r->H);
+    r->parameters = take(&end, cell->parameters * r->H);
+    return end;
 }
 
-int64_t clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t)
+int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r)
 {
-    return p->states + (s * (p->T + 1) + t) * p->state;
+    const clseq__cell *cell = layer->cell;
+    const int64_t rows = r->T * r->B;
+    int64_t end = at;
+    r->slots = take(&end, rows * cell->slots * r->H);
+    for (int s = 0; s < cell->states; s++)
+        r->states[s] = take(&end, (r->T + 1) * r->B * clseq__gemm_step_width(layer, s));
+    r->quantities = take(&end, cell->quantities * rows * r->H);
+    r->m = take(&end, layer->is_projected ? rows * r->H : 0);
+    r->statistics = take(&end, cell->norms * rows * 2);
+    return end;
 }
 
-clseq_matrix clseq__gemm_step_outputs(const clseq__gemm_step_pass *p)
+int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backward, int64_t at,
+                                       gemm_step_layer *r)
 {
-    return (clseq_matrix){.buffer = p->kept, .offset = clseq__gemm_step_state(p, 0, 1), .ld = p->H};
+    const clseq__cell *cell = layer->cell;
+    int64_t end = at;
+    r->sequence = take(&end, layer->one_hot ? 0 : r->T * r->B * r->in);
+    if (!backward)
+        return end;
+    for (int s = 0; s < cell->states; s++)
+        r->dstates[s] = take(&end, r->B * clseq__gemm_step_width(layer, s));
+    r->dquantities = take(&end, cell->quantities * r->B * r->H);
+    r->dparameters = take(&end, cell->parameters * r->B * r->H);
+    r->dm = take(&end, layer->is_projected ? r->B * r->H : 0);
+    r->doutput = take(&end, layer->is_projected ? r->T * r->B * r->O : 0);
+    return end;
 }
 
-clseq_matrix clseq__gemm_step_gates(const clseq__gemm_step_pass *p, int slot, int64_t t)
+pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
 {
+    const clseq__rnn_layer *layer = args->layer;
+    const clseq__gemm_step *data = args->data;
+    const bool training = args->mode == CLSEQ_MODE_TRAINING;
+    pass p = {.layer = layer,
+              .cell = layer->cell,
+              .ctx = layer->ctx,
+              .kernels = data->kernels,
+              .lengths = args->lengths.buffer,
+              .packed = args->packed_forward.buffer,
+              .scratch = args->workspace.buffer,
+              .kept = training ? args->reserve.buffer : args->workspace.buffer,
+              .r = clseq__gemm_step_layer_of(layer, args->T, args->B)};
+    p.r.lengths = args->lengths.offset;
+    clseq__gemm_step_place_packed(layer, args->packed_forward.at, &p.r);
+    const int64_t end = clseq__gemm_step_place_scratch(layer, backward, args->workspace.at, &p.r);
+    clseq__gemm_step_place_kept(layer, training ? args->reserve.at : end, &p.r);
+    p.h = p.kept;
+    if (!training && args->chain.buffer) {
+        p.h = args->chain.buffer;
+        p.r.states[0] = args->chain.at;
+    }
+    return p;
+}
+
+clseq_matrix clseq__gemm_step_state(const pass *p, int s, int64_t t)
+{
+    const int64_t width = clseq__gemm_step_width(p->layer, s);
     return (clseq_matrix){
-        .buffer = p->kept, .offset = p->gates + t * p->B * p->width + slot * p->H, .ld = p->width};
+        .buffer = s == 0 ? p->h : p->kept, .offset = p->r.states[s] + t * p->r.B * width, .ld = width};
 }
 
-bool clseq__gemm_step_is_matrix(const clseq_tensor *x, int64_t *ld)
+clseq_matrix clseq__gemm_step_slots(const pass *p, int slot, int64_t t)
+{
+    const int64_t width = p->cell->slots * p->r.H;
+    return (clseq_matrix){
+        .buffer = p->kept, .offset = p->r.slots + t * p->r.B * width + slot * p->r.H, .ld = width};
+}
+
+clseq_matrix clseq__gemm_step_operand(const pass *p, const clseq__phase *phase, int64_t t)
+{
+    if (phase->operand == CLSEQ__OPERAND_H)
+        return clseq__gemm_step_state(p, 0, t);
+    return (clseq_matrix){.buffer = p->kept,
+                          .offset = p->r.quantities + (phase->operand * p->r.T + t) * p->r.B * p->r.H,
+                          .ld = p->r.H};
+}
+
+clseq_matrix clseq__gemm_step_doperand(const pass *p, const clseq__phase *phase)
+{
+    if (phase->operand == CLSEQ__OPERAND_H)
+        return (clseq_matrix){.buffer = p->scratch, .offset = p->r.dstates[0], .ld = p->r.O};
+    return (clseq_matrix){
+        .buffer = p->scratch, .offset = p->r.dquantities + phase->operand * p->r.B * p->r.H, .ld = p->r.H};
+}
+
+clseq_matrix clseq__gemm_step_m(const pass *p, int64_t t)
+{
+    return (clseq_matrix){.buffer = p->kept, .offset = p->r.m + t * p->r.B * p->r.H, .ld = p->r.H};
+}
+
+clseq_matrix clseq__gemm_step_doutput(const pass *p, int64_t t)
+{
+    return (clseq_matrix){.buffer = p->scratch, .offset = p->r.doutput + t * p->r.B * p->r.O, .ld = p->r.O};
+}
+
+int64_t clseq__gemm_step_w_hh(const pass *p, int phase)
+{
+    int64_t rows = 0;
+    for (int k = 0; k < phase; k++)
+        rows += p->cell->phase[k].product.count * p->r.H;
+    return p->r.w_hh + rows * p->r.O;
+}
+
+bool clseq__gemm_step_is_ahead(const clseq__cell *cell, int k)
+{
+    const clseq__norm *norm = &cell->norm[k];
+    bool ahead = !norm->is_state;
+    for (int i = 0; i < cell->phases; i++) {
+        const clseq__slots *product = &cell->phase[i].product;
+        ahead = ahead && (norm->source + norm->count <= product->slot ||
+                          product->slot + product->count <= norm->source);
+    }
+    return ahead;
+}
+
+gemm_step_view clseq__gemm_step_view(const clseq__rnn_layer *layer, const clseq_tensor *rows)
+{
+    return (gemm_step_view){
+        .at = rows->offset, .t = rows->strides[0], .b = rows->strides[1], .reverse = layer->reverse};
+}
+
+gemm_step_view clseq__gemm_step_dense(const pass *p, int64_t at, int64_t width)
+{
+    return (gemm_step_view){.at = at, .t = p->r.B * width, .b = width};
+}
+
+bool clseq__gemm_step_is_matrix(const clseq__rnn_layer *layer, const clseq_tensor *x, int64_t *ld)
 {
     const int64_t T = x->dims[0], B = x->dims[1], F = x->dims[2];
     *ld = B > 1 ? x->strides[1] : T > 1 ? x->strides[0] : F;
-    return *ld >= F && (B == 1 || T == 1 || x->strides[0] == B * x->strides[1]);
+    return *ld >= F && (B == 1 || T == 1 || x->strides[0] == B * x->strides[1]) && !(layer->reverse && T > 1);
 }
 
-int64_t clseq__gemm_step_x_row(const clseq_rnn_plan *plan)
+clseq_status clseq__gemm_step_load_x(pass *p, const clseq__layer_pass *args)
 {
-    return plan->desc.one_hot ? 0 : plan->desc.input;
-}
-
-clseq_status clseq__gemm_step_load_x(clseq__gemm_step_pass *p, const clseq_tensor *x, cl_mem room,
-                                     int64_t room_offset)
-{
-    if (p->plan->desc.one_hot) {
-        p->numbers = *x;
+    const clseq_tensor *x = &args->x.rows;
+    const clseq__place *chained = &args->x.chained;
+    if (p->layer->one_hot) {
+        p->tokens = x->buffer;
+        p->r.tokens = clseq__gemm_step_view(p->layer, x);
+        return CLSEQ_OK;
+    }
+    if (chained->buffer) {
+        p->x = (clseq_matrix){.buffer = chained->buffer, .offset = chained->at, .ld = p->r.in};
         return CLSEQ_OK;
     }
     p->x = (clseq_matrix){.buffer = x->buffer, .offset = x->offset};
-    if (!p->lengths->buffer && clseq__gemm_step_is_matrix(x, &p->x.ld))
+    if (!p->lengths && clseq__gemm_step_is_matrix(p->layer, x, &p->x.ld))
         return CLSEQ_OK;
-    const clseq_tensor copy = clseq_tensor_view(room, room_offset, CLSEQ_DTYPE_F32, 3, x->dims);
-    p->x = (clseq_matrix){.buffer = room, .offset = room_offset, .ld = x->dims[2]};
-    return clseq__gemm_step_copy_sequence(p, p->lengths, x, &copy);
+    p->x = (clseq_matrix){.buffer = p->scratch, .offset = p->r.sequence, .ld = p->r.in};
+    return clseq__gemm_step_copy_sequence(p, x->buffer, clseq__gemm_step_view(p->layer, x), p->scratch,
+                                          clseq__gemm_step_dense(p, p->r.sequence, p->r.in));
 }
 
-clseq_status clseq__gemm_step_copy_sequence(const clseq__gemm_step_pass *p, const clseq_tensor *lengths,
-                                            const clseq_tensor *from, const clseq_tensor *to)
+clseq_status clseq__gemm_step_copy_sequence(const pass *p, cl_mem from_buffer, gemm_step_view from,
+                                            cl_mem to_buffer, gemm_step_view to)
 {
-    const int64_t F = from->dims[2];
+    const gemm_step_copy copy = {
+        .T = p->r.T, .B = p->r.B, .F = p->r.in, .lengths = p->r.lengths, .from = from, .to = to};
     return clseq__launch(
-        p->ctx, p->kernels[CLSEQ__GEMM_STEP_COPY_SEQUENCE], clseq__grid_for(p->ctx, p->T * p->B * F),
-        CLSEQ__ARGS(CLSEQ__L(p->T), CLSEQ__I(p->B), CLSEQ__I(F), CLSEQ__M(lengths->buffer),
-                    CLSEQ__L(lengths->offset), CLSEQ__M(from->buffer), CLSEQ__L(from->offset),
-                    CLSEQ__L(from->strides[0]), CLSEQ__L(from->strides[1]), CLSEQ__M(to->buffer),
-                    CLSEQ__L(to->offset), CLSEQ__L(to->strides[0]), CLSEQ__L(to->strides[1])));
+        p->ctx, p->kernels[CLSEQ__GEMM_STEP_COPY_SEQUENCE], clseq__grid_for(p->ctx, copy.T * copy.B * copy.F),
+        CLSEQ__ARGS(CLSEQ__RECORD(&copy), CLSEQ__M(p->lengths), CLSEQ__M(from_buffer), CLSEQ__M(to_buffer)));
 }
 
-clseq_status clseq__gemm_step_copy(clseq_context *ctx, cl_mem from, int64_t from_offset, cl_mem to,
-                                   int64_t to_offset, int64_t n)
+clseq__grid clseq__gemm_step_row_grid(const clseq_context *ctx, int64_t rows)
 {
-    return clseq__copy_bytes(ctx, from, (size_t)from_offset * sizeof(float), to,
-                             (size_t)to_offset * sizeof(float), (size_t)n * sizeof(float));
+    clseq__grid grid = clseq__grid_for(ctx, 1);
+    const int64_t most = (int64_t)ctx->groups * (ctx->is_cpu ? 4 : 16);
+    grid.groups[0] = (size_t)(rows < most ? rows : most);
+    return grid;
 }
 
-clseq_status clseq__gemm_step_zero(clseq_context *ctx, cl_mem buffer, int64_t offset, int64_t n)
+clseq_status clseq__gemm_step_copy(clseq_context *ctx, cl_mem from, int64_t from_at, cl_mem to, int64_t to_at,
+                                   int64_t n)
 {
-    return clseq__fill_bytes(ctx, buffer, (size_t)offset * sizeof(float), (size_t)n * sizeof(float), 0);
+    return clseq__copy_bytes(ctx, from, (size_t)from_at * sizeof(float), to, (size_t)to_at * sizeof(float),
+                             (size_t)n * sizeof(float));
+}
+
+clseq_status clseq__gemm_step_zero(clseq_context *ctx, cl_mem buffer, int64_t at, int64_t n)
+{
+    return clseq__fill_bytes(ctx, buffer, (size_t)at * sizeof(float), (size_t)n * sizeof(float), 0);
+}
+
+clseq_status clseq__gemm_step_copy_or_zero(clseq_context *ctx, const clseq_tensor *from, cl_mem to,
+                                           int64_t to_at, int64_t n)
+{
+    return from->buffer ? clseq__gemm_step_copy(ctx, from->buffer, from->offset, to, to_at, n)
+                        : clseq__gemm_step_zero(ctx, to, to_at, n);
 }

@@ -1,16 +1,18 @@
-/* Plans of recurrent layers: which schedule runs them, and the calls that check and pass on. */
+/* Plans of recurrent layers: what they are made of, which schedules run them, and the calls that check and pass on. */
+#include "rnn/plan.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "rnn/check.h"
 #include "rnn/reserve.h"
-#include "rnn/schedule.h"
+#include "rnn/uses.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* In order of preference: without a choice of the caller's the first one that is applicable runs. */
+/* In order of preference: without a choice of the caller's those that are applicable are the plan's forms. */
 static const clseq__rnn_schedule *const schedules[] = {
-    &clseq__rnn_batch_split,
+    &clseq__rnn_team,
     &clseq__rnn_gemm_step,
 };
 enum { SCHEDULES = sizeof schedules / sizeof schedules[0] };
@@ -23,100 +25,184 @@ static const clseq__rnn_schedule *by_id(clseq_schedule id)
     return NULL;
 }
 
-static const clseq__rnn_schedule *by_name(const char *name)
+/* The layers, without what schedules make for them. */
+static void describe_layers(clseq_rnn_plan *plan)
 {
-    for (int i = 0; i < SCHEDULES; i++)
-        if (strcmp(schedules[i]->name, name) == 0)
-            return schedules[i];
-    return NULL;
+    const clseq_rnn_desc *desc = &plan->desc;
+    for (int64_t l = 0; l < desc->layers; l++)
+        for (int d = 0; d < plan->directions; d++) {
+            clseq__rnn_layer *layer = &plan->layers[l * plan->directions + d];
+            layer->ctx = plan->ctx;
+            layer->cell = plan->cell;
+            layer->hidden = desc->widths ? desc->widths[l] : desc->hidden;
+            layer->is_projected = desc->projection > 0;
+            layer->output = layer->is_projected ? desc->projection : layer->hidden;
+            layer->input = l == 0 ? desc->input : clseq__rnn_features(plan, l - 1);
+            layer->one_hot = l == 0 && desc->one_hot;
+            layer->is_chained = l > 0 && plan->directions == 1;
+            layer->reverse = d == 1 || desc->direction == CLSEQ_DIRECTION_REVERSE;
+            layer->part_count = clseq__cell_parts(plan->cell, desc->bias, layer->is_projected, layer->parts);
+            clseq__cell_options(plan->cell, layer->is_projected, layer->options);
+            plan->weights += layer->part_count;
+            for (int s = 0; s < plan->cell->states && layer > plan->layers; s++)
+                layer->state_at[s] = layer[-1].state_at[s] + clseq__rnn_state_width(&layer[-1], s);
+        }
 }
 
-/* A schedule that somebody asked for must run or fail; nothing else is taken in its place. */
-static clseq_status take(clseq_rnn_plan *plan, const clseq__rnn_schedule *schedule, const char *asked)
+/* The plan's own copies of the descriptor and its layers. */
+static clseq_status take_desc(clseq_rnn_plan *plan, const clseq_rnn_desc *desc)
 {
-    const char *why = "";
-    if (!schedule->applicable(plan->ctx, &plan->desc, &why))
-        return clseq__error(CLSEQ_UNSUPPORTED, "rnn plan: %s asks for schedule %s, but %s", asked,
-                            schedule->name, why);
-    plan->schedule = schedule;
-    plan->why = asked;
+    plan->desc = *desc;
+    plan->desc.widths = NULL;
+    plan->desc.layers = desc->layers ? desc->layers : 1;
+    plan->directions = desc->direction == CLSEQ_DIRECTION_BIDIRECTIONAL ? 2 : 1;
+    plan->cell = clseq__cell_of(desc->cell, desc->layer_norm);
+    const size_t layers = (size_t)plan->desc.layers;
+    plan->layers = calloc(layers * (size_t)plan->directions, sizeof *plan->layers);
+    if (!plan->layers)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn plan: no memory for the layers");
+    if (desc->widths) {
+        int64_t *widths = malloc(layers * sizeof *widths);
+        if (!widths)
+            return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn plan: no memory for the widths");
+        memcpy(widths, desc->widths, layers * sizeof *widths);
+        plan->desc.widths = widths;
+    }
+    describe_layers(plan);
+    return clseq__uses_create(plan);
+}
+
+/* Where the parts of a pack begin. */
+static void lay_out_pack(const clseq_rnn_plan *plan, clseq__rnn_form *form)
+{
+    const clseq_rnn_shape any = {.T = 1, .B = 1, .mode = CLSEQ_MODE_TRAINING};
+    const int64_t layers = plan->desc.layers * plan->directions;
+    for (int64_t i = 0; i < layers; i++) {
+        clseq__layer_sizes sizes;
+        clseq__layer_sizes_of(form, &plan->layers[i], &any, &sizes);
+        form->packed_forward[i + 1] = form->packed_forward[i] + sizes.packed_forward;
+        form->packed_backward[i + 1] = sizes.packed_backward;
+    }
+    form->packed_backward[0] = form->packed_forward[layers];
+    for (int64_t i = 0; i < layers; i++)
+        form->packed_backward[i + 1] += form->packed_backward[i];
+}
+
+/* What a schedule makes for all layers. */
+static clseq_status add_form(clseq_rnn_plan *plan, const clseq__rnn_schedule *schedule, const char *why)
+{
+    const int64_t layers = plan->desc.layers * plan->directions;
+    clseq__rnn_form *form = &plan->forms[plan->form_count++];
+    *form = (clseq__rnn_form){.schedule = schedule, .why = why};
+    form->data = calloc((size_t)layers, sizeof *form->data);
+    form->packed_forward = calloc((size_t)layers + 1, sizeof *form->packed_forward);
+    form->packed_backward = calloc((size_t)layers + 1, sizeof *form->packed_backward);
+    if (!form->data || !form->packed_forward || !form->packed_backward)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn plan: no memory for a schedule");
+    for (int64_t i = 0; i < layers; i++)
+        CLSEQ__RETURN_IF(schedule->create(&plan->layers[i], &form->data[i]));
+    lay_out_pack(plan, form);
     return CLSEQ_OK;
 }
 
+/* A schedule that somebody asked for must run or fail; nothing else is taken in its place. */
+static clseq_status add_asked(clseq_rnn_plan *plan, const clseq__rnn_schedule *schedule, const char *asked)
+{
+    const char *why = "";
+    if (!schedule->applicable(plan->ctx, &why))
+        return clseq__error(CLSEQ_UNSUPPORTED, "rnn plan: %s asks for schedule %s, but %s", asked,
+                            clseq_schedule_name(schedule->id), why);
+    return add_form(plan, schedule, asked);
+}
+
+/*
+ * The schedules that the caller's choice, or the device, leaves open. On the devices that there are so far the first of
+ * them is the best for every shape, so the others are not made.
+ */
 static clseq_status choose(clseq_rnn_plan *plan)
 {
     const char *name = getenv("CLSEQ_SCHEDULE");
-    if (plan->desc.schedule != CLSEQ_SCHEDULE_AUTO) {
-        const clseq__rnn_schedule *schedule = by_id(plan->desc.schedule);
-        if (!schedule)
-            return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                                "rnn plan: schedule is %d, which is no clseq_schedule",
-                                (int)plan->desc.schedule);
-        return take(plan, schedule, "the descriptor");
-    }
+    clseq_schedule asked = plan->desc.schedule;
+    plan->forms = calloc(SCHEDULES, sizeof *plan->forms);
+    if (!plan->forms)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn plan: no memory for the schedules");
+    if (asked != CLSEQ_SCHEDULE_AUTO)
+        return add_asked(plan, by_id(asked), "the descriptor");
     if (name && name[0]) {
-        const clseq__rnn_schedule *schedule = by_name(name);
-        if (!schedule)
+        if (clseq_schedule_find(name, &asked) != CLSEQ_OK)
             return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                                "rnn plan: CLSEQ_SCHEDULE is \"%s\", expected batch_split or gemm_step",
-                                name);
-        return take(plan, schedule, "CLSEQ_SCHEDULE");
+                                "rnn plan: CLSEQ_SCHEDULE is \"%s\", expected auto, team or gemm_step",
+                                CLSEQ__SHOW(name));
+        if (asked != CLSEQ_SCHEDULE_AUTO)
+            return add_asked(plan, by_id(asked), "CLSEQ_SCHEDULE");
     }
-    for (int i = 0; i < SCHEDULES; i++)
-        if (schedules[i]->applicable(plan->ctx, &plan->desc, &plan->why)) {
-            plan->schedule = schedules[i];
-            return CLSEQ_OK;
-        }
+    for (int i = 0; i < SCHEDULES; i++) {
+        const char *why = "";
+        if (schedules[i]->applicable(plan->ctx, &why))
+            return add_form(plan, schedules[i], why);
+    }
     return clseq__error(CLSEQ_UNSUPPORTED, "rnn plan: no schedule runs on this device");
+}
+
+const clseq__rnn_form *clseq__rnn_form_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
+{
+    (void)shape;
+    return &plan->forms[0];
 }
 
 clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *desc, clseq_rnn_plan **out)
 {
     clseq_status status = CLSEQ_OK;
     clseq_rnn_plan *plan = NULL;
+    CLSEQ__MAKES("rnn plan", out);
     CLSEQ__NEEDS("rnn plan", ctx);
-    CLSEQ__NOT_NULL("rnn plan", out);
-    *out = NULL;
-    CLSEQ__RETURN_IF(clseq__rnn_check_desc(desc));
+    CLSEQ__TRY(clseq__rnn_check_desc(desc));
     plan = calloc(1, sizeof *plan);
     if (!plan)
-        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn plan: no memory");
-    plan->ctx = ctx;
-    plan->desc = *desc;
-    plan->desc.layers = desc->layers ? desc->layers : 1;
-    plan->cell = clseq__cell_find(desc->cell);
-    clseq__cell_options(plan->cell, plan->options);
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "rnn plan: no memory");
+    plan->ctx = clseq__context_retain(ctx);
+    CLSEQ__TRY(take_desc(plan, desc));
     CLSEQ__TRY(choose(plan));
-    plan->desc.schedule = plan->schedule->id;
     clseq__log(CLSEQ_LOG_INFO,
                "rnn: %s, %" PRId64 " layer%s, input %" PRId64 "%s, hidden %" PRId64 ": schedule %s (%s)",
-               plan->cell->name, plan->desc.layers, plan->desc.layers == 1 ? "" : "s", plan->desc.input,
-               plan->desc.one_hot ? " (one-hot)" : "", plan->desc.hidden, plan->schedule->name, plan->why);
-    CLSEQ__TRY(plan->schedule->create(plan));
+               clseq_cell_name(plan->desc.cell), plan->desc.layers, plan->desc.layers == 1 ? "" : "s",
+               plan->desc.input, plan->desc.one_hot ? " (one-hot)" : "", plan->layers[0].hidden,
+               clseq_schedule_name(plan->forms[0].schedule->id), plan->forms[0].why);
     *out = plan;
     plan = NULL;
 done:
     clseq_rnn_plan_destroy(plan);
-    return status;
+    return clseq__made("rnn plan", status);
 }
 
 void clseq_rnn_plan_destroy(clseq_rnn_plan *plan)
 {
-    if (plan && plan->schedule)
-        plan->schedule->destroy(plan);
+    if (!plan)
+        return;
+    for (int f = 0; f < plan->form_count; f++) {
+        const clseq__rnn_form *form = &plan->forms[f];
+        for (int64_t i = 0; form->data && i < plan->desc.layers * plan->directions; i++)
+            form->schedule->destroy(form->data[i]);
+        free(form->data);
+        free(form->packed_forward);
+        free(form->packed_backward);
+    }
+    clseq__reserve_plan_gone(plan);
+    clseq__uses_destroy(plan);
+    free(plan->forms);
+    free(plan->layers);
+    free((void *)plan->desc.widths);
+    clseq__context_release(plan->ctx);
     free(plan);
 }
 
-/* The sizes of a shape that has been checked. */
-static void sizes_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out)
+clseq_status clseq_rnn_plan_schedule(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                     clseq_schedule *out)
 {
-    const double rows = (double)shape->T * (double)shape->B;
-    memset(out, 0, sizeof *out);
-    plan->schedule->sizes(plan, shape, out);
-    for (int64_t l = 0; l < plan->desc.layers; l++)
-        out->flop_forward +=
-            2.0 * plan->cell->gates * (double)plan->desc.hidden * rows *
-            (double)(plan->desc.hidden + (clseq__rnn_reads_numbers(plan, l) ? 0 : clseq__rnn_input(plan, l)));
+    CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn schedule", plan, shape));
+    CLSEQ__NOT_NULL("rnn schedule", out);
+    *out = clseq__rnn_form_of(plan, shape)->schedule->id;
+    return CLSEQ_OK;
 }
 
 clseq_status clseq_rnn_plan_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
@@ -124,35 +210,54 @@ clseq_status clseq_rnn_plan_sizes(const clseq_rnn_plan *plan, const clseq_rnn_sh
 {
     CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn sizes", plan, shape));
     CLSEQ__NOT_NULL("rnn sizes", out);
-    sizes_of(plan, shape, out);
+    clseq__stack_sizes(plan, shape, out);
+    return clseq__rnn_check_sizes("rnn sizes", plan, out);
+}
+
+clseq_status clseq_rnn_reserve_size(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t layer,
+                                    int64_t *out)
+{
+    CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn reserve", plan, shape));
+    CLSEQ__NOT_NULL("rnn reserve", out);
+    if (layer < 0 || layer >= plan->desc.layers)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn reserve: layer is %" PRId64 ", expected 0..%" PRId64,
+                            layer, plan->desc.layers - 1);
+    *out = clseq__stack_reserve(plan, shape, layer);
     return CLSEQ_OK;
 }
 
-clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                            const clseq_rnn_weights *weights, const clseq_tensor *packed)
+/* The sizes of a call whose shape is fine. */
+static clseq_status begin(const char *call, const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                          clseq_rnn_sizes *sizes)
+{
+    CLSEQ__RETURN_IF(clseq__rnn_check_shape(call, plan, shape));
+    clseq__stack_sizes(plan, shape, sizes);
+    return clseq__rnn_check_sizes(call, plan, sizes);
+}
+
+clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_tensor *weights,
+                            const clseq_tensor *packed)
 {
     clseq_rnn_sizes sizes;
-    CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn pack", plan, shape));
-    sizes_of(plan, shape, &sizes);
+    CLSEQ__RETURN_IF(begin("rnn pack", plan, shape, &sizes));
     CLSEQ__RETURN_IF(clseq__rnn_check_pack(plan, &sizes, weights, packed));
     clseq__reserve_written(plan->ctx, packed, sizes.packed);
-    return plan->schedule->pack(plan, shape, weights, packed);
+    return clseq__stack_pack(plan, shape, weights, packed);
 }
 
 clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                const clseq_rnn_forward_args *args)
 {
     clseq_rnn_sizes sizes;
-    CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn forward", plan, shape));
-    sizes_of(plan, shape, &sizes);
+    CLSEQ__RETURN_IF(begin("rnn forward", plan, shape, &sizes));
     CLSEQ__RETURN_IF(clseq__rnn_check_forward(plan, shape, &sizes, args));
     clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
     if (shape->mode == CLSEQ_MODE_INFERENCE)
-        return plan->schedule->forward(plan, shape, args);
-    CLSEQ__RETURN_IF(clseq__reserve_prepare(plan->ctx));
-    clseq__reserve_written(plan->ctx, &args->reserve, sizes.reserve);
-    CLSEQ__RETURN_IF(plan->schedule->forward(plan, shape, args));
-    clseq__reserve_filled(plan, shape, &args->reserve, sizes.reserve);
+        return clseq__stack_forward(plan, shape, args);
+    CLSEQ__RETURN_IF(clseq__reserve_prepare(plan));
+    clseq__reserve_all_written(plan, shape, args->reserve);
+    CLSEQ__RETURN_IF(clseq__stack_forward(plan, shape, args));
+    clseq__reserve_filled(plan, shape, args->reserve);
     return CLSEQ_OK;
 }
 
@@ -160,11 +265,10 @@ clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *sha
                                 const clseq_rnn_backward_args *args)
 {
     clseq_rnn_sizes sizes;
-    CLSEQ__RETURN_IF(clseq__rnn_check_shape("rnn backward", plan, shape));
-    sizes_of(plan, shape, &sizes);
+    CLSEQ__RETURN_IF(begin("rnn backward", plan, shape, &sizes));
     CLSEQ__RETURN_IF(clseq__rnn_check_backward(plan, shape, &sizes, args));
-    CLSEQ__RETURN_IF(clseq__reserve_check(plan, shape, &args->reserve));
+    CLSEQ__RETURN_IF(clseq__reserve_check(plan, shape, args->reserve));
     clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
-    clseq__reserve_written(plan->ctx, &args->reserve, sizes.reserve);
-    return plan->schedule->backward(plan, shape, args);
+    clseq__reserve_all_written(plan, shape, args->reserve);
+    return clseq__stack_backward(plan, shape, args);
 }

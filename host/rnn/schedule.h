@@ -1,78 +1,123 @@
 /*
- * A schedule is a way to run a whole stack of recurrent layers over a sequence. Every cell runs under every
- * schedule, and every schedule gives the same result. One file a schedule; one line in the table of plan.c
- * registers it.
+ * A schedule is a way to run one recurrent layer in one direction over a sequence; the stack of layers and directions
+ * stands above it (stack.c). Every cell and option runs under every schedule, and every schedule gives the same result.
+ * One file a schedule; one line in the table of plan.c registers it.
  *
- * plan.c has checked every argument before a schedule sees it: tensors that are there have the right type and
- * dims, their last stride is 1, outputs do not overlap themselves, buffers are large enough. A tensor that is
- * not there has a NULL buffer.
+ * Every argument has been checked before a schedule sees it: tensors that are there have the right type and dims, their
+ * last stride is 1, outputs do not overlap themselves, memory is large enough. A tensor that is not there has a NULL
+ * buffer.
+ *
+ * Time: a layer in reverse runs every row from its own last step to its first. Its step number s of row b is time
+ * len(b)-1-s of the row for s < len(b), and s itself past the row's end; all that a layer keeps lies in the order of its
+ * own steps.
  */
 #ifndef CLSEQ_RNN_SCHEDULE_H
 #define CLSEQ_RNN_SCHEDULE_H
 
 #include "core/context.h"
 #include "rnn/cells.h"
-#include <clseq/rnn.h>
+
+/* One layer in one direction. */
+typedef struct clseq__rnn_layer {
+    clseq_context *ctx;
+    const clseq__cell *cell;
+    int64_t input, hidden, output; /* in, H, O */
+    bool is_projected;             /* O is P, not H */
+    bool one_hot;                  /* it reads tokens instead of features */
+    bool is_chained;               /* it reads what the schedule keeps of the layer below */
+    bool reverse;
+    clseq__part parts[CLSEQ__MAX_PARTS]; /* its weights, in their order */
+    int part_count;
+    int64_t state_at[CLSEQ__MAX_STATES]; /* widths of the layers before it, of each state */
+    char options[CLSEQ__CELL_OPTIONS];   /* build options of kernels that include rnn/cell.clh */
+} clseq__rnn_layer;
+
+/* A place in a buffer, in floats from its beginning. */
+typedef struct clseq__place {
+    cl_mem buffer;
+    int64_t at;
+} clseq__place;
+
+/*
+ * A sequence that a layer reads, or the gradient of one. Either `rows`, a tensor [T,B,F] in the order of time (tokens:
+ * [T,B] i32), or, between layers of a chain, `chained`: what the schedule itself keeps for the layer above, in the order of
+ * both layers' steps, in its own layout. Neither: none.
+ */
+typedef struct clseq__sequence {
+    clseq_tensor rows;
+    clseq__place chained;
+} clseq__sequence;
+
+/* What a layer needs for a shape, in floats; 0 for what it does not. */
+typedef struct clseq__layer_sizes {
+    int64_t packed_forward,
+        packed_backward; /* the pack of training has both parts, that of inference the first */
+    int64_t reserve;     /* training */
+    int64_t workspace;   /* of either pass in this mode */
+    int64_t
+        chain; /* inference: its output, where a layer above reads it as a chain (in training it lies in the reserve) */
+    int64_t dchain; /* the gradient of its input, where that goes down as a chain */
+    int64_t launches_forward, launches_backward;
+} clseq__layer_sizes;
+
+/* A pass over a layer. */
+typedef struct clseq__layer_pass {
+    const clseq__rnn_layer *layer;
+    void *data; /* what the schedule made for the layer */
+    int64_t T, B;
+    clseq_mode mode;
+    clseq_tensor lengths;
+    clseq__place packed_forward, packed_backward;
+    clseq__place reserve, workspace;
+    clseq__place
+        chain; /* inference: where the output goes for the layer above; a NULL buffer: nothing reads it so */
+    clseq__sequence x;
+} clseq__layer_pass;
+
+typedef struct clseq__layer_forward {
+    clseq_tensor initial[CLSEQ__MAX_STATES],
+        final[CLSEQ__MAX_STATES]; /* [B,W]; final may be initial's memory */
+    clseq_tensor y;               /* [T,B,O]; none: not wanted */
+    bool add_y;                   /* y (+=), for the second direction of a sum */
+} clseq__layer_forward;
+
+typedef struct clseq__layer_backward {
+    clseq__sequence dy;
+    clseq_tensor dfinal[CLSEQ__MAX_STATES], dinitial[CLSEQ__MAX_STATES];
+    clseq__sequence dx;           /* written */
+    bool add_dx;                  /* dx.rows (+=), for the second direction */
+    const clseq_tensor *dweights; /* [part_count]; NULL: none wanted */
+    bool overwrite;
+} clseq__layer_backward;
 
 typedef struct clseq__rnn_schedule {
-    const char *name; /* as CLSEQ_SCHEDULE names it */
     clseq_schedule id;
+    bool looks_up; /* tokens cost it far less than features: worth a table of products for each feature */
     bool
-        looks_up; /* one_hot rows cost it far less than features: worth a table of products for each feature */
+        copies_x; /* training: it keeps what it needs of x.rows, which need not be there in backward. Tokens are. */
 
     /* Whether the device can run it; `why` gets half a sentence either way: "the device is a CPU". */
-    bool (*applicable)(const clseq_context *ctx, const clseq_rnn_desc *desc, const char **why);
+    bool (*applicable)(const clseq_context *ctx, const char **why);
 
-    /* Fills plan->data (kernels, tile sizes). On failure nothing is left behind. */
-    clseq_status (*create)(clseq_rnn_plan *plan);
-    void (*destroy)(clseq_rnn_plan *plan); /* plan->data may be NULL */
+    /* Makes what it needs for a layer (kernels): *data. On failure nothing is left behind. */
+    clseq_status (*create)(const clseq__rnn_layer *layer, void **data);
+    void (*destroy)(void *data); /* NULL is allowed */
 
-    /* packed, reserve, workspace (at least 1 each) and the launches; plan.c fills in the rest. */
-    void (*sizes)(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out);
+    void (*sizes)(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, clseq__layer_sizes *out);
 
-    clseq_status (*pack)(clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_rnn_weights *weights,
-                         const clseq_tensor *packed);
-    clseq_status (*forward)(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                            const clseq_rnn_forward_args *args);
-    clseq_status (*backward)(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                             const clseq_rnn_backward_args *args);
+    /* Where in a pass of training, or of inference with a chain, the output lies for the layer above. */
+    clseq__place (*output)(const clseq__layer_pass *pass);
+
+    /* Fills packed_forward and, for training, packed_backward of the pass from the layer's weights, [part_count]. */
+    clseq_status (*pack)(const clseq__layer_pass *pass, const clseq_tensor *weights);
+    clseq_status (*forward)(const clseq__layer_pass *pass, const clseq__layer_forward *args);
+    clseq_status (*backward)(const clseq__layer_pass *pass, const clseq__layer_backward *args);
 
     /* What it does with this shape, in words: one or more lines, each with its newline, cut at `size`. */
-    void (*describe)(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, char *text, size_t size);
+    void (*describe)(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, char *text, size_t size);
 } clseq__rnn_schedule;
 
-struct clseq_rnn_plan {
-    clseq_context *ctx;
-    clseq_rnn_desc desc; /* layers at least 1, schedule resolved */
-    const clseq__cell *cell;
-    const clseq__rnn_schedule *schedule;
-    const char *why;                   /* this schedule was chosen */
-    char options[CLSEQ__CELL_OPTIONS]; /* build options of kernels that include rnn/cell.clh */
-    void *data;                        /* the schedule's own */
-};
-
-extern const clseq__rnn_schedule clseq__rnn_batch_split;
+extern const clseq__rnn_schedule clseq__rnn_team;
 extern const clseq__rnn_schedule clseq__rnn_gemm_step;
-
-/* Whether layer `layer` reads the numbers of features instead of features. */
-static inline bool clseq__rnn_reads_numbers(const clseq_rnn_plan *plan, int64_t layer)
-{
-    return layer == 0 && plan->desc.one_hot;
-}
-
-/* Width of what layer `layer` reads: I for the first one, H for those above. */
-static inline int64_t clseq__rnn_input(const clseq_rnn_plan *plan, int64_t layer)
-{
-    return layer == 0 ? plan->desc.input : plan->desc.hidden;
-}
-
-/* The [B,H] part of a state [L,B,H] that belongs to a layer; no tensor stays none. */
-static inline clseq_tensor clseq__rnn_layer_state(const clseq_tensor *state, int64_t layer)
-{
-    clseq_tensor part = *state;
-    if (part.buffer)
-        part.offset += layer * part.strides[0];
-    return part;
-}
 
 #endif

@@ -156,7 +156,7 @@ static clseq_status run(clseq_graph *g, clseq__node *node, bool is_reached)
     for (int i = 0; i < CLSEQ__NODE_OUTPUTS; i++)
         if (node->out[i])
             clseq__grad_drop(g, node->out[i]);
-    for (int i = 0; i < CLSEQ__NODE_SAVED; i++)
+    for (int64_t i = 0; i < node->saved_count; i++)
         clseq_tensor_destroy(g->ctx, &node->saved[i]);
     return CLSEQ_OK;
 }

@@ -111,7 +111,6 @@ static clseq_status add_moments(items *list, const clseq_optimizer *optimizer)
 
 static clseq_status add_states(const char *operation, const clseq_checkpoint *what, items *list)
 {
-    static const char *const letters[CLSEQ_RNN_MAX_STATES] = {"h", "c"};
     if (what->state_count > 0) {
         CLSEQ__NOT_NULL(operation, what->states);
         CLSEQ__NOT_NULL(operation, what->state_names);
@@ -122,7 +121,7 @@ static clseq_status add_states(const char *operation, const clseq_checkpoint *wh
                                 what->states[i] ? "what->state_names" : "what->states", i);
         for (int k = 0; k < what->states[i]->count; k++)
             CLSEQ__RETURN_IF(items_add(list, what->states[i]->tensors[k], STATE_PREFIX "%s.%s",
-                                       what->state_names[i], letters[k]));
+                                       what->state_names[i], what->states[i]->names[k]));
     }
     return CLSEQ_OK;
 }

@@ -12,7 +12,7 @@
 static void give_back(clseq_graph *g)
 {
     for (clseq__node *node = g->tape; node; node = node->previous)
-        for (int i = 0; i < CLSEQ__NODE_SAVED; i++)
+        for (int64_t i = 0; i < node->saved_count; i++)
             clseq_tensor_destroy(g->ctx, &node->saved[i]);
     for (clseq__var *x = g->last; x; x = x->previous) {
         x->keep_grad = false;
@@ -22,6 +22,9 @@ static void give_back(clseq_graph *g)
     }
     for (int i = 0; i < CLSEQ__PENDING; i++)
         clseq_tensor_destroy(g->ctx, &g->pending[i]);
+    for (const clseq__reading *r = g->readings; r; r = r->previous)
+        clseq__params_release(r->param->store);
+    g->readings = NULL;
     g->tape = NULL;
     g->last = NULL;
     clseq__vars_reset(&g->vars);
@@ -98,6 +101,7 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
     if (clseq__made(op, check_begin(ctx, mode)) != CLSEQ_OK)
         return NULL;
     g = ctx->graphs;
+    clseq__context_retain(ctx); /* until clseq_graph_end */
     g->generation++;
     g->mode = mode;
     g->is_open = true;
@@ -128,7 +132,9 @@ clseq_status clseq_graph_end(clseq_graph *g)
 done:
     clseq__op_leave(g, "graph end", status, NULL);
     g->is_open = false;
-    return g->status == CLSEQ_OK ? CLSEQ_OK : clseq__error(g->status, "%s", g->sentence);
+    status = clseq_graph_status(g);
+    clseq__context_release(g->ctx);
+    return status;
 }
 
 clseq_status clseq_graph_status(const clseq_graph *g)
@@ -189,14 +195,13 @@ clseq_status clseq__op_reads(clseq_graph *g, const char *op, const clseq_param *
 {
     void *memory = NULL;
     clseq__reading *reading = NULL;
-    if (g->mode != CLSEQ_MODE_TRAINING || g->is_backward_done)
-        return CLSEQ_OK;
     for (const clseq__reading *r = g->readings; r; r = r->previous)
         if (r->param->store == param->store && r->version == param->store->version)
             return CLSEQ_OK;
     CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *reading, &memory));
     reading = memory;
     *reading = (clseq__reading){g->readings, op, param, param->store->version};
+    clseq__params_retain(param->store);
     g->readings = reading;
     return CLSEQ_OK;
 }

@@ -42,8 +42,7 @@
 #include <clseq/graph.h>
 
 #define CLSEQ__NODE_INPUTS 8
-#define CLSEQ__NODE_OUTPUTS (1 + CLSEQ_RNN_MAX_STATES)
-#define CLSEQ__NODE_SAVED 2
+#define CLSEQ__NODE_OUTPUTS 8
 #define CLSEQ__NODE_LAYERS 2
 #define CLSEQ__PENDING 8
 
@@ -76,8 +75,9 @@ struct clseq__node {
     clseq__node *previous;              /* on the tape */
     clseq__var *in[CLSEQ__NODE_INPUTS]; /* NULL: none */
     clseq__var *out[CLSEQ__NODE_OUTPUTS];
-    clseq_tensor saved[CLSEQ__NODE_SAVED]; /* kept for backward, then given back to the pool */
-    void *args;                            /* the operation's own, lives as long as the graph */
+    clseq_tensor *saved; /* kept for backward, then given back to the pool */
+    int64_t saved_count;
+    void *args; /* the operation's own, lives as long as the graph */
     const clseq__param_range
         *layers[CLSEQ__NODE_LAYERS]; /* whose gradients backward adds to; NULL: no more */
 };
@@ -151,12 +151,15 @@ typedef struct clseq__node_desc {
     clseq__var *out[CLSEQ__NODE_OUTPUTS];
     const void *args; /* copied */
     size_t args_size;
+    clseq_tensor
+        *saved; /* [saved_count] tensors that backward needs: the node's once it is made, and {0} here */
+    int64_t saved_count;
     const clseq__param_range *layers[CLSEQ__NODE_LAYERS]; /* parameters of its own, which want gradients */
 } clseq__node_desc;
 
 /*
- * Notes the operation, and puts it on the tape when its gradient will be wanted; otherwise *node is NULL, and nothing need
- * be saved. `node` may be NULL.
+ * Notes the operation, and puts it on the tape when its gradient will be wanted; otherwise *node is NULL, and nothing is
+ * saved. `node` may be NULL.
  */
 clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq__node **node);
 

@@ -15,15 +15,12 @@ static clseq_status add(clseq_params *params, const char *layer, const char *par
     return clseq_params_add(params, name, ndim, dims, init, out);
 }
 
-static clseq_status check(const char *function, const clseq_params *params, const char *name, const void *out)
+static clseq_status check(const char *function, const clseq_params *params, const char *name)
 {
     CLSEQ__NEEDS(function, params);
-    if (name && name[0] != '\0' && out)
+    if (name && name[0] != '\0')
         return CLSEQ_OK;
-    return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s", function,
-                        !name  ? "the name is NULL"
-                        : !out ? "out is NULL"
-                               : "the name is empty");
+    return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: the name is %s", function, name ? "empty" : "NULL");
 }
 
 clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary, int64_t features,
@@ -32,7 +29,8 @@ clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t
     clseq_status status = CLSEQ_OK;
     const size_t before = clseq_params_count(params);
     clseq_embedding *layer = NULL;
-    CLSEQ__RETURN_IF(check("embedding new", params, name, out));
+    CLSEQ__MAKES("embedding new", out);
+    CLSEQ__RETURN_IF(check("embedding new", params, name));
     layer = calloc(1, sizeof *layer);
     if (!layer)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "embedding new: no memory for %s", name);
@@ -58,7 +56,8 @@ clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in
     /* of sizes that are refused: any */
     const double fan_in = in_features > 0 ? (double)in_features : 1.0;
     clseq_init init = {.kind = CLSEQ_INIT_UNIFORM, .scale = (float)(1.0 / sqrt(fan_in))};
-    CLSEQ__RETURN_IF(check("linear new", params, name, out));
+    CLSEQ__MAKES("linear new", out);
+    CLSEQ__RETURN_IF(check("linear new", params, name));
     layer = calloc(1, sizeof *layer);
     if (!layer)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "linear new: no memory for %s", name);

@@ -6,89 +6,100 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void release(void *object)
 {
     clseq_rnn *rnn = object;
     if (!rnn)
         return;
-    clseq__rnn_way_destroy(rnn, rnn->way);
-    free(rnn->layers);
+    clseq__layer_plan_destroy(rnn, rnn->plans);
+    free(rnn->weights);
     free(rnn);
 }
 
-/* "NAME.PART_lK" as a parameter. */
-static clseq_status add(clseq_params *params, const char *layer, const char *part, int64_t k, int ndim,
-                        const int64_t *dims, const clseq_init *init, clseq_param **out)
-{
-    char name[CLSEQ__PARAM_NAME_MAX + 2];
-    snprintf(name, sizeof name, "%s.%s_l%lld", layer, part, (long long)k);
-    return clseq_params_add(params, name, ndim, dims, init, out);
-}
+/* The gate of a cell that is its forget gate; 0: it has none. */
+static const int forget_gates[CLSEQ_CELL_COUNT] = {[CLSEQ_CELL_LSTM] = 1, [CLSEQ_CELL_LSTM_PEEPHOLE] = 1};
 
-/* The parameters of a layer: PyTorch's names, where they are kept, and how they start. */
+/* How a kind of weight starts: as the program asked in this field of clseq_rnn_init, or, where it did not, like this. */
 static const struct {
-    const char *name;
-    size_t param;              /* in clseq__rnn_params */
-    size_t init;               /* in clseq_rnn_init */
-    enum { IN, H, ONE } width; /* columns; ONE: a vector */
-    clseq_bias last;           /* the layer's kinds of bias up to this one have it */
-} parts[] = {
-    {"weight_ih", offsetof(clseq__rnn_params, w_ih), offsetof(clseq_rnn_init, input), IN, CLSEQ_BIAS_NONE},
-    {"weight_hh", offsetof(clseq__rnn_params, w_hh), offsetof(clseq_rnn_init, recurrent), H, CLSEQ_BIAS_NONE},
-    {"bias_ih", offsetof(clseq__rnn_params, b_ih), offsetof(clseq_rnn_init, bias), ONE, CLSEQ_BIAS_ONE},
-    {"bias_hh", offsetof(clseq__rnn_params, b_hh), offsetof(clseq_rnn_init, bias), ONE, CLSEQ_BIAS_BOTH},
+    size_t asked;
+    clseq_init_kind kind;
+    /* for CLSEQ_INIT_UNIFORM times 1/sqrt(H) */
+    float scale;
+} starts[] = {
+    [CLSEQ_RNN_WEIGHT_INPUT] = {offsetof(clseq_rnn_init, input), CLSEQ_INIT_UNIFORM, 1.0f},
+    [CLSEQ_RNN_WEIGHT_RECURRENT] = {offsetof(clseq_rnn_init, recurrent), CLSEQ_INIT_UNIFORM, 1.0f},
+    [CLSEQ_RNN_WEIGHT_BIAS] = {offsetof(clseq_rnn_init, bias), CLSEQ_INIT_UNIFORM, 1.0f},
+    [CLSEQ_RNN_WEIGHT_PROJECTION] = {offsetof(clseq_rnn_init, projection), CLSEQ_INIT_UNIFORM, 1.0f},
+    [CLSEQ_RNN_WEIGHT_UNIT] = {offsetof(clseq_rnn_init, unit), CLSEQ_INIT_UNIFORM, 1.0f},
+    [CLSEQ_RNN_WEIGHT_GAIN] = {offsetof(clseq_rnn_init, gain), CLSEQ_INIT_CONSTANT, 1.0f},
+    [CLSEQ_RNN_WEIGHT_SHIFT] = {offsetof(clseq_rnn_init, shift), CLSEQ_INIT_ZERO, 0.0f},
 };
 
-/* The block of rows of a cell's forget gate; 0: it has none. */
-static const int forget_gates[CLSEQ_CELL_COUNT] = {[CLSEQ_CELL_LSTM] = 1};
-
-/* What the program asked for, or PyTorch's choice; an orthogonal matrix a gate. */
-static clseq_init choose(const clseq_init *asked, int64_t hidden)
+static const clseq_init *asked_for(const clseq_rnn_init *init, size_t offset)
 {
-    clseq_init init = *asked;
-    if (init.kind == CLSEQ_INIT_DEFAULT && init.scale == 0.0f && init.block == 0) {
-        init.kind = CLSEQ_INIT_UNIFORM;
-        init.scale = (float)(1.0 / sqrt((double)hidden));
+    return (const clseq_init *)(const void *)((const char *)init + offset);
+}
+
+/* Whether nothing was said. */
+static bool is_default(const clseq_init *init)
+{
+    return init->kind == CLSEQ_INIT_DEFAULT && init->scale == 0.0f && init->block == 0;
+}
+
+/* What the program asked for, or the weight's own start; an orthogonal matrix a gate. */
+static clseq_init choose(const clseq_rnn_init *asked, const clseq_rnn_weight *weight, int64_t hidden)
+{
+    clseq_init init = *asked_for(asked, starts[weight->kind].asked);
+    if (is_default(&init)) {
+        init.kind = starts[weight->kind].kind;
+        init.scale = starts[weight->kind].scale;
+        if (init.kind == CLSEQ_INIT_UNIFORM)
+            init.scale = (float)(init.scale / sqrt((double)hidden));
     }
     if (init.kind == CLSEQ_INIT_ORTHOGONAL && init.block == 0)
-        init.block = hidden;
+        init.block = weight->gate_rows;
     return init;
 }
 
-/* The forget gate's biases: b_ih has the sum, b_hh nothing. */
-static clseq_status preset_forget(const clseq_rnn *rnn, const clseq__rnn_params *layer,
+/* The forget gate's biases: bias_ih has the sum, bias_hh nothing. */
+static clseq_status preset_forget(clseq_param *param, clseq_cell cell, const clseq_rnn_weight *weight,
                                   const clseq_init *forget)
 {
-    const int64_t hidden = rnn->desc.hidden, first = forget_gates[rnn->desc.cell] * hidden;
+    const bool is_sum = strcmp(weight->part, "bias_ih") == 0;
     if (forget->kind == CLSEQ_INIT_DEFAULT)
         return CLSEQ_OK;
-    CLSEQ__RETURN_IF(clseq__param_preset(layer->b_ih, first, hidden, forget->scale));
-    return layer->b_hh ? clseq__param_preset(layer->b_hh, first, hidden, 0.0f) : CLSEQ_OK;
+    return clseq__param_preset(param, forget_gates[cell] * weight->gate_rows, weight->gate_rows,
+                               is_sum ? forget->scale : 0.0f);
 }
 
-/* Layer k's parameters. */
-static clseq_status add_layer(clseq_rnn *rnn, const char *name, const clseq_rnn_init *init, int64_t k)
+/* All weights as parameters "NAME.weight_ih_l0", in the plan's order. */
+static clseq_status add_weights(clseq_rnn *rnn, const char *name, const clseq_rnn_init *init)
 {
-    const clseq_rnn_desc *desc = &rnn->desc;
-    const int64_t columns[] = {[IN] = k == 0 ? desc->input : desc->hidden, [H] = desc->hidden};
-    clseq__rnn_params *layer = &rnn->layers[k];
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        const clseq_init start = choose((const void *)((const char *)init + parts[i].init), desc->hidden);
-        const int ndim = parts[i].width == ONE ? 1 : 2;
-        const int64_t dims[] = {clseq_cell_gates(desc->cell) * desc->hidden,
-                                ndim == 2 ? columns[parts[i].width] : 1};
-        if (desc->bias > parts[i].last)
-            continue;
-        CLSEQ__RETURN_IF(add(rnn->params, name, parts[i].name, k, ndim, dims, &start,
-                             (void *)((char *)layer + parts[i].param)));
+    const clseq_rnn_plan *plan = rnn->plans->plan;
+    const clseq_rnn_desc *desc = clseq_rnn_plan_description(plan);
+    rnn->weights = calloc((size_t)rnn->weight_count, sizeof *rnn->weights);
+    if (!rnn->weights)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "rnn new: no memory for %s", name);
+    for (int64_t i = 0; i < rnn->weight_count; i++) {
+        char full[CLSEQ__PARAM_NAME_MAX + 2];
+        clseq_rnn_weight weight;
+        CLSEQ__RETURN_IF(clseq_rnn_weight_info(plan, i, &weight));
+        const clseq_init start =
+            choose(init, &weight, desc->widths ? desc->widths[weight.layer] : desc->hidden);
+        snprintf(full, sizeof full, "%s.%s", name, weight.name);
+        CLSEQ__RETURN_IF(
+            clseq_params_add(rnn->params, full, weight.ndim, weight.dims, &start, &rnn->weights[i]));
+        if (weight.kind == CLSEQ_RNN_WEIGHT_BIAS)
+            CLSEQ__RETURN_IF(preset_forget(rnn->weights[i], desc->cell, &weight, &init->forget_bias));
     }
-    return preset_forget(rnn, layer, &init->forget_bias);
+    return CLSEQ_OK;
 }
 
 static clseq_status check_forget(const char *name, const clseq_rnn_desc *desc, const clseq_init *forget)
 {
-    if (forget->kind == CLSEQ_INIT_DEFAULT && forget->scale == 0.0f && forget->block == 0)
+    if (is_default(forget))
         return CLSEQ_OK;
     if (!forget_gates[desc->cell])
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
@@ -116,12 +127,11 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     clseq_status status = CLSEQ_OK;
     const size_t before = clseq_params_count(params);
     clseq_rnn *rnn = NULL;
-    size_t layers = 0;
+    CLSEQ__MAKES("rnn new", out);
     CLSEQ__NEEDS("rnn new", params);
-    if (!name || name[0] == '\0' || !desc || !out)
+    if (!name || name[0] == '\0' || !desc)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "rnn new: %s",
                             !desc   ? "desc is NULL"
-                            : !out  ? "out is NULL"
                             : !name ? "the name is NULL"
                                     : "the name is empty");
     init = init ? init : &defaults;
@@ -129,16 +139,9 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     if (!rnn)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "rnn new: no memory for %s", name);
     rnn->params = params;
-    rnn->desc = *desc;
-    rnn->desc.layers = desc->layers == 0 ? 1 : desc->layers;
-    CLSEQ__TRY(clseq__rnn_way_create(rnn, NULL, &rnn->way));
+    CLSEQ__TRY(clseq__layer_plan_create(rnn, desc, NULL, &rnn->plans));
     CLSEQ__TRY(check_forget(name, desc, &init->forget_bias));
-    layers = (size_t)rnn->desc.layers;
-    rnn->layers = calloc(layers, sizeof *rnn->layers);
-    if (!rnn->layers)
-        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "rnn new: no memory for %s", name);
-    for (int64_t k = 0; k < rnn->desc.layers; k++)
-        CLSEQ__TRY(add_layer(rnn, name, init, k));
+    CLSEQ__TRY(add_weights(rnn, name, init));
     rnn->own = clseq__params_since(params, before);
     CLSEQ__TRY(clseq__params_own(params, rnn, release));
     *out = rnn;
@@ -151,10 +154,10 @@ done:
 
 const clseq_rnn_desc *clseq_rnn_description(const clseq_rnn *rnn)
 {
-    return rnn ? &rnn->desc : NULL;
+    return rnn ? clseq_rnn_plan_description(rnn->plans->plan) : NULL;
 }
 
 const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn)
 {
-    return rnn ? rnn->way->plan : NULL;
+    return rnn ? rnn->plans->plan : NULL;
 }

@@ -20,12 +20,12 @@ clseq_status clseq_meter_create(clseq_context *ctx, clseq_meter **out)
 {
     clseq_status status = CLSEQ_OK;
     clseq_meter *meter = NULL;
+    CLSEQ__MAKES("meter create", out);
     CLSEQ__NEEDS("meter create", ctx);
-    CLSEQ__NOT_NULL("meter create", out);
     meter = calloc(1, sizeof *meter);
     if (!meter)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "meter create: no memory for the meter");
-    meter->ctx = ctx;
+    meter->ctx = clseq__context_retain(ctx);
     CLSEQ__TRY(clseq__kernel_get(ctx, "train/", NULL, "meter_add", &meter->add));
     CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){PARTS}, &meter->parts));
     CLSEQ__TRY(clseq_meter_reset(meter));
@@ -41,6 +41,7 @@ void clseq_meter_destroy(clseq_meter *meter)
     if (!meter)
         return;
     clseq_tensor_destroy(meter->ctx, &meter->parts);
+    clseq__context_release(meter->ctx);
     free(meter);
 }
 
@@ -76,7 +77,7 @@ static double joined(float sum, float rest)
     return isfinite(sum) ? (double)sum + (double)rest : (double)sum;
 }
 
-clseq_status clseq_meter_read(clseq_meter *meter, double *mean)
+clseq_status clseq_meter_read(const clseq_meter *meter, double *mean)
 {
     float parts[PARTS];
     double weight = 0.0;

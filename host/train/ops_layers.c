@@ -31,7 +31,7 @@ clseq__lookup *clseq__var_lookup(const clseq__var *x)
     return x->node && x->node->op == &embed ? x->node->args : NULL;
 }
 
-clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens)
+clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_var *tokens)
 {
     clseq_status status = CLSEQ_OK;
     clseq__var *in = NULL, *y = NULL;
@@ -81,7 +81,7 @@ static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
     return clseq__grad_end(g, x, &dx);
 }
 
-clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x)
+clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x)
 {
     static const clseq__op op = {"affine", affine_backward};
     clseq_status status = CLSEQ_OK;

@@ -83,7 +83,6 @@ clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *tar
     static const clseq_cross_entropy_desc defaults = {0};
     clseq_status status = CLSEQ_OK;
     clseq__var *x = NULL, *t = NULL, *loss = NULL;
-    clseq__node *node = NULL;
     clseq_tensor saved = {0};
     if (!clseq__op_enter(g, op.name))
         return NULL;
@@ -92,17 +91,18 @@ clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *tar
     CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_DTYPE_I32, &t));
     CLSEQ__TRY(cross_entropy_check(x, t, desc));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &loss));
-    CLSEQ__TRY(clseq__node_add(
-        g,
-        &(clseq__node_desc){.op = &op, .in = {x, t}, .out = {loss}, .args = desc, .args_size = sizeof *desc},
-        &node));
     CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1,
                                    (int64_t[]){clseq_tensor_elements(&t->value) + 1}, &saved));
     CLSEQ__TRY(clseq_nn_cross_entropy_forward(g->ctx, desc, &x->value, &t->value, &loss->value, &saved));
-    if (node) {
-        node->saved[0] = saved;
-        saved = (clseq_tensor){0};
-    }
+    CLSEQ__TRY(clseq__node_add(g,
+                               &(clseq__node_desc){.op = &op,
+                                                   .in = {x, t},
+                                                   .out = {loss},
+                                                   .args = desc,
+                                                   .args_size = sizeof *desc,
+                                                   .saved = &saved,
+                                                   .saved_count = 1},
+                               NULL));
 done:
     clseq_tensor_destroy(g->ctx, &saved);
     return clseq__op_leave(g, op.name, status, loss);

@@ -115,17 +115,16 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
 {
     clseq_status status = CLSEQ_OK;
     clseq_optimizer *o = NULL;
+    CLSEQ__MAKES("optimizer create", out);
     CLSEQ__NEEDS("optimizer create", params);
     CLSEQ__NOT_NULL("optimizer create", desc);
-    CLSEQ__NOT_NULL("optimizer create", out);
-    *out = NULL;
     CLSEQ__RETURN_IF(check_desc(desc));
     CLSEQ__RETURN_IF(clseq__params_materialize(params));
     o = calloc(1, sizeof *o);
     if (!o)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "optimizer create: no memory for the optimiser");
     o->ctx = params->ctx;
-    o->params = params;
+    o->params = clseq__params_retain(params);
     o->desc = *desc;
     o->rule = desc->kind == CLSEQ_OPTIMIZER_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
     CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/", NULL, o->rule->kernel, &o->kernel));
@@ -147,6 +146,7 @@ void clseq_optimizer_destroy(clseq_optimizer *optimizer)
         return;
     for (int i = 0; i < CLSEQ__MOMENTS_MAX; i++)
         clseq__pool_put(optimizer->ctx, optimizer->moments[i]);
+    clseq__params_release(optimizer->params);
     free(optimizer);
 }
 

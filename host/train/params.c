@@ -1,6 +1,7 @@
 #include "train/params.h"
 
 #include "core/array.h"
+#include "core/context.h"
 #include "core/error.h"
 #include "core/launch.h"
 #include "core/pool.h"
@@ -12,20 +13,32 @@
 
 clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out)
 {
+    CLSEQ__MAKES("params create", out);
     CLSEQ__NEEDS("params create", ctx);
-    CLSEQ__NOT_NULL("params create", out);
     *out = calloc(1, sizeof **out);
     if (!*out)
         return clseq__made("params create",
                            clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "params create: no memory for the store"));
-    (*out)->ctx = ctx;
+    (*out)->references = 1;
+    (*out)->ctx = clseq__context_retain(ctx);
     (*out)->seed = seed;
     return clseq__made("params create", CLSEQ_OK);
 }
 
+clseq_params *clseq__params_retain(clseq_params *params)
+{
+    params->references++;
+    return params;
+}
+
 void clseq_params_destroy(clseq_params *params)
 {
-    if (!params)
+    clseq__params_release(params);
+}
+
+void clseq__params_release(clseq_params *params)
+{
+    if (!params || --params->references > 0)
         return;
     for (size_t i = params->owned_count; i-- > 0;)
         params->owned[i].release(params->owned[i].object);
@@ -37,6 +50,7 @@ void clseq_params_destroy(clseq_params *params)
         free(params->all[i]);
     free(params->all);
     free(params->owned);
+    clseq__context_release(params->ctx);
     free(params);
 }
 
@@ -97,6 +111,8 @@ clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, 
     clseq_param *param = NULL;
     clseq_param **all = NULL;
     int64_t elements = 0;
+    if (out)
+        *out = NULL;
     CLSEQ__NEEDS("params add", params);
     CLSEQ__RETURN_IF(check_name(params, name));
     if (params->values)

@@ -43,13 +43,14 @@ typedef struct clseq__owned {
 } clseq__owned;
 
 struct clseq_params {
+    size_t references; /* the caller's, and one each of what holds it */
     clseq_context *ctx;
     uint64_t seed;
     clseq_param **all; /* in the order of adding */
     size_t count, capacity;
     clseq__names names; /* of all */
-    struct clseq__st_reader
-        *expected;    /* NULL, or the file that every parameter must be in, while they are added */
+    /* NULL, or the file that every parameter must be in, while they are added. */
+    struct clseq__st_reader *expected;
     int64_t elements; /* of all parameters */
     int64_t flat;     /* floats of each buffer, gaps included */
     cl_mem values;    /* NULL until the store is used */
@@ -65,8 +66,12 @@ struct clseq_params {
  */
 clseq_status clseq__params_materialize(clseq_params *params);
 
+/* A reference to the store, and its end: the last one releases it. */
+clseq_params *clseq__params_retain(clseq_params *params);
+void clseq__params_release(clseq_params *params);
+
 /*
- * Hands an object over: release(object) is called by clseq_params_destroy, the last one first, while the buffers
+ * Hands an object over: release(object) is called when the store ends, the last one first, while the buffers
  * are still there. On failure the object stays the caller's.
  */
 clseq_status clseq__params_own(clseq_params *params, void *object, void (*release)(void *object));

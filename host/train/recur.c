@@ -3,19 +3,30 @@
 
 #include "core/tensor.h"
 #include "train/layers.h"
+#include <stdio.h>
+#include <string.h>
 
-/* saved tensors of the node */
-enum { RESERVE, LENGTHS };
+/* saved tensors of the node: the lengths, then the reserves of the layers */
+enum { LENGTHS, RESERVES };
 
-/* inputs of the node: x, then the initial states */
+/* inputs of the node: x, then the initial states; its outputs: y, then the final states */
 enum { IN_X, IN_INITIAL };
+enum { OUT_Y, OUT_FINAL };
+
+/* The most states of a cell that a node has places for. */
+enum {
+    STATES = CLSEQ__NODE_INPUTS - IN_INITIAL < CLSEQ__NODE_OUTPUTS - OUT_FINAL
+                 ? CLSEQ__NODE_INPUTS - IN_INITIAL
+                 : CLSEQ__NODE_OUTPUTS - OUT_FINAL
+};
 
 typedef struct recur_args {
     clseq_rnn *rnn;
-    clseq__rnn_way *way;
-    clseq__var *x; /* what the way's plan reads: the node's input, or the tokens that it was looked up for */
+    clseq__layer_plan *use;
+    clseq__var *x; /* what the plan reads: the node's input, or the tokens that it was looked up for */
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
+    int states;
 } recur_args;
 
 static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
@@ -23,27 +34,30 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
     const recur_args *args = node->args;
     clseq_status status = CLSEQ_OK;
     clseq__var **in = node->in, **out = node->out;
+    clseq_tensor dfinal[STATES] = {{0}}, dinitial[STATES] = {{0}};
     clseq_rnn_backward_args b = {.x = args->x->value,
                                  .lengths = node->saved[LENGTHS],
-                                 .dy = out[0]->grad,
-                                 .dweights = args->way->grads,
-                                 .reserve = node->saved[RESERVE]};
-    CLSEQ__TRY(clseq__rnn_way_packed(args->rnn, args->way, &args->shape, &args->sizes, &b.packed));
-    CLSEQ__TRY(clseq__rnn_way_begin_grads(args->rnn, args->way));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1, &args->sizes.workspace, &b.workspace));
+                                 .dy = out[OUT_Y]->grad,
+                                 .dfinal = dfinal,
+                                 .dinitial = dinitial,
+                                 .dweights = args->use->grads,
+                                 .reserve = node->saved + RESERVES};
+    CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &b.packed));
+    CLSEQ__TRY(clseq__layer_plan_begin_grads(args->rnn, args->use));
+    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &b.workspace));
     CLSEQ__TRY(clseq__grad_begin(g, args->x, &b.dx));
-    for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++) {
-        if (out[1 + i])
-            b.dfinal[i] = out[1 + i]->grad;
+    for (int i = 0; i < args->states; i++) {
+        if (out[OUT_FINAL + i])
+            dfinal[i] = out[OUT_FINAL + i]->grad;
         if (in[IN_INITIAL + i])
-            CLSEQ__TRY(clseq__grad_begin(g, in[IN_INITIAL + i], &b.dinitial[i]));
+            CLSEQ__TRY(clseq__grad_begin(g, in[IN_INITIAL + i], &dinitial[i]));
     }
-    CLSEQ__TRY(clseq_rnn_backward(args->way->plan, &args->shape, &b));
-    CLSEQ__TRY(clseq__rnn_way_end_grads(args->rnn, args->way));
+    CLSEQ__TRY(clseq_rnn_backward(args->use->plan, &args->shape, &b));
+    CLSEQ__TRY(clseq__layer_plan_end_grads(args->rnn, args->use));
     CLSEQ__TRY(clseq__grad_end(g, args->x, &b.dx));
-    for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++)
+    for (int i = 0; i < args->states; i++)
         if (in[IN_INITIAL + i])
-            CLSEQ__TRY(clseq__grad_end(g, in[IN_INITIAL + i], &b.dinitial[i]));
+            CLSEQ__TRY(clseq__grad_end(g, in[IN_INITIAL + i], &dinitial[i]));
 done:
     clseq_tensor_destroy(g->ctx, &b.workspace);
     return status;
@@ -55,31 +69,32 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
 {
     char text[CLSEQ__DIMS_TEXT];
     CLSEQ__NEEDS("recur", rnn);
+    const clseq_rnn_desc *desc = clseq_rnn_description(rnn);
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
     CLSEQ__RETURN_IF(
-        clseq__op_input(g, "recur", "x", handle, rnn->desc.one_hot ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32, in));
+        clseq__op_input(g, "recur", "x", handle, desc->one_hot ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32, in));
     const clseq__var *x = *in;
-    if (rnn->desc.one_hot && x->value.ndim != 2)
+    if (desc->one_hot && x->value.ndim != 2)
         return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B]",
                             clseq__dims_text(text, x->value.ndim, x->value.dims));
-    if (rnn->desc.one_hot)
-        return clseq__op_range("recur", "number", "input", x, rnn->desc.input, NULL);
-    if (x->value.ndim != 3 || x->value.dims[2] != rnn->desc.input)
+    if (desc->one_hot)
+        return clseq__op_range("recur", "number", "input", x, desc->input, NULL);
+    if (x->value.ndim != 3 || x->value.dims[2] != desc->input)
         return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B,%lld]",
-                            clseq__dims_text(text, x->value.ndim, x->value.dims), (long long)rnn->desc.input);
+                            clseq__dims_text(text, x->value.ndim, x->value.dims), (long long)desc->input);
     return CLSEQ_OK;
 }
 
 /* Through the table of the embedding that x comes from, unless that gains nothing or x wants its gradient. */
-static clseq_status choose_way(clseq_rnn *rnn, clseq__var *x, recur_args *args, clseq__node_desc *desc)
+static clseq_status choose_plan(clseq_rnn *rnn, clseq__var *x, recur_args *args, clseq__node_desc *desc)
 {
     clseq__lookup *lookup = x->keep_grad ? NULL : clseq__var_lookup(x);
-    clseq__rnn_way *through = NULL;
+    clseq__layer_plan *through = NULL;
     if (lookup)
         CLSEQ__RETURN_IF(
-            clseq__rnn_way_through(rnn, lookup->embedding, args->shape.T * args->shape.B, &through));
-    args->way = through ? through : rnn->way;
+            clseq__layer_plan_through(rnn, lookup->embedding, args->shape.T * args->shape.B, &through));
+    args->use = through ? through : rnn->plans;
     args->x = x;
     desc->layers[0] = &rnn->own;
     if (through) {
@@ -90,63 +105,95 @@ static clseq_status choose_way(clseq_rnn *rnn, clseq__var *x, recur_args *args, 
     return CLSEQ_OK;
 }
 
-/* Dims of a state that comes in are [L,B,H]. */
-static clseq_status check_state(const char *name, int ndim, const int64_t *came, const int64_t *dims)
+/* A state that comes in has the dims of the plan's. */
+static clseq_status check_state(const char *name, int ndim, const int64_t *came, const clseq_rnn_state *state)
 {
     char text[CLSEQ__DIMS_TEXT], expected[CLSEQ__DIMS_TEXT];
-    bool fits = ndim == 3;
-    for (int i = 0; fits && i < 3; i++)
-        fits = came[i] == dims[i];
+    bool fits = ndim == state->ndim;
+    for (int i = 0; fits && i < ndim; i++)
+        fits = came[i] == state->dims[i];
     if (fits)
         return CLSEQ_OK;
-    return clseq__error(CLSEQ_INVALID_SHAPE, "recur: %s has shape %s, expected [L,B,H] = %s", name,
-                        clseq__dims_text(text, ndim, came), clseq__dims_text(expected, 3, dims));
+    return clseq__error(CLSEQ_INVALID_SHAPE, "recur: %s has shape %s, expected %s%s", name,
+                        clseq__dims_text(text, ndim, came), state->ndim == 3 ? "[L*D,B,width] = " : "",
+                        clseq__dims_text(expected, state->ndim, state->dims));
 }
 
-/* The initial states, from carry or from variables, become arguments of the forward pass and inputs of the node. */
-static clseq_status take_initial(clseq_graph *g, const clseq_recur_opts *opts, int states,
-                                 const int64_t *dims, clseq_rnn_forward_args *f, clseq__node_desc *desc)
+/* A call of the operation before it becomes a node. */
+typedef struct recur_call {
+    const clseq_recur_opts *opts;
+    recur_args args;
+    clseq_tensor initial[STATES], final[STATES];
+    clseq_rnn_forward_args f;
+    clseq__node_desc desc;
+} recur_call;
+
+/*
+ * carry has states of this plan. What is carried from window to window comes in the order of one direction: a layer with
+ * two would begin one of them where the sequence has not come to yet.
+ */
+static clseq_status check_carry(const clseq_graph *g, const recur_call *call, const clseq_state *carry)
 {
-    static const char *const names[] = {"initial[0] (h)", "initial[1] (c)"};
-    const clseq_state *carry = opts->carry;
-    if (carry && (carry->ctx != g->ctx || carry->count != states))
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            carry->ctx != g->ctx
-                                ? "recur: carry belongs to another context"
-                                : "recur: carry was made for a cell with another number of states");
-    if (carry)
-        CLSEQ__RETURN_IF(check_state("carry", 3, carry->dims, dims));
-    for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++) {
-        if (i >= states && (opts->initial[i] || opts->final[i]))
-            return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                                "recur: initial or final state %d is given, the cell has %d", i, states);
-        if (carry && opts->initial[i])
-            return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: carry and %s are given, expected one of them",
-                                names[i]);
-        if (carry && i < states)
-            f->initial[i] = carry->tensors[i];
-        if (!opts->initial[i])
-            continue;
-        clseq__var **in = &desc->in[IN_INITIAL + i];
-        CLSEQ__RETURN_IF(clseq__op_input(g, "recur", names[i], opts->initial[i], CLSEQ_DTYPE_F32, in));
-        CLSEQ__RETURN_IF(check_state(names[i], (*in)->value.ndim, (*in)->value.dims, dims));
-        f->initial[i] = (*in)->value;
-    }
+    if (carry->ctx != g->ctx)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: carry belongs to another context");
+    if (carry->count != call->args.states)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: carry has %d state%s, expected the cell's %d",
+                            carry->count, carry->count == 1 ? "" : "s", call->args.states);
+    if (clseq_rnn_description(call->args.rnn)->direction == CLSEQ_DIRECTION_BIDIRECTIONAL)
+        return clseq__error(
+            CLSEQ_INVALID_ARGUMENT,
+            "recur: carry is for layers of one direction, this one has two; use initial and final");
     return CLSEQ_OK;
 }
 
-/* Where the final states go: to variables, to carry, or nowhere. */
-static clseq_status make_final(clseq_graph *g, const clseq_recur_opts *opts, int states, const int64_t *dims,
-                               clseq_rnn_forward_args *f, clseq__node_desc *desc)
+/* Initial state i, from carry or a variable, becomes an argument of the forward pass and an input of the node. */
+static clseq_status take_initial(clseq_graph *g, recur_call *call, int i, const clseq_rnn_state *state)
 {
-    for (int i = 0; i < states; i++) {
-        if (opts->carry)
-            f->final[i] = opts->carry->tensors[i];
-        if (!opts->final[i])
-            continue;
-        CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, dims, &desc->out[1 + i]));
-        f->final[i] = desc->out[1 + i]->value;
+    const clseq_state *carry = call->opts->carry;
+    const clseq_var *given = call->opts->initial ? call->opts->initial[i] : NULL;
+    clseq__var **in = &call->desc.in[IN_INITIAL + i];
+    char name[40];
+    if (carry) {
+        CLSEQ__RETURN_IF(check_state("carry", carry->tensors[i].ndim, carry->tensors[i].dims, state));
+        call->initial[i] = carry->tensors[i];
     }
+    if (!given)
+        return CLSEQ_OK;
+    snprintf(name, sizeof name, "initial[%d] (%s)", i, state->name);
+    if (carry)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: carry and %s are given, expected one of them",
+                            name);
+    CLSEQ__RETURN_IF(clseq__op_input(g, "recur", name, given, CLSEQ_DTYPE_F32, in));
+    CLSEQ__RETURN_IF(check_state(name, (*in)->value.ndim, (*in)->value.dims, state));
+    call->initial[i] = (*in)->value;
+    return CLSEQ_OK;
+}
+
+/* Where final state i goes: to a variable, to carry, or nowhere. */
+static clseq_status make_final(clseq_graph *g, recur_call *call, int i, const clseq_rnn_state *state)
+{
+    clseq__var **out = &call->desc.out[OUT_FINAL + i];
+    if (call->opts->carry)
+        call->final[i] = call->opts->carry->tensors[i];
+    if (!call->opts->final)
+        return CLSEQ_OK;
+    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, state->ndim, state->dims, out));
+    call->final[i] = (*out)->value;
+    return CLSEQ_OK;
+}
+
+static clseq_status take_states(clseq_graph *g, recur_call *call)
+{
+    if (call->opts->carry)
+        CLSEQ__RETURN_IF(check_carry(g, call, call->opts->carry));
+    for (int i = 0; i < call->args.states; i++) {
+        clseq_rnn_state state;
+        CLSEQ__RETURN_IF(clseq_rnn_state_info(call->args.use->plan, i, call->args.shape.B, &state));
+        CLSEQ__RETURN_IF(take_initial(g, call, i, &state));
+        CLSEQ__RETURN_IF(make_final(g, call, i, &state));
+    }
+    call->f.initial = call->initial;
+    call->f.final = call->final;
     return CLSEQ_OK;
 }
 
@@ -164,23 +211,81 @@ static clseq_status take_lengths(clseq_graph *g, const int32_t *lengths, const c
     return clseq__stage(g, lengths, (size_t)shape->B * sizeof *lengths, out, NULL);
 }
 
-/* Runs the pass; with carry and variables for the same final state, carry gets a copy. */
-static clseq_status run_forward(clseq_graph *g, const recur_args *args, const clseq_recur_opts *opts,
-                                clseq_rnn_forward_args *f)
+/* What backward needs beside the variables: room for the lengths and, in training, the reserves. */
+static clseq_status make_saved(clseq_graph *g, recur_call *call)
+{
+    const clseq_rnn_plan *plan = call->args.use->plan;
+    const bool training = call->args.shape.mode == CLSEQ_MODE_TRAINING;
+    const int64_t layers = training ? clseq_rnn_plan_description(plan)->layers : 0;
+    void *memory = NULL;
+    CLSEQ__RETURN_IF(clseq__graph_memory(g, (size_t)(RESERVES + layers) * sizeof(clseq_tensor), &memory));
+    call->desc.saved = memory;
+    memset(memory, 0, (size_t)(RESERVES + layers) * sizeof(clseq_tensor));
+    call->desc.saved_count = RESERVES + layers;
+    for (int64_t l = 0; l < layers; l++) {
+        int64_t bytes = 0;
+        CLSEQ__RETURN_IF(clseq_rnn_reserve_size(plan, &call->args.shape, l, &bytes));
+        CLSEQ__RETURN_IF(
+            clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &bytes, &call->desc.saved[RESERVES + l]));
+    }
+    call->f.reserve = call->desc.saved + RESERVES;
+    return CLSEQ_OK;
+}
+
+/* Runs the pass; with carry and variables for the same final states, carry gets copies. */
+static clseq_status run_forward(clseq_graph *g, recur_call *call)
 {
     clseq_status status = CLSEQ_OK;
-    const clseq_rnn_sizes *sizes = &args->sizes;
-    CLSEQ__TRY(clseq__rnn_way_packed(args->rnn, args->way, &args->shape, sizes, &f->packed));
-    if (args->shape.mode == CLSEQ_MODE_TRAINING)
-        CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1, &sizes->reserve, &f->reserve));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1, &sizes->workspace, &f->workspace));
-    CLSEQ__TRY(clseq_rnn_forward(args->way->plan, &args->shape, f));
-    for (int i = 0; opts->carry && i < opts->carry->count; i++)
-        if (opts->final[i])
-            CLSEQ__TRY(clseq_tensor_copy(g->ctx, &f->final[i], &opts->carry->tensors[i]));
+    const recur_args *args = &call->args;
+    clseq_rnn_forward_args *f = &call->f;
+    const clseq_state *carry = call->opts->carry;
+    CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &f->packed));
+    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &f->workspace));
+    CLSEQ__TRY(clseq_rnn_forward(args->use->plan, &args->shape, f));
+    for (int i = 0; carry && call->opts->final && i < carry->count; i++)
+        CLSEQ__TRY(clseq_tensor_copy(g->ctx, &f->final[i], &carry->tensors[i]));
 done:
     clseq_tensor_destroy(g->ctx, &f->workspace);
     return status;
+}
+
+/* From the checked input to the pass that has been enqueued. */
+static clseq_status recur(clseq_graph *g, recur_call *call)
+{
+    const clseq__var *x = call->desc.in[IN_X];
+    recur_args *args = &call->args;
+    const clseq_rnn_plan *plan = NULL;
+    args->shape =
+        (clseq_rnn_shape){.T = x->value.dims[0], .B = x->value.dims[1], .mode = CLSEQ_MODE_TRAINING};
+    if (g->mode == CLSEQ_MODE_INFERENCE || g->is_backward_done)
+        args->shape.mode = CLSEQ_MODE_INFERENCE;
+    CLSEQ__RETURN_IF(choose_plan(args->rnn, call->desc.in[IN_X], args, &call->desc));
+    plan = args->use->plan;
+    args->states = clseq_rnn_state_count(plan);
+    if (args->states > STATES)
+        return clseq__error(CLSEQ_UNSUPPORTED, "recur: the cell has %d states, expected at most %d",
+                            args->states, (int)STATES);
+    CLSEQ__RETURN_IF(take_states(g, call));
+    CLSEQ__RETURN_IF(clseq_rnn_plan_sizes(plan, &args->shape, &args->sizes));
+    CLSEQ__RETURN_IF(make_saved(g, call));
+    CLSEQ__RETURN_IF(take_lengths(g, call->opts->lengths, &args->shape, &call->desc.saved[LENGTHS]));
+    call->f.lengths = call->desc.saved[LENGTHS];
+    call->f.x = args->x->value;
+    const int64_t dims[] = {args->shape.T, args->shape.B, clseq_rnn_output_size(plan)};
+    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, dims, &call->desc.out[OUT_Y]));
+    call->f.y = call->desc.out[OUT_Y]->value;
+    CLSEQ__RETURN_IF(run_forward(g, call));
+    CLSEQ__RETURN_IF(clseq__op_reads(g, "recur", args->rnn->weights[0]));
+    call->desc.args = args;
+    call->desc.args_size = sizeof *args;
+    return clseq__node_add(g, &call->desc, NULL);
+}
+
+/* The final states' variables, or NULL for all of them. The array may be the one that the initial states came in. */
+static void give_final(const clseq_recur_opts *opts, int states, clseq__var *const *final)
+{
+    for (int i = 0; opts->final && i < states; i++)
+        opts->final[i] = final ? final[i]->handle : NULL;
 }
 
 clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts)
@@ -188,47 +293,19 @@ clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq
     static const clseq__op op = {"recur", recur_backward};
     static const clseq_recur_opts defaults = {0};
     clseq_status status = CLSEQ_OK;
-    clseq__var *in = NULL, *y = NULL;
-    clseq__node *node = NULL;
-    recur_args args = {.rnn = rnn};
-    clseq_rnn_forward_args f = {0};
-    clseq__node_desc desc = {.op = &op, .args = &args, .args_size = sizeof args};
-    if (!clseq__op_enter(g, op.name))
+    recur_call call = {.opts = opts ? opts : &defaults, .args = {.rnn = rnn}, .desc = {.op = &op}};
+    const int states = rnn ? clseq_rnn_state_count(rnn->plans->plan) : 0;
+    clseq__var *const *final = NULL;
+    if (!clseq__op_enter(g, op.name)) {
+        give_final(call.opts, states, NULL);
         return NULL;
-    opts = opts ? opts : &defaults;
-    for (int i = 0; i < CLSEQ_RNN_MAX_STATES; i++)
-        if (opts->final[i])
-            *opts->final[i] = NULL;
-    CLSEQ__TRY(check_input(g, rnn, x, &in));
-    desc.in[IN_X] = in;
-    const int states = clseq_cell_states(rnn->desc.cell);
-    const int64_t T = in->value.dims[0], B = in->value.dims[1], H = rnn->desc.hidden;
-    const int64_t dims[] = {rnn->desc.layers, B, H};
-    args.shape = (clseq_rnn_shape){.T = T, .B = B, .mode = CLSEQ_MODE_TRAINING};
-    if (g->mode == CLSEQ_MODE_INFERENCE || g->is_backward_done)
-        args.shape.mode = CLSEQ_MODE_INFERENCE;
-    CLSEQ__TRY(choose_way(rnn, in, &args, &desc));
-    f.x = args.x->value;
-    CLSEQ__TRY(take_initial(g, opts, states, dims, &f, &desc));
-    CLSEQ__TRY(take_lengths(g, opts->lengths, &args.shape, &f.lengths));
-    CLSEQ__TRY(clseq_rnn_plan_sizes(args.way->plan, &args.shape, &args.sizes));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, (int64_t[]){T, B, H}, &y));
-    CLSEQ__TRY(make_final(g, opts, states, dims, &f, &desc));
-    desc.out[0] = y;
-    f.y = y->value;
-    CLSEQ__TRY(run_forward(g, &args, opts, &f));
-    CLSEQ__TRY(clseq__op_reads(g, op.name, rnn->layers[0].w_ih));
-    CLSEQ__TRY(clseq__node_add(g, &desc, &node));
-    for (int i = 0; i < states; i++)
-        if (opts->final[i])
-            *opts->final[i] = desc.out[1 + i]->handle;
-    if (node) { /* backward needs them */
-        node->saved[RESERVE] = f.reserve;
-        node->saved[LENGTHS] = f.lengths;
-        f.reserve = f.lengths = (clseq_tensor){0};
     }
+    CLSEQ__TRY(check_input(g, rnn, x, &call.desc.in[IN_X]));
+    CLSEQ__TRY(recur(g, &call));
+    final = call.desc.out + OUT_FINAL;
 done:
-    clseq_tensor_destroy(g->ctx, &f.reserve);
-    clseq_tensor_destroy(g->ctx, &f.lengths);
-    return clseq__op_leave(g, op.name, status, y);
+    give_final(call.opts, states, final);
+    for (int64_t i = 0; i < call.desc.saved_count; i++) /* what no node has taken */
+        clseq_tensor_destroy(g->ctx, &call.desc.saved[i]);
+    return clseq__op_leave(g, op.name, status, call.desc.out[OUT_Y]);
 }

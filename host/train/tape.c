@@ -22,6 +22,9 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
     CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *added, &memory));
     added = memory;
     *added = (clseq__node){.op = desc->op, .previous = g->tape};
+    if (needs && desc->saved_count > 0)
+        CLSEQ__RETURN_IF(
+            clseq__graph_memory(g, (size_t)desc->saved_count * sizeof *added->saved, (void **)&added->saved));
     memcpy(added->in, desc->in, sizeof added->in);
     memcpy(added->out, desc->out, sizeof added->out);
     memcpy(added->layers, desc->layers, sizeof added->layers);
@@ -36,6 +39,10 @@ clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq
         }
     if (!needs)
         return CLSEQ_OK;
+    for (; added->saved_count < desc->saved_count; added->saved_count++) {
+        added->saved[added->saved_count] = desc->saved[added->saved_count];
+        desc->saved[added->saved_count] = (clseq_tensor){0};
+    }
     g->tape = added;
     if (node)
         *node = added;

@@ -1,15 +1,27 @@
 /*
  * Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped.
  *
+ *     clseq_context *ctx = NULL;
  *     clseq_params *params = NULL;
+ *     clseq_rnn *rnn = NULL;
  *     clseq_optimizer *adam = NULL;
  *     clseq_state *carry = NULL;
+ *     clseq_context_create(NULL, &ctx);
+ *     clseq_params_create(ctx, 1, &params);
+ *     clseq_rnn_new(params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = 4}, NULL, &rnn);
+ *     clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 1e-3f);
+ *     clseq_optimizer_create(params, &desc, &adam);
+ *     clseq_state_create(rnn, 2, &carry);
  *     clseq_meta meta[] = {{"epoch", "3"}, {"position", "1200"}};
  *     clseq_checkpoint all = {.params = params, .optimizer = adam, .states = &carry,
  *                             .state_names = (const char *[]){"carry"}, .state_count = 1,
  *                             .meta = meta, .meta_count = 2};
  *     if (clseq_checkpoint_save("model.safetensors", &all) != CLSEQ_OK)
  *         fprintf(stderr, "%s\n", clseq_last_error());
+ *     clseq_state_destroy(carry);
+ *     clseq_optimizer_destroy(adam);
+ *     clseq_params_destroy(params);
+ *     clseq_context_destroy(ctx);
  *
  * In the file, parameters stand under their own names in PyTorch's layout as F32 tensors, the optimiser's moments
  * under "optimizer.KIND.NAME", states under "state.NAME.h" and "state.NAME.c", and the step, the optimiser's kind
@@ -83,7 +95,7 @@ CLSEQ_API clseq_status clseq_params_load(clseq_params *params, const char *path,
 /*
  * From now on a parameter can only be added to the store when the file has a tensor of its name and shape; a layer that
  * asks for another one is CLSEQ_NOT_FOUND or CLSEQ_INVALID_SHAPE. For models that are made from a checkpoint's metadata:
- * whatever those ask for, no more memory is taken than for what is in the file.
+ * whatever those ask for, no more memory is taken than for what is in the file. A fragment:
  *
  *     clseq_context *ctx = NULL;
  *     clseq_params *params = NULL;

@@ -14,8 +14,14 @@
  * says so. A program that has an OpenCL context and queue already wraps them (clseq_context_wrap) and goes on
  * enqueuing its own commands between those of the library.
  *
- * Threads: a context and everything made from it belong to one thread at a time; different contexts may be
- * used from different threads at once. Everything made from a context must be destroyed before it.
+ * Lifetime: a context is counted. The handle that the caller got is one reference, and so is everything that the caller
+ * got from it: tensors of clseq_tensor_create, packed operands, plans, parameter stores, states, meters, and a graph from
+ * begin to end. It is released with the last of them, so that they may be destroyed in any order. Layers are their
+ * store's; an optimiser holds its store, and a graph those stores that it has read from. A view holds nothing.
+ *
+ * Threads: a context and everything made from it belong to one thread at a time, for destroying too (whatever comes last
+ * releases the context); different contexts may be used from different threads at once, around one OpenCL context as
+ * well. Those share compiled programs: what one has compiled or loaded, the next one finds.
  *
  * Denormal numbers, those below 1.2e-38 in size, are zero to the library: its kernels ask the device to take them
  * and to write them as zeros (-cl-denorms-are-zero), because processors compute with them many times slower than
@@ -37,8 +43,12 @@
  *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h); read when
  *                         a plan is made
  *     CLSEQ_POOL_POISON   "1" fills every buffer that is handed out with NaN, to find reads before writes
- *     CLSEQ_POOL_CANARY   "1" watches the bytes behind every buffer, to find writes beyond its end, and says so in
- *                         the log; "abort" ends the process then
+ *     CLSEQ_POOL_CANARY   "1" watches the 256 bytes behind every buffer of the pool, to find writes beyond its end.
+ *                         They are looked at when the buffer is given back (clseq_tensor_destroy, the end of what it
+ *                         belongs to), which then waits for the queue. Where one has changed, a line of the log at level
+ *                         error names the first such byte and the buffer's size; no status changes, the program goes on
+ *                         and the buffer is used again. "abort" does the same, writes the line to stderr as well,
+ *                         whatever the log is, and calls abort()
  */
 #ifndef CLSEQ_CONTEXT_H
 #define CLSEQ_CONTEXT_H
@@ -64,13 +74,18 @@ typedef struct clseq_context_desc {
 CLSEQ_API clseq_status clseq_context_create(const clseq_context_desc *desc, clseq_context **out);
 
 /*
- * Makes a context around the caller's OpenCL context and queue (retained until clseq_context_destroy). The
+ * Makes a context around the caller's OpenCL context and queue (retained as long as the context lives). The
  * queue must be in-order (otherwise CLSEQ_UNSUPPORTED); the device is the queue's. `desc` may be NULL.
  */
 CLSEQ_API clseq_status clseq_context_wrap(cl_context context, cl_command_queue queue,
                                           const clseq_context_desc *desc, clseq_context **out);
 
-/* Waits for the queue, then releases everything. NULL is allowed. */
+/*
+ * Waits for the queue and gives up the caller's reference; NULL is allowed. Without anything else made from the context
+ * that releases it. Otherwise (the log says so at level info) all of that goes on working, and the last of it to be
+ * destroyed waits for the queue and releases the context; until then `ctx` may still be passed to functions, above all to
+ * clseq_tensor_destroy, but not to this one again.
+ */
 CLSEQ_API void clseq_context_destroy(clseq_context *ctx);
 
 /* Waits until everything that was enqueued has run. */
@@ -101,7 +116,7 @@ CLSEQ_API clseq_status clseq_context_trim(clseq_context *ctx);
 
 /* One row of the profile: a kernel, how often it ran, and its device time in seconds. */
 typedef struct clseq_profile_row {
-    const char *kernel; /* valid until the context is destroyed */
+    const char *kernel; /* valid as long as the context lives */
     uint64_t calls;
     double seconds;
 } clseq_profile_row;

@@ -44,8 +44,8 @@ typedef struct clseq_device_info {
     char version[128];
     char driver_version[128];
     uint32_t compute_units;
-    uint32_t native_float_width; /* floats in the device's own vector register; 1 for most GPUs, 0 when it
-                                    does not say */
+    /* Floats in the device's own vector register; 1 for most GPUs, 0 when it does not say. */
+    uint32_t native_float_width;
     size_t max_work_group_size;
     uint64_t global_memory;  /* bytes */
     uint64_t max_allocation; /* bytes of the largest single buffer */

@@ -2,11 +2,21 @@
  * Matrix products: C = alpha op(A) op(B) + beta C, single or in batches, row-major.
  *
  *     clseq_context *ctx = NULL;
- *     cl_mem x = NULL, w = NULL, y = NULL;
+ *     clseq_tensor x = {0}, w = {0}, y = {0};
+ *     clseq_context_create(NULL, &ctx);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){64, 256}, &x);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){512, 256}, &w);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){64, 512}, &y);
+ *     clseq_tensor_fill(ctx, &x, 1.0);
+ *     clseq_tensor_fill(ctx, &w, 0.5);
  *     clseq_gemm(ctx, &(clseq_gemm_args){.m = 64, .n = 512, .k = 256, .alpha = 1.0f,
- *                                        .a = {.buffer = x, .ld = 256},
- *                                        .b = {.buffer = w, .ld = 256, .transpose = true},
- *                                        .c = {.buffer = y, .ld = 512}});
+ *                                        .a = {.buffer = x.buffer, .ld = 256},
+ *                                        .b = {.buffer = w.buffer, .ld = 256, .transpose = true},
+ *                                        .c = {.buffer = y.buffer, .ld = 512}});
+ *     clseq_tensor_destroy(ctx, &x);
+ *     clseq_tensor_destroy(ctx, &w);
+ *     clseq_tensor_destroy(ctx, &y);
+ *     clseq_context_destroy(ctx);
  *
  * op(A) is [m,k], op(B) is [k,n], C is [m,n]; op(X) = X, or X^T where `transpose` is set, and then X itself
  * is stored as [k,m] or [n,k]. Row r of a stored matrix begins at element offset + r * ld. Sizes and offsets
@@ -35,8 +45,8 @@ typedef struct clseq_matrix {
     int64_t ld;     /* elements from one stored row to the next, at least the length of a stored row */
     bool transpose; /* of A and B only */
     int64_t stride; /* elements from one matrix of the batch to the next; 0: the same matrix (A and B only) */
-    const int64_t
-        *offsets; /* [batch] added to `offset` instead of multiples of `stride`; host memory, read at once */
+    /* [batch] added to `offset` instead of multiples of `stride`; host memory, read at once. */
+    const int64_t *offsets;
     const clseq_packed *packed; /* used instead of everything above (A and B only, batch 1) */
 } clseq_matrix;
 

@@ -2,13 +2,19 @@
  * A model is ordinary C: functions that add operations to a graph, which runs them at once and can then run backward.
  *
  *     clseq_context *ctx = NULL;
+ *     clseq_params *params = NULL;
  *     clseq_linear *layer = NULL;
  *     float x[6] = {0};
+ *     clseq_context_create(NULL, &ctx);
+ *     clseq_params_create(ctx, 1, &params);
+ *     clseq_linear_new(params, "layer", 3, 4, true, &layer);
  *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
  *     clseq_var *h = clseq_tanh(g, clseq_affine(g, layer, clseq_input_f32(g, x, 2, (int64_t[]){2, 3})));
  *     clseq_backward(g, clseq_mean(g, clseq_mul(g, h, h)));
  *     if (clseq_graph_end(g) != CLSEQ_OK)
  *         fprintf(stderr, "%s\n", clseq_last_error());
+ *     clseq_params_destroy(params);
+ *     clseq_context_destroy(ctx);
  *
  * Sticky errors: the first operation that fails marks the graph; it and all later ones return NULL and do nothing, and
  * a NULL graph is passed through in the same way. (A NULL variable in a graph that has not failed is a failure.) The
@@ -124,22 +130,28 @@ CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param);
 
 /* tokens [...] i32 -> [...,E]. Tokens outside of 0..V-1: see above. */
-CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, clseq_embedding *embedding, clseq_var *tokens);
+CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_var *tokens);
 
 /* [...,in] -> [...,out] */
-CLSEQ_API clseq_var *clseq_affine(clseq_graph *g, clseq_linear *linear, clseq_var *x);
+CLSEQ_API clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x);
 
 typedef struct clseq_recur_opts {
-    const int32_t *lengths; /* [B], host memory, copied at once; NULL: all T */
-    clseq_state *carry; /* initial states are taken from here and final ones put here; no gradient flows */
-    clseq_var
-        *initial[CLSEQ_RNN_MAX_STATES]; /* [L,B,H] each, instead of carry; NULL: zeros; gradients flow */
-    clseq_var *
-        *final[CLSEQ_RNN_MAX_STATES]; /* where to put the final states as variables; NULL: not wanted */
+    /* [B], host memory, copied at once; each 0..T, checked; NULL: all T */
+    const int32_t *lengths;
+    /* Initial states are taken from here and final ones put here; no gradient flows. The windows of a long sequence come
+     * one after the other, for a layer of reverse direction the last one first; a bidirectional layer has no such order:
+     * CLSEQ_INVALID_ARGUMENT. */
+    clseq_state *carry;
+    /* [states], of the dims that clseq_rnn_state_info gives, instead of carry; gradients flow. NULL, or entries that are
+     * NULL: zeros. */
+    clseq_var *const *initial;
+    /* [states], receives the final states as variables (NULL on failure); may be the same array as initial; NULL: not
+     * wanted. */
+    clseq_var **final;
 } clseq_recur_opts;
 
 /*
- * x [T,B,I], or for a one_hot layer [T,B] i32 -> the outputs of the last layer [T,B,H]. `opts` may be NULL.
+ * x [T,B,I], or for a one_hot layer [T,B] i32 -> the outputs of the last layer [T,B,clseq_rnn_output_size]. `opts` may be NULL.
  *
  * Where x comes straight from clseq_embed, with tokens [T,B], and the vocabulary is at most half of T*B, schedules for
  * CPU devices multiply the input once for each row of the table instead of once for each token. Results and gradients
@@ -203,7 +215,7 @@ CLSEQ_API void clseq_meter_add(clseq_graph *g, clseq_meter *meter, clseq_var *x,
  * The weighted mean of what was added since the last reset (0 when nothing was); waits. When it is NaN or infinite:
  * the value is written and CLSEQ_NOT_FINITE returned.
  */
-CLSEQ_API clseq_status clseq_meter_read(clseq_meter *meter, double *mean);
+CLSEQ_API clseq_status clseq_meter_read(const clseq_meter *meter, double *mean);
 CLSEQ_API clseq_status clseq_meter_reset(clseq_meter *meter);
 
 #ifdef __cplusplus

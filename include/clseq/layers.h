@@ -1,13 +1,18 @@
 /*
  * Layers: parameters that belong together, with the names that PyTorch's modules would give them.
  *
+ *     clseq_context *ctx = NULL;
  *     clseq_params *params = NULL;
  *     clseq_embedding *embed = NULL;
  *     clseq_rnn *lstm = NULL;
  *     clseq_linear *out = NULL;
+ *     clseq_context_create(NULL, &ctx);
+ *     clseq_params_create(ctx, 1, &params);
  *     clseq_embedding_new(params, "embed", 64, 128, &embed);
  *     clseq_rnn_new(params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 128, .hidden = 256, .layers = 2}, NULL, &lstm);
  *     clseq_linear_new(params, "out", 256, 64, true, &out);
+ *     clseq_params_destroy(params);
+ *     clseq_context_destroy(ctx);
  *
  * A layer belongs to its parameter store and is released with it. A layer that cannot be made, because a name is taken
  * or a size is wrong, adds nothing to the store.
@@ -38,21 +43,29 @@ CLSEQ_API clseq_status clseq_linear_new(clseq_params *params, const char *name, 
                                         int64_t out_features, bool bias, clseq_linear **out);
 
 /*
- * How a recurrent layer starts. All zero is PyTorch's start: everything uniform within 1/sqrt(H), which is what
- * CLSEQ_INIT_DEFAULT stands for here. Orthogonal matrices are one for each gate where `block` is 0.
+ * How a recurrent layer starts. All zero is PyTorch's start: everything uniform within 1/sqrt(H), gains 1 and shifts 0,
+ * which is what CLSEQ_INIT_DEFAULT stands for here. Orthogonal matrices are one for each gate where `block` is 0.
  */
 typedef struct clseq_rnn_init {
     /* weight_ih */
     clseq_init input;
     /* weight_hh */
     clseq_init recurrent;
-    /* bias_ih and bias_hh. */
+    /* bias_ih and bias_hh */
     clseq_init bias;
+    /* weight_hr; orthogonal: one matrix */
+    clseq_init projection;
+    /* peepholes */
+    clseq_init unit;
+    /* gain_*: by default 1 */
+    clseq_init gain;
+    /* bias_c: by default 0 */
+    clseq_init shift;
     /* What the sum of an LSTM's forget gate's biases starts as, CLSEQ_INIT_CONSTANT or _ZERO; by default as `bias`. */
     clseq_init forget_bias;
 } clseq_rnn_init;
 
-/* NAME.weight_ih_l{k} [G*H,in], NAME.weight_hh_l{k} [G*H,H], NAME.bias_ih_l{k}, NAME.bias_hh_l{k} [G*H]. `init` may be NULL. */
+/* The weights of the descriptor (rnn.h) as parameters NAME.weight_ih_l0, ..., NAME.weight_ih_l0_reverse. `init` may be NULL. */
 CLSEQ_API clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_rnn_desc *desc,
                                      const clseq_rnn_init *init, clseq_rnn **out);
 
@@ -63,8 +76,7 @@ CLSEQ_API const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn);
 
 /*
  * States of a recurrent layer that outlive a graph, for truncated back-propagation through time and for generation.
- * They start as zeros. A state fits every layer with the same cell, L and H. It belongs to the store's context;
- * destroy it before that.
+ * They start as zeros. A state fits every layer with states of the same names and dims, and needs the layer and its store no more.
  */
 typedef struct clseq_state clseq_state;
 
@@ -76,7 +88,11 @@ CLSEQ_API void clseq_state_destroy(clseq_state *state);
 /* Sets all states to zero. Enqueues only. */
 CLSEQ_API clseq_status clseq_state_reset(clseq_state *state);
 
-/* State number i (CLSEQ_STATE_H, CLSEQ_STATE_C) as a tensor [L,B,H]. */
+/* How many states there are, and the name of number i, "h" or "c"; 0 and NULL where there is none. */
+CLSEQ_API int clseq_state_count(const clseq_state *state);
+CLSEQ_API const char *clseq_state_name(const clseq_state *state, int i);
+
+/* State number i as a tensor of the dims that clseq_rnn_state_info gives. */
 CLSEQ_API clseq_status clseq_state_tensor(const clseq_state *state, int i, clseq_tensor *out);
 
 #ifdef __cplusplus

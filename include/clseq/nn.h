@@ -2,10 +2,22 @@
  * Stateless building blocks around the recurrent layers, forward and backward, over tensor views.
  *
  *     clseq_context *ctx = NULL;
+ *     clseq_context_create(NULL, &ctx);
  *     clseq_tensor logits = {0}, targets = {0}, loss = {0}, saved = {0}, dlogits = {0};
  *     clseq_cross_entropy_desc desc = {.ignore = true, .ignore_index = -1};
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){3, 10}, &logits);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){3, 10}, &dlogits);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, (int64_t[]){3}, &targets);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &loss);
+ *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){4}, &saved);
+ *     clseq_tensor_fill(ctx, &logits, 0);
+ *     clseq_tensor_write(ctx, &targets, (int32_t[]){7, 0, -1});
  *     clseq_nn_cross_entropy_forward(ctx, &desc, &logits, &targets, &loss, &saved);
  *     clseq_nn_cross_entropy_backward(ctx, &desc, &logits, &targets, &saved, NULL, &dlogits);
+ *     clseq_tensor *all[] = {&logits, &targets, &loss, &saved, &dlogits};
+ *     for (int i = 0; i < 5; i++)
+ *         clseq_tensor_destroy(ctx, all[i]);
+ *     clseq_context_destroy(ctx);
  *
  * Every function checks its arguments and then only enqueues. All tensors are f32 and packed without gaps unless the
  * comment says otherwise. Gradients of activations are written (=); gradients of parameters are added (+=). An output
@@ -53,7 +65,7 @@ typedef enum clseq_activation {
     CLSEQ_ACTIVATION_TANH = 0,
     CLSEQ_ACTIVATION_SIGMOID = 1,
     CLSEQ_ACTIVATION_RELU = 2,
-    CLSEQ_ACTIVATION_COUNT
+    CLSEQ_ACTIVATION_COUNT = 3
 } clseq_activation;
 
 /*

@@ -1,14 +1,20 @@
 /*
  * Optimisers over a parameter store, and learning rates as functions of the step.
  *
+ *     clseq_context *ctx = NULL;
  *     clseq_params *params = NULL;
  *     clseq_optimizer *adam = NULL;
+ *     clseq_context_create(NULL, &ctx);
+ *     clseq_params_create(ctx, 1, &params);
+ *     clseq_params_add(params, "w", 1, (int64_t[]){128}, NULL, NULL);
  *     clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_ADAM, 2e-3f);
  *     desc.weight_decay = 1e-4f;
  *     clseq_optimizer_create(params, &desc, &adam);
  *     clseq_clip_global_norm(params, 5.0f, NULL);
  *     clseq_optimizer_step(adam);
  *     clseq_optimizer_destroy(adam);
+ *     clseq_params_destroy(params);
+ *     clseq_context_destroy(ctx);
  *
  * Update rules are PyTorch's; g is the gradient, w a value, lr the rate of this step:
  *
@@ -30,7 +36,7 @@ typedef enum clseq_optimizer_kind {
     CLSEQ_OPTIMIZER_SGD = 0,
     CLSEQ_OPTIMIZER_ADAM = 1,
     CLSEQ_OPTIMIZER_ADAMW = 2,
-    CLSEQ_OPTIMIZER_COUNT
+    CLSEQ_OPTIMIZER_COUNT = 3
 } clseq_optimizer_kind;
 
 /* The learning rate of step 0, 1, 2, ...; called on the host before each step. */
@@ -65,6 +71,7 @@ typedef struct clseq_optimizer_desc {
  */
 CLSEQ_API clseq_optimizer_desc clseq_optimizer_desc_default(clseq_optimizer_kind kind, float lr);
 
+/* An optimiser holds its store: the two may be destroyed in either order. */
 typedef struct clseq_optimizer clseq_optimizer;
 
 CLSEQ_API clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_desc *desc,

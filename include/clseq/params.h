@@ -4,10 +4,12 @@
  *     clseq_context *ctx = NULL;
  *     clseq_params *params = NULL;
  *     clseq_param *w = NULL;
+ *     clseq_context_create(NULL, &ctx);
  *     clseq_params_create(ctx, 42, &params);
  *     clseq_params_add(params, "out.weight", 2, (int64_t[]){10, 128},
  *                      &(clseq_init){.kind = CLSEQ_INIT_UNIFORM, .scale = 0.1f}, &w);
  *     clseq_params_destroy(params);
+ *     clseq_context_destroy(ctx);
  *
  * All values lie in one buffer, and all gradients in another of the same layout, so that an optimiser step, a norm or
  * a clip is a few kernels for the whole model. Parameters are added first; the memory is made and the initial values
@@ -57,7 +59,10 @@ typedef struct clseq_init {
 
 CLSEQ_API clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params **out);
 
-/* NULL is allowed. Layers and optimisers made from the store must not be used any more. */
+/*
+ * Gives up the caller's handle; NULL is allowed. The store, with its parameters and layers, lives on as long as an optimiser
+ * made from it, or a graph that has read it and was not ended, and is released with the last of them.
+ */
 CLSEQ_API void clseq_params_destroy(clseq_params *params);
 
 /* Adds a parameter. The name must be new and not empty. `init` may be NULL: zeros. `out` may be NULL. */

@@ -8,44 +8,47 @@
  *     if (clseq_context_create(NULL, &ctx) != CLSEQ_OK)
  *         fprintf(stderr, "%s\n", clseq_last_error());
  *
- * The library never prints, aborts or exits. What it would like to say goes to the log: to a function of the
- * program's own (clseq_set_log), or, when the environment variable CLSEQ_LOG is set to error, warn, info or
- * debug, to stderr.
+ * The library never prints, aborts or exits (but where CLSEQ_POOL_CANARY=abort asks for it). What it would like to say
+ * goes to the log: to a function of the program's own (clseq_set_log), or, when the environment variable CLSEQ_LOG is
+ * set to error, warn, info or debug, to stderr.
+ *
+ * Functions that make a handle for `out` set it to NULL first, and clseq_tensor_create zeroes its tensor: after a failure
+ * it is NULL whatever it was before.
  */
 #ifndef CLSEQ_STATUS_H
 #define CLSEQ_STATUS_H
 
 #include <clseq/version.h>
 
-/* X(name, what it means) */
-#define CLSEQ_STATUS_LIST(X)                                                           \
-    X(OK, "success")                                                                   \
-    X(INVALID_ARGUMENT, "an argument is missing, out of range or contradicts another") \
-    X(INVALID_SHAPE, "a tensor has the wrong number of dimensions, sizes or strides")  \
-    X(INVALID_DTYPE, "a tensor has the wrong element type")                            \
-    X(INVALID_STATE, "the call is not allowed now")                                    \
-    X(OUT_OF_BOUNDS, "a view reaches beyond its buffer")                               \
-    X(NO_DEVICE, "no OpenCL device, or none that matches the selector")                \
-    X(UNSUPPORTED, "the device or this version of the library cannot do it")           \
-    X(OUT_OF_HOST_MEMORY, "the host has no memory left")                               \
-    X(OUT_OF_DEVICE_MEMORY, "the device has no memory left")                           \
-    X(BUILD_FAILED, "an OpenCL program did not compile")                               \
-    X(OPENCL_ERROR, "an OpenCL call failed")                                           \
-    X(CLBLAST_ERROR, "a CLBlast call failed")                                          \
-    X(IO_ERROR, "a file could not be read or written")                                 \
-    X(CORRUPT_FILE, "a file is not what it claims to be")                              \
-    X(NOT_FOUND, "a name is not there")                                                \
-    X(NOT_FINITE, "a value that must be finite is NaN or infinite")
+/* X(name, value, what it means); values never change, new ones are added at the end */
+#define CLSEQ_STATUS_LIST(X)                                                              \
+    X(OK, 0, "success")                                                                   \
+    X(INVALID_ARGUMENT, 1, "an argument is missing, out of range or contradicts another") \
+    X(INVALID_SHAPE, 2, "a tensor has the wrong number of dimensions, sizes or strides")  \
+    X(INVALID_DTYPE, 3, "a tensor has the wrong element type")                            \
+    X(INVALID_STATE, 4, "the call is not allowed now")                                    \
+    X(OUT_OF_BOUNDS, 5, "a view reaches beyond its buffer")                               \
+    X(NO_DEVICE, 6, "no OpenCL device, or none that matches the selector")                \
+    X(UNSUPPORTED, 7, "the device or this version of the library cannot do it")           \
+    X(OUT_OF_HOST_MEMORY, 8, "the host has no memory left")                               \
+    X(OUT_OF_DEVICE_MEMORY, 9, "the device has no memory left")                           \
+    X(BUILD_FAILED, 10, "an OpenCL program did not compile")                              \
+    X(OPENCL_ERROR, 11, "an OpenCL call failed")                                          \
+    X(CLBLAST_ERROR, 12, "a CLBlast call failed")                                         \
+    X(IO_ERROR, 13, "a file could not be read or written")                                \
+    X(CORRUPT_FILE, 14, "a file is not what it claims to be")                             \
+    X(NOT_FOUND, 15, "a name is not there")                                               \
+    X(NOT_FINITE, 16, "a value that must be finite is NaN or infinite")
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 typedef enum clseq_status {
-#define CLSEQ_STATUS_ENUM(name, text) CLSEQ_##name,
+#define CLSEQ_STATUS_ENUM(name, value, text) CLSEQ_##name = value,
     CLSEQ_STATUS_LIST(CLSEQ_STATUS_ENUM)
 #undef CLSEQ_STATUS_ENUM
-        CLSEQ_STATUS_COUNT
+        CLSEQ_STATUS_COUNT = 17
 } clseq_status;
 
 /* The status's name without the prefix ("INVALID_SHAPE"); "UNKNOWN" for a value that is none. A static

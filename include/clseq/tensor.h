@@ -3,6 +3,7 @@
  * apart in each dimension. It owns nothing and is passed by value or pointer; `{0}` is "no tensor".
  *
  *     clseq_context *ctx = NULL;
+ *     clseq_context_create(NULL, &ctx);
  *     float values[6] = {1, 2, 3, 4, 5, 6};
  *     clseq_tensor x = {0};
  *     clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 3}, &x);
@@ -10,6 +11,7 @@
  *     clseq_tensor row = clseq_tensor_slice(&x, 0, 1, 1);
  *     clseq_tensor_read(ctx, &row, values);
  *     clseq_tensor_destroy(ctx, &x);
+ *     clseq_context_destroy(ctx);
  *
  * Dimensions are listed from the outermost to the innermost; offset and strides count elements, not bytes.
  * Sizes are 64-bit throughout. Strides are never negative; with a stride of 0 one place stands for several elements.
@@ -30,8 +32,13 @@ extern "C" {
 #define CLSEQ_MAX_DIMS 4
 
 typedef enum clseq_dtype {
-    CLSEQ_DTYPE_F32 = 0, /* float */
-    CLSEQ_DTYPE_I32 = 1  /* int32_t: tokens, targets, lengths */
+    /* float */
+    CLSEQ_DTYPE_F32 = 0,
+    /* int32_t: tokens, targets, lengths */
+    CLSEQ_DTYPE_I32 = 1,
+    /* uint8_t, bytes: memory for the library's own use (rnn.h). They are created, written, read, filled and copied, packed
+     * without gaps only; whatever computes refuses them. */
+    CLSEQ_DTYPE_U8 = 2
 } clseq_dtype;
 
 /* Whether a forward pass keeps what its backward pass needs. The outputs of both are equal bit for bit. */
@@ -49,7 +56,7 @@ typedef struct clseq_tensor {
 /* Bytes of one element. */
 CLSEQ_API size_t clseq_dtype_size(clseq_dtype dtype);
 
-/* "f32", "i32"; a static string. */
+/* "f32", "i32", "u8"; a static string. */
 CLSEQ_API const char *clseq_dtype_name(clseq_dtype dtype);
 
 /* A view of a buffer from element `offset` on, packed without gaps (row-major). Nothing is checked or
@@ -72,20 +79,25 @@ CLSEQ_API bool clseq_tensor_is_contiguous(const clseq_tensor *tensor);
 
 /*
  * Allocates a buffer (from the context's pool) and returns a packed view of it. The contents are undefined.
- * Every dimension must be at least 1 and the whole under the device's largest allocation.
+ * Every dimension must be at least 1 and the whole under the device's largest allocation. The buffer holds the context
+ * until it is given back; copies of the view and other views of it hold nothing. After a failure `*out` is zeroed.
  */
 CLSEQ_API clseq_status clseq_tensor_create(clseq_context *ctx, clseq_dtype dtype, int ndim,
                                            const int64_t *dims, clseq_tensor *out);
 
-/* Gives the buffer of a tensor that clseq_tensor_create made back to the pool and zeroes the view. NULL or an
- * empty view are allowed. */
+/*
+ * Gives the buffer of a tensor that clseq_tensor_create made back to the pool and zeroes the view. NULL or an empty view
+ * are allowed. Allowed after clseq_context_destroy as well: the tensor has kept its context. All other views of the
+ * buffer must not be used any more. With CLSEQ_POOL_CANARY it waits, and reports or ends the process when something was
+ * written behind the buffer (see context.h).
+ */
 CLSEQ_API void clseq_tensor_destroy(clseq_context *ctx, clseq_tensor *tensor);
 
 /* Copy all elements, packed in row-major order, from or to host memory. Both wait until the copy is done. */
 CLSEQ_API clseq_status clseq_tensor_write(clseq_context *ctx, const clseq_tensor *tensor, const void *host);
 CLSEQ_API clseq_status clseq_tensor_read(clseq_context *ctx, const clseq_tensor *tensor, void *host);
 
-/* Sets every element to `value` (rounded to the tensor's type). Enqueues only. */
+/* Sets every element to `value`, rounded to the tensor's type and into its range. Enqueues only. */
 CLSEQ_API clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, double value);
 
 /* Copies between tensors of the same dims and type, any strides; they must not overlap. Enqueues only. */

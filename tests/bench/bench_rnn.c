@@ -23,37 +23,44 @@
 #undef I /* complex.h has one */
 #endif
 
-#define MOST_LAYERS 3
-#define CSV_HEAD                                                                                        \
-    "id,cell,layers,I,H,B,T,forward_ms,backward_total_ms,gflops_fwd,gflops_fb,share_of_sgemm,launches," \
+/* What a job has room for: 3 layers in 2 directions with as many weights as a cell has. */
+enum { MOST_LAYERS = 3, MOST_WEIGHTS = 64, MOST_STATES = 4 };
+#define CSV_HEAD                                                                                         \
+    "id,cell,layers,I,H,B,T,directions,last,forward_ms,backward_total_ms,gflops_fwd,gflops_fb,share_of_" \
+    "sgemm,launches,"                                                                                    \
     "bytes_held\n"
 
 static const struct problem {
     const char *id;
     long long L, I, H, B, T;
+    clseq_direction direction;
     /* Gradients come in at the last step only, as in a classifier of sequences, and fade from there. */
     bool last;
 } problems[] = {
-    {"S0", 2, 10, 128, 64, 10, false},    {"S1", 1, 256, 256, 64, 150, false},
-    {"S2", 1, 512, 512, 64, 25, false},   {"S3", 1, 512, 512, 64, 100, false},
-    {"S4", 2, 650, 650, 20, 35, false},   {"S5", 1, 1024, 1024, 32, 25, false},
-    {"S6-1", 1, 128, 128, 50, 50, false}, {"S6-2", 2, 128, 128, 50, 50, false},
-    {"S6-3", 3, 128, 128, 50, 50, false}, {"S7", 1, 256, 256, 1, 150, false},
-    {"o100", 1, 100, 100, 32, 50, false}, {"o200", 1, 200, 200, 32, 50, false},
-    {"o681", 1, 681, 681, 32, 50, false}, {"T400", 1, 128, 128, 50, 400, false},
-    {"last", 1, 128, 128, 50, 400, true},
+    {"S0", 2, 10, 128, 64, 10, 0, false},
+    {"S1", 1, 256, 256, 64, 150, 0, false},
+    {"S2", 1, 512, 512, 64, 25, 0, false},
+    {"S3", 1, 512, 512, 64, 100, 0, false},
+    {"S4", 2, 650, 650, 20, 35, 0, false},
+    {"S5", 1, 1024, 1024, 32, 25, 0, false},
+    {"S6-1", 1, 128, 128, 50, 50, 0, false},
+    {"S6-2", 2, 128, 128, 50, 50, 0, false},
+    {"S6-3", 3, 128, 128, 50, 50, 0, false},
+    {"S7", 1, 256, 256, 1, 150, 0, false},
+    {"o100", 1, 100, 100, 32, 50, 0, false},
+    {"o200", 1, 200, 200, 32, 50, 0, false},
+    {"o681", 1, 681, 681, 32, 50, 0, false},
+    {"T400", 1, 128, 128, 50, 400, 0, false},
+    {"last", 1, 128, 128, 50, 400, 0, true},
+    {"bi", 1, 256, 256, 32, 100, CLSEQ_DIRECTION_BIDIRECTIONAL, false},
+    {"tiny", 1, 24, 32, 1, 63, CLSEQ_DIRECTION_BIDIRECTIONAL, false},
+    {"long", 1, 64, 64, 16, 2000, 0, false},
+    {"wide", 1, 2048, 2048, 8, 20, 0, false},
 };
 enum { PROBLEMS = sizeof problems / sizeof problems[0] };
 
-static const char *const default_cells[] = {"lstm", "gru", "rnn_tanh"};
+static const clseq_cell default_cells[] = {CLSEQ_CELL_LSTM, CLSEQ_CELL_GRU, CLSEQ_CELL_RNN_TANH};
 enum { DEFAULT_CELLS = sizeof default_cells / sizeof default_cells[0] };
-
-static const char *const schedules[] = {
-    [CLSEQ_SCHEDULE_AUTO] = "auto",
-    [CLSEQ_SCHEDULE_BATCH_SPLIT] = "batch_split",
-    [CLSEQ_SCHEDULE_GEMM_STEP] = "gemm_step",
-};
-enum { SCHEDULES = sizeof schedules / sizeof schedules[0] };
 
 static void check(clseq_status status)
 {
@@ -61,14 +68,6 @@ static void check(clseq_status status)
         return;
     fprintf(stderr, "bench_rnn: %s\n", clseq_last_error());
     exit(1);
-}
-
-static int cell_by_name(const char *name)
-{
-    for (int i = 0; i < CLSEQ_CELL_COUNT; i++)
-        if (strcmp(name, clseq_cell_name((clseq_cell)i)) == 0)
-            return i;
-    return -1;
 }
 
 static const struct problem *problem_by_id(const char *id)
@@ -87,7 +86,10 @@ typedef struct job {
     clseq_rnn_plan *plan;
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
-    clseq_rnn_weights weights[MOST_LAYERS], dweights[MOST_LAYERS];
+    clseq_rnn_buffers buffers;
+    clseq_tensor weights[MOST_WEIGHTS], dweights[MOST_WEIGHTS];
+    clseq_tensor initial[MOST_STATES], final[MOST_STATES], dfinal[MOST_STATES], dinitial[MOST_STATES];
+    int64_t recurrent; /* the first weight_hh */
     clseq_rnn_forward_args forward;
     clseq_rnn_backward_args backward;
     unsigned long long launches; /* of forward and backward, packing included */
@@ -115,38 +117,52 @@ static clseq_tensor tensor_of(clseq_context *ctx, int ndim, const int64_t *dims,
     return t;
 }
 
-static clseq_rnn_weights weights_of(clseq_context *ctx, int64_t rows, int64_t in, int64_t H, double scale)
+/* The weights with their gradients, and which of them is weight_hh of the first layer. */
+static void make_weights(job *j, double scale)
 {
-    return (clseq_rnn_weights){.w_ih = tensor_of(ctx, 2, (int64_t[]){rows, in}, scale),
-                               .w_hh = tensor_of(ctx, 2, (int64_t[]){rows, H}, scale),
-                               .b_ih = tensor_of(ctx, 1, &rows, scale),
-                               .b_hh = tensor_of(ctx, 1, &rows, scale)};
+    const int64_t count = clseq_rnn_weight_count(j->plan);
+    if (count > MOST_WEIGHTS) {
+        fprintf(stderr, "bench_rnn: no room for %lld weights\n", (long long)count);
+        exit(1);
+    }
+    j->recurrent = -1;
+    for (int64_t i = 0; i < count; i++) {
+        clseq_rnn_weight weight;
+        check(clseq_rnn_weight_info(j->plan, i, &weight));
+        j->weights[i] = tensor_of(j->ctx, weight.ndim, weight.dims, scale);
+        j->dweights[i] = tensor_of(j->ctx, weight.ndim, weight.dims, scale);
+        if (j->recurrent < 0 && weight.kind == CLSEQ_RNN_WEIGHT_RECURRENT)
+            j->recurrent = i;
+    }
 }
 
-static void each_tensor(job *j, void (*f)(clseq_context *, clseq_tensor *))
+static void make_states(job *j)
 {
-    for (int l = 0; l < MOST_LAYERS; l++) {
-        clseq_rnn_weights *both[] = {&j->weights[l], &j->dweights[l]};
-        for (int i = 0; i < 2; i++) {
-            f(j->ctx, &both[i]->w_ih);
-            f(j->ctx, &both[i]->w_hh);
-            f(j->ctx, &both[i]->b_ih);
-            f(j->ctx, &both[i]->b_hh);
-        }
+    for (int s = 0; s < clseq_rnn_state_count(j->plan); s++) {
+        clseq_rnn_state state;
+        check(clseq_rnn_state_info(j->plan, s, j->p->B, &state));
+        clseq_tensor *all[] = {&j->initial[s], &j->final[s], &j->dfinal[s], &j->dinitial[s]};
+        for (int i = 0; i < 4; i++)
+            *all[i] = tensor_of(j->ctx, state.ndim, state.dims, 1);
     }
-    for (int s = 0; s < CLSEQ_RNN_MAX_STATES; s++) {
-        f(j->ctx, &j->forward.initial[s]);
-        f(j->ctx, &j->forward.final[s]);
-        f(j->ctx, &j->backward.dfinal[s]);
-        f(j->ctx, &j->backward.dinitial[s]);
+}
+
+static void destroy_tensors(job *j)
+{
+    for (int i = 0; i < MOST_WEIGHTS; i++) {
+        clseq_tensor_destroy(j->ctx, &j->weights[i]);
+        clseq_tensor_destroy(j->ctx, &j->dweights[i]);
     }
-    f(j->ctx, &j->forward.packed);
-    f(j->ctx, &j->forward.x);
-    f(j->ctx, &j->forward.y);
-    f(j->ctx, &j->forward.reserve);
-    f(j->ctx, &j->forward.workspace);
-    f(j->ctx, &j->backward.dy);
-    f(j->ctx, &j->backward.dx);
+    for (int s = 0; s < MOST_STATES; s++) {
+        clseq_tensor_destroy(j->ctx, &j->initial[s]);
+        clseq_tensor_destroy(j->ctx, &j->final[s]);
+        clseq_tensor_destroy(j->ctx, &j->dfinal[s]);
+        clseq_tensor_destroy(j->ctx, &j->dinitial[s]);
+    }
+    clseq_tensor_destroy(j->ctx, &j->forward.x);
+    clseq_tensor_destroy(j->ctx, &j->forward.y);
+    clseq_tensor_destroy(j->ctx, &j->backward.dy);
+    clseq_tensor_destroy(j->ctx, &j->backward.dx);
 }
 
 static void run_forward(void *user)
@@ -171,8 +187,7 @@ static void keep_last_step(job *j)
 {
     const clseq_tensor before = clseq_tensor_slice(&j->backward.dy, 0, 0, j->p->T - 1);
     check(clseq_tensor_fill(j->ctx, &before, 0));
-    for (int s = 0; s < CLSEQ_RNN_MAX_STATES; s++)
-        clseq_tensor_destroy(j->ctx, &j->backward.dfinal[s]);
+    j->backward.dfinal = NULL;
 }
 
 /* A first pass, so that everything is compiled; its outputs must be numbers. */
@@ -184,7 +199,7 @@ static void first_pass(job *j, double begin)
     check(clseq_context_get_stats(j->ctx, &after));
     j->launches = after.launches + after.clblast_calls - before.launches - before.clblast_calls;
     j->first_seconds = bench_now() - begin;
-    const clseq_tensor *outputs[] = {&j->forward.y, &j->backward.dx, &j->dweights[0].w_hh};
+    const clseq_tensor *outputs[] = {&j->forward.y, &j->backward.dx, &j->dweights[j->recurrent]};
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
         const int64_t n = clseq_tensor_elements(outputs[i]);
         double sum = 0;
@@ -206,44 +221,54 @@ static void first_pass(job *j, double begin)
 static void job_create(job *j, clseq_context *ctx, const struct problem *p, clseq_cell cell,
                        clseq_schedule schedule)
 {
-    const double begin = bench_now(), scale = 1 / sqrt((double)p->H);
-    const int64_t rows = clseq_cell_gates(cell) * p->H;
-    const int64_t x[] = {p->T, p->B, p->I}, y[] = {p->T, p->B, p->H}, state[] = {p->L, p->B, p->H};
+    const double begin = bench_now();
     *j =
         (job){.ctx = ctx, .p = p, .cell = cell, .shape = {.T = p->T, .B = p->B, .mode = CLSEQ_MODE_TRAINING}};
-    check(clseq_rnn_plan_create(
-        ctx,
-        &(clseq_rnn_desc){.cell = cell, .input = p->I, .hidden = p->H, .layers = p->L, .schedule = schedule},
-        &j->plan));
+    check(clseq_rnn_plan_create(ctx,
+                                &(clseq_rnn_desc){.cell = cell,
+                                                  .input = p->I,
+                                                  .hidden = p->H,
+                                                  .layers = p->L,
+                                                  .direction = p->direction,
+                                                  .schedule = schedule},
+                                &j->plan));
+    const int64_t x[] = {p->T, p->B, p->I}, y[] = {p->T, p->B, clseq_rnn_output_size(j->plan)};
     check(clseq_rnn_plan_sizes(j->plan, &j->shape, &j->sizes));
-    for (int l = 0; l < p->L; l++) {
-        j->weights[l] = weights_of(ctx, rows, l == 0 ? p->I : p->H, p->H, scale);
-        j->dweights[l] = weights_of(ctx, rows, l == 0 ? p->I : p->H, p->H, scale);
-    }
-    clseq_rnn_forward_args *f = &j->forward;
-    clseq_rnn_backward_args *b = &j->backward;
-    f->x = tensor_of(ctx, 3, x, 1);
-    f->y = tensor_of(ctx, 3, y, 1);
-    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &j->sizes.packed, &f->packed));
-    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &j->sizes.reserve, &f->reserve));
-    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &j->sizes.workspace, &f->workspace));
-    for (int s = 0; s < clseq_cell_states(cell); s++) {
-        f->initial[s] = tensor_of(ctx, 3, state, 1);
-        f->final[s] = tensor_of(ctx, 3, state, 1);
-        b->dfinal[s] = tensor_of(ctx, 3, state, 1);
-        b->dinitial[s] = tensor_of(ctx, 3, state, 1);
-    }
-    b->packed = f->packed;
-    b->x = f->x;
-    b->dy = tensor_of(ctx, 3, y, 1);
+    check(clseq_rnn_buffers_create(j->plan, &j->shape, &j->buffers));
+    make_weights(j, 1 / sqrt((double)p->H));
+    make_states(j);
+    j->forward = (clseq_rnn_forward_args){.packed = j->buffers.packed,
+                                          .x = tensor_of(ctx, 3, x, 1),
+                                          .initial = j->initial,
+                                          .y = tensor_of(ctx, 3, y, 1),
+                                          .final = j->final,
+                                          .reserve = j->buffers.reserve,
+                                          .workspace = j->buffers.workspace};
+    j->backward = (clseq_rnn_backward_args){.packed = j->buffers.packed,
+                                            .x = j->forward.x,
+                                            .dy = tensor_of(ctx, 3, y, 1),
+                                            .dfinal = j->dfinal,
+                                            .dx = tensor_of(ctx, 3, x, 1),
+                                            .dinitial = j->dinitial,
+                                            .dweights = j->dweights,
+                                            .overwrite = true,
+                                            .reserve = j->buffers.reserve,
+                                            .workspace = j->buffers.workspace};
     if (p->last)
         keep_last_step(j);
-    b->dx = tensor_of(ctx, 3, x, 1);
-    b->dweights = j->dweights;
-    b->overwrite = true;
-    b->reserve = f->reserve;
-    b->workspace = f->workspace;
     first_pass(j, begin);
+}
+
+/* Bytes that all layers keep for backward. */
+static long long bytes_held(const job *j)
+{
+    long long sum = 0;
+    for (int64_t l = 0; l < j->p->L; l++) {
+        int64_t bytes = 0;
+        check(clseq_rnn_reserve_size(j->plan, &j->shape, l, &bytes));
+        sum += bytes;
+    }
+    return sum;
 }
 
 static void job_destroy(job *j)
@@ -251,7 +276,8 @@ static void job_destroy(job *j)
     if (!j->plan)
         return;
     check(clseq_context_finish(j->ctx));
-    each_tensor(j, clseq_tensor_destroy);
+    destroy_tensors(j);
+    clseq_rnn_buffers_destroy(j->plan, &j->buffers);
     clseq_rnn_plan_destroy(j->plan);
     j->plan = NULL;
 }
@@ -343,11 +369,12 @@ static result result_of(const job *j, double forward, double both, double gemm_s
 static void print_csv(FILE *to, const job *j, result r)
 {
     const struct problem *p = j->p;
-    fprintf(to, "%s,%s,%lld,%lld,%lld,%lld,%lld,%.4f,%.4f,%.2f,%.2f,", p->id, clseq_cell_name(j->cell), p->L,
-            p->I, p->H, p->B, p->T, 1e3 * r.forward, 1e3 * r.both, r.forward_rate, r.both_rate);
+    fprintf(to, "%s,%s,%lld,%lld,%lld,%lld,%lld,%d,%d,%.4f,%.4f,%.2f,%.2f,", p->id, clseq_cell_name(j->cell),
+            p->L, p->I, p->H, p->B, p->T, p->direction == CLSEQ_DIRECTION_BIDIRECTIONAL ? 2 : 1, p->last,
+            1e3 * r.forward, 1e3 * r.both, r.forward_rate, r.both_rate);
     if (r.sgemm > 0)
         fprintf(to, "%.4f", r.both_rate / r.sgemm);
-    fprintf(to, ",%llu,%llu\n", j->launches, (unsigned long long)j->sizes.reserve * sizeof(float));
+    fprintf(to, ",%llu,%lld\n", j->launches, bytes_held(j));
     fflush(to);
 }
 
@@ -364,8 +391,7 @@ static void bench_job(job *j, yardstick *y, double seconds, FILE *csv)
                                openblas > 0 && openblas < native ? openblas : native);
     printf("%-5s %-9s %9.2f %9.2f %8.1f %8.1f %8.1f %6.1f%% %8llu %10.2f %7.2f\n", j->p->id,
            clseq_cell_name(j->cell), 1e3 * r.forward, 1e3 * r.both, r.forward_rate, r.both_rate, r.sgemm,
-           100 * r.both_rate / r.sgemm, j->launches, (double)j->sizes.reserve * sizeof(float) / 1048576.0,
-           j->first_seconds);
+           100 * r.both_rate / r.sgemm, j->launches, (double)bytes_held(j) / 1048576.0, j->first_seconds);
     fflush(stdout);
     if (csv)
         print_csv(csv, j, r);
@@ -378,14 +404,14 @@ static void answer(clseq_context *ctx, job *j, clseq_schedule schedule, const ch
     int passes = 1;
     const int fields = sscanf(line, "%31s %31s %d", id, cell_name, &passes);
     const struct problem *p = problem_by_id(id);
-    const int cell = cell_by_name(cell_name);
-    if (fields < 2 || !p || cell < 0 || passes < 1 || passes > 1000) {
+    clseq_cell cell = CLSEQ_CELL_LSTM;
+    if (fields < 2 || !p || clseq_cell_find(cell_name, &cell) != CLSEQ_OK || passes < 1 || passes > 1000) {
         printf("error: expected ID CELL [PASSES], 1 to 1000 passes\n");
         return;
     }
-    if (!j->plan || j->p != p || (int)j->cell != cell) {
+    if (!j->plan || j->p != p || j->cell != cell) {
         job_destroy(j);
-        job_create(j, ctx, p, (clseq_cell)cell, schedule);
+        job_create(j, ctx, p, cell, schedule);
         run_both(j);
     }
     double *forward = malloc(2 * (size_t)passes * sizeof *forward), *both = forward + passes;
@@ -442,19 +468,14 @@ typedef struct options {
 static bool set_option(options *o, const char *name, const char *value)
 {
     if (strcmp(name, "--cell") == 0) {
-        const int cell = cell_by_name(value);
-        return cell >= 0 && (o->cells[cell] = true);
+        clseq_cell cell;
+        return clseq_cell_find(value, &cell) == CLSEQ_OK && (o->cells[cell] = true);
     }
     if (strcmp(name, "--seconds") == 0)
         return (o->seconds = atof(value)) > 0;
     if (strcmp(name, "--csv") == 0)
         return (o->csv = fopen(value, "w")) && fputs(CSV_HEAD, o->csv) >= 0;
-    for (int i = 0; strcmp(name, "--schedule") == 0 && i < SCHEDULES; i++)
-        if (strcmp(value, schedules[i]) == 0) {
-            o->schedule = (clseq_schedule)i;
-            return true;
-        }
-    return false;
+    return strcmp(name, "--schedule") == 0 && clseq_schedule_find(value, &o->schedule) == CLSEQ_OK;
 }
 
 static options read_options(int argc, char **argv)
@@ -466,7 +487,7 @@ static options read_options(int argc, char **argv)
         else if (o.first + 1 < argc && set_option(&o, argv[o.first], argv[o.first + 1]))
             o.first++;
         else {
-            fprintf(stderr, "usage: bench_rnn [--cell NAME]... [--schedule auto|batch_split|gemm_step] "
+            fprintf(stderr, "usage: bench_rnn [--cell NAME]... [--schedule auto|team|gemm_step] "
                             "[--seconds S] [--csv FILE] [--serve] [ID ...]\n");
             exit(2);
         }
@@ -480,7 +501,7 @@ static options read_options(int argc, char **argv)
     for (int i = 0; i < CLSEQ_CELL_COUNT; i++)
         any |= o.cells[i];
     for (int i = 0; !any && i < DEFAULT_CELLS; i++)
-        o.cells[cell_by_name(default_cells[i])] = true;
+        o.cells[default_cells[i]] = true;
     return o;
 }
 
@@ -513,7 +534,7 @@ int main(int argc, char **argv)
         clseq_context_destroy(ctx);
         return 0;
     }
-    printf("%s, schedule %s\n", clseq_context_device(ctx)->name, schedules[o.schedule]);
+    printf("%s, schedule %s\n", clseq_context_device(ctx)->name, clseq_schedule_name(o.schedule));
     printf("id    cell       fwd, ms  fwd+bwd, ms  GFLOP/s  fwd+bwd    SGEMM  share launches reserve, MiB  "
            "first, s\n");
     for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {

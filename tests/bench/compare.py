@@ -27,7 +27,8 @@ OLDEST_TORCH = "2.15"
 ROUNDS, SECONDS_PER_ROUND = 21, 0.1
 
 # The sizes of these lines are in bench_rnn.c, which tells them in its answers.
-LINES = ["S0", "S1", "S2", "S3", "S4", "S5", "S6-1", "S6-2", "S6-3", "S7", "o100", "o200", "o681"]
+LINES = ["S0", "S1", "S2", "S3", "S4", "S5", "S6-1", "S6-2", "S6-3", "S7", "o100", "o200", "o681", "T400", "last",
+         "bi", "tiny", "long", "wide"]
 CELLS = ["lstm", "gru", "rnn_tanh"]
 
 
@@ -105,7 +106,7 @@ class Ours:
         self.side = Side([options.build / "tests/bench_rnn", "--serve"], environment)
 
     def start(self, line, cell):
-        """What is to be computed: its shape (layers, I, H, B, T) and the floating-point operations of a forward pass."""
+        """What is to be computed: its shape (layers, I, H, B, T, directions, last) and the floating-point operations of a forward pass."""
         self.request = f"{line} {cell}"
         answer = self.side.ask(self.request)
         if answer.startswith("error"):
@@ -116,7 +117,7 @@ class Ours:
 
     def measure(self, runs):
         """Milliseconds of forward and of forward with backward."""
-        return tuple(map(float, self.side.ask(f"{self.request} {runs}").split(",")[7:9]))
+        return tuple(map(float, self.side.ask(f"{self.request} {runs}").split(",")[9:11]))
 
     def sgemm(self):
         """GFLOP/s, both operands packed before."""
@@ -173,8 +174,8 @@ def print_table(cell, results):
           "| with backward, ms: clseq / PyTorch | GFLOP/s | ratio | of SGEMM | launches | MB held |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for result in results:
-        layers, I, H, B, T = result["shape"]
-        cells = [result["line"], f"{layers} x ({I}, {H}), {B}, {T}"]
+        layers, I, H, B, T, directions, _ = result["shape"]
+        cells = [result["line"], f"{layers} x ({I}, {H}){', two directions' if directions == 2 else ''}, {B}, {T}"]
         for what in ("forward", "total"):
             cells.append(f"{result[what]['ours_ms']:.2f} / {result[what]['torch_ms']:.2f}")
             cells.append(f"{rate(result, what, 'ours'):.0f} / {rate(result, what, 'torch'):.0f}")

@@ -1,6 +1,6 @@
 """PyTorch's side of compare.py, which starts it with the Python of the virtual environment.
 
-    torch_side.py rnn THREADS            serves: "CELL LAYERS I H B T ONEDNN RUNS", or "sgemm"
+    torch_side.py rnn THREADS            serves: "CELL LAYERS I H B T DIRECTIONS LAST ONEDNN RUNS", or "sgemm"
     torch_side.py char-lm THREADS TEXT   serves: "STEPS" ("-" for TEXT: random tokens)
     torch_side.py epochs THREADS TEXT N  trains N epochs and prints the validation loss of each
 
@@ -29,14 +29,18 @@ def milliseconds(work):
 
 
 class Layer:
-    """Recurrent layers as in bench_rnn: x is [T,B,I], initial states are given, and gradients of output and final states."""
+    """Recurrent layers as in bench_rnn: x is [T,B,I], initial states are given, and gradients of output and final states;
+    with `last` only of the output's last step."""
 
-    def __init__(self, cell, layers, I, H, B, T):
-        self.module = MODULES[cell](I, H, layers)
+    def __init__(self, cell, layers, I, H, B, T, directions, last):
+        self.module = MODULES[cell](I, H, layers, bidirectional=directions == 2)
         self.x = torch.randn(T, B, I, requires_grad=True)
-        states = [torch.zeros(layers, B, H, requires_grad=True) for _ in range(2 if cell == "lstm" else 1)]
+        states = [torch.zeros(layers * directions, B, H, requires_grad=True) for _ in range(2 if cell == "lstm" else 1)]
         self.state = tuple(states) if cell == "lstm" else states[0]
-        self.incoming = [torch.randn(T, B, H), *(torch.randn_like(state) for state in states)]
+        dy = torch.randn(T, B, directions * H)
+        if last:
+            dy[:-1] = 0
+        self.incoming = [dy, *((torch.zeros_like if last else torch.randn_like)(state) for state in states)]
         self.wanted = [self.x, *states, *self.module.parameters()]
 
     def forward(self):
@@ -68,11 +72,11 @@ def serve_rnn():
         if words[0] == "sgemm":
             answer = product.rate()
         else:
-            wanted = (words[0], *map(int, words[1:6]))
+            wanted = (words[0], *map(int, words[1:8]))
             if wanted != key:
                 key, layer = wanted, Layer(*wanted)
-            torch.backends.mkldnn.set_flags(words[6] == "1")
-            runs = range(int(words[7]))
+            torch.backends.mkldnn.set_flags(words[8] == "1")
+            runs = range(int(words[9]))
             answer = {"forward": [milliseconds(layer.forward) for _ in runs],
                       "total": [milliseconds(layer.total) for _ in runs]}
         print(json.dumps(answer), flush=True)

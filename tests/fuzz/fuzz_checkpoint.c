@@ -111,7 +111,9 @@ clseq_status __wrap_clseq_tensor_read(clseq_context *ctx, const clseq_tensor *te
 static struct clseq_context context;
 static clseq_params *params;
 static clseq_optimizer *adam;
-static clseq_state state = {.ctx = &context, .dims = {1, 1, 2}, .count = 1};
+static const char *state_part[] = {"h"};
+static clseq_tensor state_tensor[1];
+static clseq_state state = {.ctx = &context, .count = 1, .names = state_part, .tensors = state_tensor};
 static clseq_state *const states[] = {&state};
 static const char *const state_names[] = {"carry"};
 static clseq_checkpoint model;
@@ -137,7 +139,7 @@ static void make_model(void)
     must(clseq_param_set(clseq_params_at(params, 1), b));
     must(clseq_optimizer_create(params, &desc, &adam));
     must(clseq__pool_get(&context, 2 * sizeof(float), "carry", &carry));
-    state.tensors[0] = clseq_tensor_view(carry, 0, CLSEQ_DTYPE_F32, 3, state.dims);
+    state_tensor[0] = clseq_tensor_view(carry, 0, CLSEQ_DTYPE_F32, 3, (int64_t[]){1, 1, 2});
     model = (clseq_checkpoint){
         .params = params, .optimizer = adam, .states = states, .state_names = state_names, .state_count = 1};
 }

@@ -7,7 +7,9 @@ from an old one only where PyTorch's results do. PyTorch computes in double on t
 import os
 import random
 
+import onnx
 import torch
+from onnx.reference import ReferenceEvaluator
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
@@ -16,6 +18,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 T, B, I, H, L = 4, 3, 2, 3, 2
 LENGTHS = [2, 4, 1]
+FORWARD, REVERSE, BIDIRECTIONAL = range(3)  # reference_direction and reference_merge of tests/reference/rnn.h
+CONCAT, SUM = range(2)
 
 
 class Golden:
@@ -47,30 +51,189 @@ def uniform(rng, *shape, limit=1.0):
     return torch.tensor([rng.randrange(-steps, steps) / 256 for _ in range(count)], dtype=torch.float64).reshape(shape)
 
 
-def make_rnn(name, module, states):
-    """One recurrent module over whole sequences, and over rows of different lengths."""
-    rng = random.Random(name)
-    golden = Golden(f"{name}.txt", f"torch.nn.{module._get_name()}, {L} layers: everything in and out, all gradients")
-    module = module.double()
-    for parameter_name, parameter in module.named_parameters():
-        parameter.data = uniform(rng, *parameter.shape, limit=0.75)
-        golden.add(parameter_name, parameter)
-    x = uniform(rng, T, B, I)
-    initial = [uniform(rng, L, B, H) for _ in states]
-    dy = uniform(rng, T, B, H)
-    dfinal = [uniform(rng, L, B, H) for _ in states]
-    golden.numbers("lengths", LENGTHS)
-    for key, value in [("x", x), ("dy", dy), *zip([f"{s}0" for s in states], initial), *zip([f"d{s}n" for s in states], dfinal)]:
-        golden.add(key, value)
+class Net:
+    """What PyTorch computes for one golden file: a module of PyTorch as it is."""
 
-    for case, lengths in [("full", None), ("ragged", LENGTHS)]:
-        module.zero_grad()
-        leaves = [v.clone().requires_grad_() for v in [x, *initial]]
-        source = leaves[0] if lengths is None else pack_padded_sequence(leaves[0], lengths, enforce_sorted=False)
-        y, final = module(source, tuple(leaves[1:]) if len(states) > 1 else leaves[1])
+    def __init__(self, module, states, projection=0, bidirectional=False, bias=0):
+        self.module, self.states, self.L = module.double(), states, module.num_layers
+        self.P, self.bias, self.layer_norm, self.merge = projection, bias, False, CONCAT
+        self.direction = BIDIRECTIONAL if bidirectional else FORWARD
+        self.widths = [H] * self.L
+
+    def named_parameters(self):
+        return list(self.module.named_parameters())
+
+    def outputs(self):
+        return (self.P or self.widths[-1]) * (2 if (self.direction, self.merge) == (BIDIRECTIONAL, CONCAT) else 1)
+
+    def state_shapes(self):
+        rows = self.L * (2 if self.direction == BIDIRECTIONAL else 1)
+        return [(rows, B, self.P if s == "h" and self.P else H) for s in self.states]
+
+    def run(self, x, initial, lengths):
+        """y and the final states."""
+        source = x if lengths is None else pack_padded_sequence(x, lengths, enforce_sorted=False)
+        y, final = self.module(source, tuple(initial) if len(initial) > 1 else initial[0])
         if lengths is not None:
             y, _ = pad_packed_sequence(y, total_length=T)
-        final = list(final) if len(states) > 1 else [final]
+        return y, list(final) if len(initial) > 1 else [final]
+
+
+class Stack(Net):
+    """Layers of one direction each, of PyTorch or by hand: row by row, reverse ones over the flipped row."""
+
+    def __init__(self, make, states, widths, projection=0, direction=0, merge=0, layer_norm=False):
+        self.states, self.L, self.P, self.direction, self.merge = states, len(widths), projection, direction, merge
+        self.widths, self.bias, self.layer_norm = widths, 0, layer_norm
+        self.layers, features = [], I
+        for width in widths:
+            halves = 2 if direction == BIDIRECTIONAL else 1
+            self.layers.append([make(features, width).double() for _ in range(halves)])
+            features = (projection or width) * (halves if merge == CONCAT else 1)
+
+    def named_parameters(self):
+        return [(name.replace("_l0", "") + f"_l{l}" + ("_reverse" if d else ""), parameter)
+                for l, layer in enumerate(self.layers) for d, module in enumerate(layer)
+                for name, parameter in module.named_parameters()]
+
+    def state_shapes(self):
+        halves = len(self.layers[0])
+        rows = lambda s: [self.P if s == "h" and self.P else width for width in self.widths for _ in range(halves)]
+        return [(len(rows(s)), B, rows(s)[0]) if len(set(rows(s))) == 1 else (sum(rows(s)) * B,) for s in self.states]
+
+    def run(self, x, initial, lengths):
+        lengths = lengths or [T] * B
+        final = [[] for _ in self.states]  # blocks [B,width]
+        place = [0] * len(self.states)
+        for layer, width in zip(self.layers, self.widths):
+            halves = []
+            for d, module in enumerate(layer):
+                flipped = self.direction == REVERSE or d == 1
+                start = []
+                for i, s in enumerate(self.states):
+                    n = B * (self.P if s == "h" and self.P else width)
+                    start.append(initial[i].flatten()[place[i]:place[i] + n].reshape(B, -1))
+                    place[i] += n
+                rows, ends = [], []
+                for b, length in enumerate(lengths):
+                    row, end = self.run_row(module, x[:length, b], [v[b] for v in start], flipped)
+                    rows.append(torch.cat([row, torch.zeros(T - length, row.shape[1], dtype=row.dtype)]))
+                    ends.append(end)
+                halves.append(torch.stack(rows, 1))
+                for i in range(len(self.states)):
+                    final[i].append(torch.stack([end[i] for end in ends]))
+            x = halves[0] if len(halves) == 1 else sum(halves) if self.merge == SUM else torch.cat(halves, 2)
+        return x, [torch.cat([v.flatten() for v in f]).reshape(shape) for f, shape in zip(final, self.state_shapes())]
+
+    def run_row(self, module, x, start, flipped):
+        """x [length,features] to y [length,width] and the final states."""
+        if len(x) == 0:
+            return torch.zeros(0, len(start[0]), dtype=x.dtype), start
+        given = [v.reshape(1, 1, -1) for v in start]
+        y, end = module((x.flip(0) if flipped else x).unsqueeze(1), tuple(given) if len(given) > 1 else given[0])
+        y, end = y.squeeze(1), end if len(given) > 1 else [end]
+        return y.flip(0) if flipped else y, [v.flatten() for v in end]
+
+
+class ByHand(nn.Module):
+    """One layer of a cell that PyTorch lacks, written out with autograd; as an nn.LSTM or nn.GRU from outside."""
+
+    def __init__(self, cell, gates, features, width, projection=0, peepholes=False, norm=""):
+        super().__init__()
+        h, rows = projection or width, gates * width
+        self.cell, self.width, self.norm = cell, width, norm
+        shapes = {"weight_ih": (rows, features), "weight_hh": (rows, h), "bias_ih": (rows,), "bias_hh": (rows,)}
+        if projection:
+            shapes["weight_hr"] = (projection, width)
+        if peepholes:
+            shapes.update({f"weight_c{gate}": (width,) for gate in "ifo"})
+        if norm:
+            shapes.update({"gain_ih": (rows,), "gain_hh": (rows,)})
+        if norm == "lstm":
+            shapes.update({"gain_c": (width,), "bias_c": (width,)})
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+
+    def products(self, x, h):
+        if self.norm:
+            rows = self.weight_ih.shape[0]
+            normal = lambda v, gain, bias: nn.functional.layer_norm(v, (rows,), gain, bias, 1e-5)
+            return normal(x @ self.weight_ih.T, self.gain_ih, self.bias_ih), normal(h @ self.weight_hh.T, self.gain_hh, self.bias_hh)
+        return x @ self.weight_ih.T + self.bias_ih, h @ self.weight_hh.T + self.bias_hh
+
+    def forward(self, x, states):
+        single = not isinstance(states, tuple)
+        now = [states[0]] if single else [s[0] for s in states]
+        y = []
+        for step in x:
+            now = list(self.cell(self, step, *now))
+            if hasattr(self, "weight_hr"):
+                now[0] = now[0] @ self.weight_hr.T
+            y.append(now[0])
+        final = [s.unsqueeze(0) for s in now]
+        return torch.stack(y), final[0] if single else tuple(final)
+
+
+def lstm_cell(p, x, h, c):
+    a, b = p.products(x, h)
+    i, f, g, o = (a + b).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    seen = nn.functional.layer_norm(c, (p.width,), p.gain_c, p.bias_c, 1e-5) if p.norm else c
+    return torch.sigmoid(o) * torch.tanh(seen), c
+
+
+def peephole_cell(p, x, h, c):
+    a, b = p.products(x, h)
+    i, f, g, o = (a + b).chunk(4, -1)
+    old = c
+    c = torch.sigmoid(f + p.weight_cf * old) * old + torch.sigmoid(i + p.weight_ci * old) * torch.tanh(g)
+    return torch.sigmoid(o + p.weight_co * c) * torch.tanh(c), c
+
+
+def gru_cell(p, x, h):
+    (ar, az, an), (br, bz, bn) = (v.chunk(3, -1) for v in p.products(x, h))
+    r, z = torch.sigmoid(ar + br), torch.sigmoid(az + bz)
+    n = torch.tanh(an + r * bn)
+    return ((1 - z) * n + z * h,)
+
+
+def reset_before_cell(p, x, h):
+    ur, uz, un = p.weight_hh.chunk(3)
+    (ar, az, an), (cr, cz, cn) = (x @ p.weight_ih.T + p.bias_ih).chunk(3, -1), p.bias_hh.chunk(3)
+    r, z = torch.sigmoid(ar + h @ ur.T + cr), torch.sigmoid(az + h @ uz.T + cz)
+    n = torch.tanh(an + (r * h) @ un.T + cn)
+    return ((1 - z) * n + z * h,)
+
+
+def tanh_cell(p, x, h):
+    a, b = p.products(x, h)
+    return (torch.tanh(a + b),)
+
+
+def make_rnn(name, title, net, lengths):
+    """A net over whole sequences, and over rows of different lengths."""
+    rng = random.Random(name)
+    golden = Golden(f"{name}.txt", f"{title}, {net.L} layers: everything in and out, all gradients")
+    for parameter_name, parameter in net.named_parameters():
+        gain = parameter_name.startswith("gain")
+        parameter.data = uniform(rng, *parameter.shape, limit=0.5 if gain else 0.75) + (1 if gain else 0)
+        golden.add(parameter_name, parameter)
+    x = uniform(rng, T, B, I)
+    initial = [uniform(rng, *shape) for shape in net.state_shapes()]
+    dy = uniform(rng, T, B, net.outputs())
+    dfinal = [uniform(rng, *shape) for shape in net.state_shapes()]
+    golden.numbers("lengths", lengths)
+    states = net.states
+    for key, value in [("x", x), ("dy", dy), *zip([f"{s}0" for s in states], initial), *zip([f"d{s}n" for s in states], dfinal)]:
+        golden.add(key, value)
+    golden.numbers("net", [T, B, I, net.L, net.P, net.layer_norm, net.direction, net.merge, net.bias])
+    golden.numbers("widths", net.widths)
+
+    for case, each in [("full", None), ("ragged", lengths)]:
+        for _, parameter in net.named_parameters():
+            parameter.grad = None
+        leaves = [v.clone().requires_grad_() for v in [x, *initial]]
+        y, final = net.run(leaves[0], leaves[1:], each)
         loss = (y * dy).sum() + sum((f * d).sum() for f, d in zip(final, dfinal))
         loss.backward()
         golden.add(f"{case}/y", y)
@@ -78,9 +241,77 @@ def make_rnn(name, module, states):
         for s, f, leaf in zip(states, final, leaves[1:]):
             golden.add(f"{case}/{s}n", f)
             golden.add(f"{case}/d{s}0", leaf.grad)
-        for parameter_name, parameter in module.named_parameters():
+        for parameter_name, parameter in net.named_parameters():
             golden.add(f"{case}/d{parameter_name}", parameter.grad)
     golden.write()
+
+
+def check_with_onnx():
+    """The two cells that are written by hand here against the operators of ONNX, which has them."""
+    for cell, gates, op in [(reset_before_cell, 3, "GRU"), (peephole_cell, 4, "LSTM")]:
+        rng, peepholes = random.Random(op), op == "LSTM"
+        p = ByHand(cell, gates, I, H, peepholes=peepholes).double()
+        for parameter in p.parameters():
+            parameter.data = uniform(rng, *parameter.shape, limit=0.75)
+        x, h, c = uniform(rng, T, B, I), uniform(rng, 1, B, H), uniform(rng, 1, B, H)
+        order = [0, 3, 1, 2] if peepholes else [1, 0, 2]  # ours: i f g o and r z n, theirs: i o f c and z r h
+        rows = lambda v: torch.cat([v.chunk(gates)[g] for g in order])
+        feeds = {"X": x, "W": rows(p.weight_ih)[None], "R": rows(p.weight_hh)[None],
+                 "B": torch.cat([rows(p.bias_ih), rows(p.bias_hh)])[None], "h0": h}
+        names = ["X", "W", "R", "B", "", "h0"]
+        if peepholes:
+            feeds.update({"c0": c, "P": torch.cat([p.weight_ci, p.weight_co, p.weight_cf])[None]})
+            names += ["c0", "P"]
+        options = {} if peepholes else {"linear_before_reset": 0}
+        node = onnx.helper.make_node(op, names, ["Y"], hidden_size=H, **options)
+        value = lambda n: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.DOUBLE, None)
+        graph = onnx.helper.make_graph([node], op, [value(n) for n in feeds], [value("Y")])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)])
+        theirs = ReferenceEvaluator(model).run(None, {k: v.detach().numpy() for k, v in feeds.items()})[0]
+        ours, _ = p(x, (h, c) if peepholes else h)
+        difference = (torch.tensor(theirs)[:, 0] - ours).abs().max().item()
+        assert difference < 1e-13, f"{op}: ONNX differs by {difference}"
+
+
+def make_rnns():
+    lstm, gru = (lambda i, h: nn.LSTM(i, h)), (lambda i, h: nn.GRU(i, h))
+    own, two = "torch.nn.%s", [H, H]
+    empty = [2, T, 0]  # pack_padded_sequence takes no empty rows, a Stack does
+    for name, title, net, lengths in [
+        ("lstm", own % "LSTM", Net(nn.LSTM(I, H, L), "hc"), LENGTHS),
+        ("gru", own % "GRU", Net(nn.GRU(I, H, L), "h"), LENGTHS),
+        ("rnn_tanh", own % "RNN", Net(nn.RNN(I, H, L, nonlinearity="tanh"), "h"), LENGTHS),
+        ("rnn_relu", own % "RNN", Net(nn.RNN(I, H, L, nonlinearity="relu"), "h"), LENGTHS),
+        ("lstm_no_bias", own % "LSTM", Net(nn.LSTM(I, H, L, bias=False), "hc", bias=2), LENGTHS),
+        ("lstm_bidirectional", own % "LSTM", Net(nn.LSTM(I, H, L, bidirectional=True), "hc", bidirectional=True), LENGTHS),
+        ("gru_bidirectional", own % "GRU", Net(nn.GRU(I, H, L, bidirectional=True), "h", bidirectional=True), LENGTHS),
+        ("rnn_tanh_bidirectional", own % "RNN", Net(nn.RNN(I, H, L, bidirectional=True), "h", bidirectional=True), LENGTHS),
+        ("lstm_projection", own % "LSTM", Net(nn.LSTM(I, H, L, proj_size=2), "hc", 2), LENGTHS),
+        ("lstm_projection_bidirectional", own % "LSTM",
+         Net(nn.LSTM(I, H, L, proj_size=2, bidirectional=True), "hc", 2, True), LENGTHS),
+        ("lstm_reverse", "torch.nn.LSTM over flipped rows", Stack(lstm, "hc", two, direction=REVERSE), empty),
+        ("gru_reverse", "torch.nn.GRU over flipped rows", Stack(gru, "h", two, direction=REVERSE), empty),
+        ("lstm_sum", "sums of two torch.nn.LSTM", Stack(lstm, "hc", two, direction=BIDIRECTIONAL, merge=SUM), empty),
+        ("gru_sum", "sums of two torch.nn.GRU", Stack(gru, "h", two, direction=BIDIRECTIONAL, merge=SUM), empty),
+        ("lstm_widths", "torch.nn.LSTM of different widths", Stack(lstm, "hc", [3, 1, 2]), empty),
+        ("gru_widths_bidirectional", "torch.nn.GRU of different widths", Stack(gru, "h", [3, 2], direction=BIDIRECTIONAL), empty),
+        ("lstm_layer_norm", "LSTM with torch.nn.functional.layer_norm",
+         Stack(lambda i, h: ByHand(lstm_cell, 4, i, h, norm="lstm"), "hc", two, layer_norm=True), empty),
+        ("gru_layer_norm", "GRU with torch.nn.functional.layer_norm",
+         Stack(lambda i, h: ByHand(gru_cell, 3, i, h, norm="gru"), "h", two, layer_norm=True), empty),
+        ("lstm_layer_norm_projection_bidirectional", "projected LSTM with torch.nn.functional.layer_norm",
+         Stack(lambda i, h: ByHand(lstm_cell, 4, i, h, 2, norm="lstm"), "hc", two, 2, BIDIRECTIONAL, layer_norm=True), empty),
+        ("rnn_tanh_projection", "a projected tanh cell by hand", Stack(lambda i, h: ByHand(tanh_cell, 1, i, h, 2), "h", two, 2), empty),
+        ("lstm_peephole", "LSTM with peepholes by hand",
+         Stack(lambda i, h: ByHand(peephole_cell, 4, i, h, peepholes=True), "hc", two), empty),
+        ("lstm_peephole_projection_sum", "projected LSTM with peepholes by hand",
+         Stack(lambda i, h: ByHand(peephole_cell, 4, i, h, 2, True), "hc", two, 2, BIDIRECTIONAL, SUM), empty),
+        ("gru_reset_before", "GRU with the reset before the product by hand",
+         Stack(lambda i, h: ByHand(reset_before_cell, 3, i, h), "h", two), empty),
+        ("gru_reset_before_bidirectional", "GRU with the reset before the product by hand",
+         Stack(lambda i, h: ByHand(reset_before_cell, 3, i, h), "h", two, direction=BIDIRECTIONAL), empty),
+    ]:
+        make_rnn(name, title, net, lengths)
 
 
 def make_cross_entropy():
@@ -173,10 +404,8 @@ def make_state_dict():
 
 
 def main():
-    make_rnn("lstm", nn.LSTM(I, H, L), "hc")
-    make_rnn("gru", nn.GRU(I, H, L), "h")
-    make_rnn("rnn_tanh", nn.RNN(I, H, L, nonlinearity="tanh"), "h")
-    make_rnn("rnn_relu", nn.RNN(I, H, L, nonlinearity="relu"), "h")
+    check_with_onnx()
+    make_rnns()
     make_cross_entropy()
     make_optimizers()
     make_clipping()

@@ -5,7 +5,7 @@
 #ifndef CLSEQ_TESTS_REFERENCE_CELLS_H
 #define CLSEQ_TESTS_REFERENCE_CELLS_H
 
-#include "rnn.h"
+#include "cell.h"
 
 #include <clseq/cells.h>
 

@@ -8,32 +8,44 @@
 
 enum { R, Z, N }; /* gates */
 
-static void gates_of(const double *input, const double *recurrent, double gate[3])
+typedef struct gates {
+    double r, z, n;
+} gates;
+
+static gates gates_of(const reference_unit *u)
 {
-    gate[R] = reference_sigmoid(input[R] + recurrent[R]);
-    gate[Z] = reference_sigmoid(input[Z] + recurrent[Z]);
-    gate[N] = tanh(input[N] + gate[R] * recurrent[N]);
+    gates a;
+    a.r = reference_sigmoid(u->input[R] + u->recurrent[R]);
+    a.z = reference_sigmoid(u->input[Z] + u->recurrent[Z]);
+    a.n = tanh(u->input[N] + a.r * u->recurrent[N]);
+    return a;
 }
 
-static void forward(const double *input, const double *recurrent, const double *previous, double *next)
+static void forward(reference_unit *u)
 {
-    double gate[3];
-    gates_of(input, recurrent, gate);
-    next[0] = (1 - gate[Z]) * gate[N] + gate[Z] * previous[0];
+    const gates a = gates_of(u);
+    u->next[0] = (1 - a.z) * a.n + a.z * u->previous[0];
 }
 
-static void backward(const double *input, const double *recurrent, const double *previous,
-                     const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void backward(const reference_unit *u, reference_unit *d)
 {
-    double gate[3];
-    gates_of(input, recurrent, gate);
-    dinput[N] = dnext[0] * (1 - gate[Z]) * reference_dtanh(gate[N]);
-    dinput[Z] = dnext[0] * (previous[0] - gate[N]) * reference_dsigmoid(gate[Z]);
-    dinput[R] = dinput[N] * recurrent[N] * reference_dsigmoid(gate[R]);
-    drecurrent[N] = dinput[N] * gate[R];
-    drecurrent[Z] = dinput[Z];
-    drecurrent[R] = dinput[R];
-    dprevious[0] = dnext[0] * gate[Z];
+    const gates a = gates_of(u);
+    const double dh = d->next[0], dn = dh * (1 - a.z) * reference_dtanh(a.n);
+    const double dz = dh * (u->previous[0] - a.n) * reference_dsigmoid(a.z);
+    const double dr = dn * u->recurrent[N] * reference_dsigmoid(a.r);
+    d->input[R] += dr;
+    d->recurrent[R] += dr;
+    d->input[Z] += dz;
+    d->recurrent[Z] += dz;
+    d->input[N] += dn;
+    d->recurrent[N] += dn * a.r;
+    d->previous[0] += dh * a.z;
 }
 
-const reference_cell reference_gru = {"gru", 3, 1, forward, backward, false};
+const reference_cell reference_gru = {.name = "gru",
+                                      .gates = 3,
+                                      .states = 1,
+                                      .state_names = {"h"},
+                                      .phases = {{forward, backward}},
+                                      .carries_h = true,
+                                      .layer_norm = true};

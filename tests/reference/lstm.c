@@ -4,6 +4,8 @@
  *
  *   i, f, o = sigmoid(input + recurrent)     g = tanh(input + recurrent)
  *   c' = f c + i g                           h' = o tanh(c')
+ *
+ * With layer normalisation h' = o tanh(gain_c norm(c') + bias_c).
  */
 #include "activation.h"
 #include "cells.h"
@@ -11,38 +13,52 @@
 enum { I, F, G, O }; /* gates */
 enum { H, C };       /* states */
 
-static void gates_of(const double *input, const double *recurrent, double gate[4])
+static double sigmoid_of(const reference_unit *u, int gate)
 {
-    gate[I] = reference_sigmoid(input[I] + recurrent[I]);
-    gate[F] = reference_sigmoid(input[F] + recurrent[F]);
-    gate[G] = tanh(input[G] + recurrent[G]);
-    gate[O] = reference_sigmoid(input[O] + recurrent[O]);
+    return reference_sigmoid(u->input[gate] + u->recurrent[gate]);
 }
 
-static void forward(const double *input, const double *recurrent, const double *previous, double *next)
+static double tanh_of(const reference_unit *u, int gate)
 {
-    double gate[4];
-    gates_of(input, recurrent, gate);
-    next[C] = gate[F] * previous[C] + gate[I] * gate[G];
-    next[H] = gate[O] * tanh(next[C]);
+    return tanh(u->input[gate] + u->recurrent[gate]);
 }
 
-static void backward(const double *input, const double *recurrent, const double *previous,
-                     const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void add_to_gate(reference_unit *d, int gate, double gradient)
 {
-    double gate[4];
-    gates_of(input, recurrent, gate);
-    const double tanh_c = tanh(gate[F] * previous[C] + gate[I] * gate[G]);
-    const double dc = dnext[C] + dnext[H] * gate[O] * reference_dtanh(tanh_c);
-
-    dinput[I] = dc * gate[G] * reference_dsigmoid(gate[I]);
-    dinput[F] = dc * previous[C] * reference_dsigmoid(gate[F]);
-    dinput[G] = dc * gate[I] * reference_dtanh(gate[G]);
-    dinput[O] = dnext[H] * tanh_c * reference_dsigmoid(gate[O]);
-    for (int g = 0; g < 4; g++)
-        drecurrent[g] = dinput[g];
-    dprevious[H] = 0;
-    dprevious[C] = dc * gate[F];
+    d->input[gate] += gradient;
+    d->recurrent[gate] += gradient;
 }
 
-const reference_cell reference_lstm = {"lstm", 4, 2, forward, backward, false};
+static void c_forward(reference_unit *u)
+{
+    u->next[C] = sigmoid_of(u, F) * u->previous[C] + sigmoid_of(u, I) * tanh_of(u, G);
+}
+
+static void c_backward(const reference_unit *u, reference_unit *d)
+{
+    const double i = sigmoid_of(u, I), f = sigmoid_of(u, F), g = tanh_of(u, G), dc = d->next[C];
+    add_to_gate(d, I, dc * g * reference_dsigmoid(i));
+    add_to_gate(d, F, dc * u->previous[C] * reference_dsigmoid(f));
+    add_to_gate(d, G, dc * i * reference_dtanh(g));
+    d->previous[C] += dc * f;
+}
+
+static void h_forward(reference_unit *u)
+{
+    u->next[H] = sigmoid_of(u, O) * tanh(u->normed);
+}
+
+static void h_backward(const reference_unit *u, reference_unit *d)
+{
+    const double o = sigmoid_of(u, O), tanh_c = tanh(u->normed), dh = d->next[H];
+    add_to_gate(d, O, dh * tanh_c * reference_dsigmoid(o));
+    d->normed += dh * o * reference_dtanh(tanh_c);
+}
+
+const reference_cell reference_lstm = {.name = "lstm",
+                                       .gates = 4,
+                                       .states = 2,
+                                       .state_names = {"h", "c"},
+                                       .phases = {{c_forward, c_backward}, {h_forward, h_backward}},
+                                       .normed_state = C,
+                                       .layer_norm = true};

@@ -6,55 +6,164 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* The elements that a [T,B,F] array with these strides spans. */
-static size_t span(reference_strides s, int T, int B, int F)
+static void *memory(size_t n, size_t size)
 {
-    if (s.t == 0 && s.b == 0)
-        return (size_t)T * (size_t)B * (size_t)F;
-    return (size_t)((T - 1) * s.t + (B - 1) * s.b + F);
+    void *p = calloc(n, size);
+    if (p == NULL)
+        abort();
+    return p;
 }
 
-static void set_sizes(rnn_case *c)
+/* ---- shapes and names ---- */
+
+/* The elements that a [T,B,F] array with these strides spans. */
+static size_t span(reference_strides s, const size_t dims[3])
+{
+    if (s.t == 0 && s.b == 0)
+        return dims[0] * dims[1] * dims[2];
+    return (dims[0] - 1) * (size_t)s.t + (dims[1] - 1) * (size_t)s.b + dims[2];
+}
+
+static void set_sequence(rnn_case *c, int index, const char *input, const char *output, int features,
+                         reference_strides strides)
 {
     const reference_rnn *net = &c->net;
-    const size_t rows = (size_t)net->cell->gates * (size_t)net->H;
-    c->n[RNN_X] = span(net->x, net->T, net->B, net->I);
-    c->n[RNN_DY] = span(net->y, net->T, net->B, net->H);
+    rnn_tensor tensor = {.ndim = 3, .dims = {(size_t)net->T, (size_t)net->B, (size_t)features}};
+    snprintf(tensor.input, sizeof tensor.input, "%s", input);
+    snprintf(tensor.output, sizeof tensor.output, "%s", output);
+    c->n[index] = span(strides, tensor.dims);
+    c->tensor[index] = tensor;
+}
+
+/* Whether all layers' states can stand in one [L*D,B,width] array. */
+static bool same_widths(const reference_rnn *net, int state)
+{
+    for (int l = 1; l < net->L; l++)
+        if (reference_rnn_state_width(net, state, l) != reference_rnn_state_width(net, state, 0))
+            return false;
+    return true;
+}
+
+static void set_state(rnn_case *c, int state)
+{
+    const reference_rnn *net = &c->net;
+    const char *name = net->cell->state_names[state];
+    const size_t n = reference_rnn_state_offset(net, state, net->L, 0);
+    rnn_tensor initial = {.ndim = 1, .dims = {n}}, final;
+    if (same_widths(net, state))
+        initial = (rnn_tensor){.ndim = 3,
+                               .dims = {(size_t)(net->L * reference_rnn_directions(net)), (size_t)net->B,
+                                        (size_t)reference_rnn_state_width(net, state, 0)}};
+    final = initial;
+    snprintf(initial.input, sizeof initial.input, "%s0", name);
+    snprintf(initial.output, sizeof initial.output, "d%s0", name);
+    snprintf(final.input, sizeof final.input, "d%sn", name);
+    snprintf(final.output, sizeof final.output, "%sn", name);
+    c->tensor[RNN_INITIAL + state] = initial;
+    c->tensor[RNN_DFINAL + state] = final;
+    c->n[RNN_INITIAL + state] = c->n[RNN_DFINAL + state] = n;
+}
+
+static void set_weight(rnn_case *c, int i)
+{
+    const reference_weight w = reference_rnn_weight(&c->net, i);
+    rnn_tensor tensor = {.ndim = w.ndim, .dims = {w.dims[0], w.dims[1]}};
+    snprintf(tensor.input, sizeof tensor.input, "%s", w.name);
+    snprintf(tensor.output, sizeof tensor.output, "d%s", w.name);
+    c->weight[i] = w;
+    c->tensor[RNN_WEIGHTS + i] = tensor;
+    c->n[RNN_WEIGHTS + i] = w.n;
+}
+
+static void set_shapes(rnn_case *c)
+{
+    const reference_rnn *net = &c->net;
+    set_sequence(c, RNN_X, "x", "dx", net->I, net->x);
+    set_sequence(c, RNN_DY, "dy", "y", reference_rnn_outputs(net, net->L - 1), net->y);
     for (int s = 0; s < net->cell->states; s++)
-        c->n[RNN_INITIAL + s] = c->n[RNN_DFINAL + s] = (size_t)net->L * (size_t)net->B * (size_t)net->H;
-    for (int l = 0; l < net->L; l++) {
-        size_t *n = &c->n[RNN_WEIGHTS + 4 * l];
-        n[0] = rows * (size_t)(l == 0 ? net->I : net->H);
-        n[1] = rows * (size_t)net->H;
-        n[2] = net->bias != REFERENCE_BIAS_NONE ? rows : 0;
-        n[3] = net->bias == REFERENCE_BIAS_DOUBLE ? rows : 0;
-    }
+        set_state(c, s);
+    for (int i = 0; i < c->weights; i++)
+        set_weight(c, i);
+}
+
+const char *rnn_input_name(const rnn_case *c, int index)
+{
+    return c->tensor[index].input;
+}
+
+const char *rnn_output_name(const rnn_case *c, int index)
+{
+    return c->tensor[index].output;
+}
+
+int rnn_case_weight(const rnn_case *c, reference_weight_kind kind, int layer, int direction)
+{
+    for (int i = 0; i < c->weights; i++)
+        if (c->weight[i].kind == kind && c->weight[i].layer == layer && c->weight[i].direction == direction)
+            return RNN_WEIGHTS + i;
+    return -1;
+}
+
+/* ---- creation ---- */
+
+static bool is_gain(reference_weight_kind kind)
+{
+    return kind == REFERENCE_GAIN_IH || kind == REFERENCE_GAIN_HH || kind == REFERENCE_GAIN_STATE;
 }
 
 static void fill_inputs(rnn_case *c, uint64_t seed)
 {
     test_random random = test_random_seed(seed);
-    const double scale = 1 / sqrt(c->net.H);
-    for (int i = 0; i < RNN_INPUTS; i++)
-        if (c->n[i] > 0)
-            test_random_fill(&random, c->in[i], c->n[i], i < RNN_WEIGHTS ? -1 : -scale,
-                             i < RNN_WEIGHTS ? 1 : scale);
+    for (int i = 0; i < RNN_WEIGHTS; i++)
+        test_random_fill(&random, c->in[i], c->n[i], -1, 1);
+    for (int i = 0; i < c->weights; i++) {
+        const bool gain = is_gain(c->weight[i].kind);
+        const double limit = gain ? 0.5 : 1 / sqrt(reference_rnn_hidden(&c->net, c->weight[i].layer));
+        test_random_fill(&random, c->in[RNN_WEIGHTS + i], c->n[RNN_WEIGHTS + i], gain - limit, gain + limit);
+    }
+}
+
+/* A copy of n ints; NULL of NULL. */
+static const int *copy_of(const int *values, int n)
+{
+    int *copy = values != NULL ? memory((size_t)n, sizeof *copy) : NULL;
+    if (copy != NULL)
+        memcpy(copy, values, (size_t)n * sizeof *copy);
+    return copy;
+}
+
+static double **arrays_create(const rnn_case *c)
+{
+    double **arrays = memory((size_t)c->count, sizeof *arrays);
+    for (int i = 0; i < c->count; i++)
+        arrays[i] = c->n[i] > 0 ? test_doubles(c->n[i]) : NULL;
+    return arrays;
+}
+
+static void arrays_free(const rnn_case *c, double **arrays)
+{
+    for (int i = 0; i < c->count; i++)
+        free(arrays[i]);
+    free(arrays);
 }
 
 rnn_case *rnn_case_create(const reference_rnn *net, uint64_t seed, double margin)
 {
-    rnn_case *c = calloc(1, sizeof *c);
-    if (c == NULL || net->L > RNN_CASE_LAYERS)
-        abort();
+    rnn_case *c = memory(1, sizeof *c);
     c->net = *net;
-    set_sizes(c);
-    for (int i = 0; i < RNN_INPUTS; i++)
-        if (c->n[i] > 0) {
-            c->in[i] = test_doubles(c->n[i]);
-            c->want[i] = test_doubles(c->n[i]);
-            c->bound[i] = test_doubles(c->n[i]);
-        }
+    c->net.lengths = copy_of(net->lengths, net->B);
+    c->net.widths = copy_of(net->widths, net->L);
+    c->weights = reference_rnn_weight_count(net);
+    c->count = RNN_WEIGHTS + c->weights;
+    c->weight = memory((size_t)c->weights, sizeof *c->weight);
+    c->tensor = memory((size_t)c->count, sizeof *c->tensor);
+    c->n = memory((size_t)c->count, sizeof *c->n);
+    set_shapes(c);
+    c->in = arrays_create(c);
+    c->want = arrays_create(c);
+    c->bound = arrays_create(c);
     for (uint64_t attempt = 0; attempt < 1000; attempt++) {
         fill_inputs(c, seed + (attempt << 32));
         if (!net->cell->has_kink)
@@ -70,58 +179,51 @@ rnn_case *rnn_case_create(const reference_rnn *net, uint64_t seed, double margin
 
 void rnn_case_destroy(rnn_case *c)
 {
-    for (int i = 0; c != NULL && i < RNN_INPUTS; i++) {
-        free(c->in[i]);
-        free(c->want[i]);
-        free(c->bound[i]);
-    }
+    if (c == NULL)
+        return;
+    arrays_free(c, c->in);
+    arrays_free(c, c->want);
+    arrays_free(c, c->bound);
+    free((void *)c->net.lengths);
+    free((void *)c->net.widths);
+    free(c->weight);
+    free(c->tensor);
+    free(c->n);
     free(c);
 }
 
-static void layers_of(double *const tensors[], reference_rnn_layer layers[RNN_CASE_LAYERS])
-{
-    for (int l = 0; l < RNN_CASE_LAYERS; l++) {
-        double *const *t = tensors + RNN_WEIGHTS + 4 * l;
-        layers[l] = (reference_rnn_layer){t[0], t[1], t[2], t[3]};
-    }
-}
+/* ---- results ---- */
 
 static void run_forward(rnn_case *c, const reference_rnn *net, double *const out[])
 {
-    reference_rnn_layer layers[RNN_CASE_LAYERS];
-    layers_of(c->in, layers);
-    reference_rnn_forward(
-        net, &(reference_rnn_forward_args){.layers = layers,
-                                           .x = c->in[RNN_X],
-                                           .initial = {c->in[RNN_INITIAL], c->in[RNN_INITIAL + 1]},
-                                           .y = out[RNN_Y],
-                                           .final = {out[RNN_FINAL], out[RNN_FINAL + 1]},
-                                           .margin = net->rounding == NULL ? &c->margin : NULL});
+    reference_rnn_forward(net,
+                          &(reference_rnn_forward_args){.weights = c->in + RNN_WEIGHTS,
+                                                        .x = c->in[RNN_X],
+                                                        .initial = c->in + RNN_INITIAL,
+                                                        .y = out[RNN_Y],
+                                                        .final = out + RNN_FINAL,
+                                                        .margin = net->rounding == NULL ? &c->margin : NULL});
 }
 
 /* Forward and backward of `net` into zeroed arrays. */
 static void run(rnn_case *c, const reference_rnn *net, double *const out[])
 {
-    reference_rnn_layer layers[RNN_CASE_LAYERS], dlayers[RNN_CASE_LAYERS];
-    layers_of(c->in, layers);
-    layers_of(out, dlayers);
     run_forward(c, net, out);
-    reference_rnn_backward(
-        net, &(reference_rnn_backward_args){.layers = layers,
-                                            .x = c->in[RNN_X],
-                                            .initial = {c->in[RNN_INITIAL], c->in[RNN_INITIAL + 1]},
-                                            .dy = c->in[RNN_DY],
-                                            .dfinal = {c->in[RNN_DFINAL], c->in[RNN_DFINAL + 1]},
-                                            .dx = out[RNN_DX],
-                                            .dinitial = {out[RNN_DINITIAL], out[RNN_DINITIAL + 1]},
-                                            .dlayers = dlayers});
+    reference_rnn_backward(net, &(reference_rnn_backward_args){.weights = c->in + RNN_WEIGHTS,
+                                                               .x = c->in[RNN_X],
+                                                               .initial = c->in + RNN_INITIAL,
+                                                               .dy = c->in[RNN_DY],
+                                                               .dfinal = c->in + RNN_DFINAL,
+                                                               .dx = out[RNN_DX],
+                                                               .dinitial = out + RNN_DINITIAL,
+                                                               .dweights = out + RNN_DWEIGHTS});
 }
 
-static void clear(const rnn_case *c, double *const tensors[])
+static void clear(const rnn_case *c, double *const arrays[])
 {
-    for (int i = 0; i < RNN_INPUTS; i++)
+    for (int i = 0; i < c->count; i++)
         for (size_t k = 0; k < c->n[i]; k++)
-            tensors[i][k] = 0;
+            arrays[i][k] = 0;
 }
 
 void rnn_case_run(rnn_case *c)
@@ -149,39 +251,18 @@ void rnn_case_bound(rnn_case *c)
 {
     reference_rounding rounding = {TEST_EPS, test_random_seed(0x5eed)};
     reference_rnn moved = c->net;
-    double *out[RNN_INPUTS] = {NULL};
+    double **out = arrays_create(c);
     moved.rounding = &rounding;
-    for (int i = 0; i < RNN_INPUTS; i++)
-        if (c->n[i] > 0)
-            out[i] = test_doubles(c->n[i]);
 
     clear(c, c->bound);
     for (int r = 0; r < RNN_BOUND_RUNS; r++) {
         clear(c, out);
         run(c, &moved, out);
-        for (int i = 0; i < RNN_INPUTS; i++)
+        for (int i = 0; i < c->count; i++)
             for (size_t k = 0; k < c->n[i]; k++)
                 c->bound[i][k] = fmax(c->bound[i][k], fabs(out[i][k] - c->want[i][k]));
     }
-    for (int i = 0; i < RNN_INPUTS; i++) {
+    for (int i = 0; i < c->count; i++)
         bound_from_movement(c->bound[i], c->n[i]);
-        free(out[i]);
-    }
-}
-
-#define LAYER_NAMES(d, l) d "weight_ih_l" #l, d "weight_hh_l" #l, d "bias_ih_l" #l, d "bias_hh_l" #l
-#define ALL_LAYER_NAMES(d) LAYER_NAMES(d, 0), LAYER_NAMES(d, 1), LAYER_NAMES(d, 2), LAYER_NAMES(d, 3)
-
-static const char *const input_names[RNN_INPUTS] = {"x", "h0", "c0", "dy", "dhn", "dcn", ALL_LAYER_NAMES("")};
-static const char *const output_names[RNN_INPUTS] = {
-    "dx", "dh0", "dc0", "y", "hn", "cn", ALL_LAYER_NAMES("d")};
-
-const char *rnn_input_name(int index)
-{
-    return input_names[index];
-}
-
-const char *rnn_output_name(int index)
-{
-    return output_names[index];
+    arrays_free(c, out);
 }

@@ -1,14 +1,16 @@
 /*
  * rnn_case.h - a whole random problem for recurrent layers: inputs, expected outputs and error bounds.
  *
- *     rnn_case *c = rnn_case_create(&(reference_rnn){.cell = cell, .T = 5, .B = 3, .I = 7, .H = 17, .L = 2},
- * 1, 1e-5); rnn_case_run(c); rnn_case_bound(c);
- *     ... run the device on float copies of c->in[...] ...
- *     for (int i = 0; i < RNN_INPUTS; i++)
- *         compare_floats_each(rnn_output_name(i), got[i], c->want[i], c->n[i], c->bound[i]);
+ *     rnn_case *c = rnn_case_create(&(reference_rnn){.cell = cell, .T = 5, .B = 3, .I = 7, .H = 17, .L = 2,
+ *                                                    .direction = REFERENCE_BIDIRECTIONAL}, 1, 1e-5);
+ *     rnn_case_run(c);
+ *     rnn_case_bound(c);
+ *     ... run the device on float copies of c->in[...], shaped as c->tensor[...] says ...
+ *     for (int i = 0; i < c->count; i++)
+ *         compare_floats_each(rnn_output_name(c, i), got[i], c->want[i], c->n[i], c->bound[i]);
  *
- * Inputs are exact floats. A tensor that the problem does not have (c of a cell without one, biases that the
- * bias mode lacks, layers past L) is NULL with a size of 0. Arrays are laid out as reference/rnn.h says.
+ * Inputs are exact floats. A state that the cell does not have is NULL with a size of 0; every other tensor up
+ * to `count` is there. Arrays are laid out as reference/rnn.h says.
  *
  * Where the bounds come from. Float errors of a recurrent layer pass through every later step, grow or fade
  * with the weights, and have no useful closed bound: the worst case multiplies by |U| at every step and soon
@@ -30,19 +32,18 @@
 
 #include <stdint.h>
 
-enum { RNN_CASE_LAYERS = 4, RNN_BOUND_RUNS = 8, RNN_BOUND_SAFETY = 8 };
+enum { RNN_BOUND_RUNS = 8, RNN_BOUND_SAFETY = 8 };
 
-/* Inputs. RNN_WEIGHTS + 4*l + 0..3 are weight_ih, weight_hh, bias_ih and bias_hh of layer l. */
+/* Places of inputs: RNN_INITIAL + s and RNN_DFINAL + s of state s, RNN_WEIGHTS + i of weight i of the net. */
 enum {
     RNN_X,
     RNN_INITIAL,
     RNN_DY = RNN_INITIAL + REFERENCE_MAX_STATES,
     RNN_DFINAL,
-    RNN_WEIGHTS = RNN_DFINAL + REFERENCE_MAX_STATES,
-    RNN_INPUTS = RNN_WEIGHTS + 4 * RNN_CASE_LAYERS
+    RNN_WEIGHTS = RNN_DFINAL + REFERENCE_MAX_STATES
 };
 
-/* Outputs, each in the place of the input whose shape it has: y in that of dy, gradients in that of their
+/* Places of outputs, each that of the input whose shape it has: y in that of dy, gradients in that of their
  * inputs. */
 enum {
     RNN_DX = RNN_X,
@@ -52,18 +53,30 @@ enum {
     RNN_DWEIGHTS = RNN_WEIGHTS
 };
 
+/* An input and the output in its place. */
+typedef struct rnn_tensor {
+    char input[48], output[48]; /* "dy" and "y", "weight_hh_l1_reverse" and "dweight_hh_l1_reverse" */
+    int ndim;                   /* 0: not there */
+    size_t dims[3];             /* states of layers with different widths have one dimension, see rnn.h */
+} rnn_tensor;
+
 typedef struct rnn_case {
-    reference_rnn net;
-    size_t n[RNN_INPUTS];      /* elements of input i, and of the output in its place */
-    double *in[RNN_INPUTS];    /* may be changed before rnn_case_run; NULL pointers to be left */
-    double *want[RNN_INPUTS];  /* outputs */
-    double *bound[RNN_INPUTS]; /* of the outputs; the parameter gradients' are for accumulation onto zeros */
-    double margin;             /* how near a cell with a kink came to it */
+    reference_rnn net;        /* with lengths and widths of the case's own */
+    int count;                /* places: RNN_WEIGHTS + weights */
+    int weights;              /* reference_rnn_weight_count(&net) */
+    reference_weight *weight; /* [weights] which layer, direction and kind each is */
+    rnn_tensor *tensor;       /* [count] */
+    size_t *n;                /* [count] elements in memory: those of `dims`, of a sequence with its gaps */
+    double **in;              /* [count] may be changed before rnn_case_run; NULL pointers to be left */
+    double **want;            /* [count] outputs */
+    double **bound; /* [count] of the outputs; the weights' gradients' are for accumulation onto zeros */
+    double margin;  /* how near a cell with a kink came to it */
 } rnn_case;
 
 /*
- * Inputs uniform in [-1,1), weights and biases in +-1/sqrt(H) as PyTorch begins. For a cell with a kink other
- * data is drawn until it stays `margin` away from it. net->lengths must live as long as the case.
+ * Inputs uniform in [-1,1), weights and biases in +-1/sqrt(hidden) as PyTorch begins, gains of layer normalisation
+ * in 1 +- 0.5. For a cell with a kink other data is drawn until it stays `margin` away from it. What net->lengths
+ * and net->widths point to is copied.
  */
 rnn_case *rnn_case_create(const reference_rnn *net, uint64_t seed, double margin);
 void rnn_case_destroy(rnn_case *c);
@@ -77,8 +90,11 @@ void rnn_case_run_forward(rnn_case *c);
 /* Computes `bound`; needs `want`. */
 void rnn_case_bound(rnn_case *c);
 
-/* "dy", "weight_hh_l1" and "y", "dweight_hh_l1". Static strings. */
-const char *rnn_input_name(int index);
-const char *rnn_output_name(int index);
+/* The place of the weight of this kind in this layer and direction; -1 when the net has none. */
+int rnn_case_weight(const rnn_case *c, reference_weight_kind kind, int layer, int direction);
+
+/* c->tensor[index].input and .output */
+const char *rnn_input_name(const rnn_case *c, int index);
+const char *rnn_output_name(const rnn_case *c, int index);
 
 #endif

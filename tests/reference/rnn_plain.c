@@ -2,33 +2,38 @@
 #include "activation.h"
 #include "cells.h"
 
-static void forward_tanh(const double *input, const double *recurrent, const double *previous, double *next)
+static void forward_tanh(reference_unit *u)
 {
-    (void)previous;
-    next[0] = tanh(input[0] + recurrent[0]);
+    u->next[0] = tanh(u->input[0] + u->recurrent[0]);
 }
 
-static void backward_tanh(const double *input, const double *recurrent, const double *previous,
-                          const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void backward_tanh(const reference_unit *u, reference_unit *d)
 {
-    (void)previous;
-    dinput[0] = drecurrent[0] = dnext[0] * reference_dtanh(tanh(input[0] + recurrent[0]));
-    dprevious[0] = 0;
+    const double slope = d->next[0] * reference_dtanh(tanh(u->input[0] + u->recurrent[0]));
+    d->input[0] += slope;
+    d->recurrent[0] += slope;
 }
 
-static void forward_relu(const double *input, const double *recurrent, const double *previous, double *next)
+static void forward_relu(reference_unit *u)
 {
-    (void)previous;
-    next[0] = reference_relu(input[0] + recurrent[0]);
+    u->next[0] = reference_relu(u->input[0] + u->recurrent[0]);
 }
 
-static void backward_relu(const double *input, const double *recurrent, const double *previous,
-                          const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void backward_relu(const reference_unit *u, reference_unit *d)
 {
-    (void)previous;
-    dinput[0] = drecurrent[0] = dnext[0] * reference_drelu(reference_relu(input[0] + recurrent[0]));
-    dprevious[0] = 0;
+    const double slope = d->next[0] * reference_drelu(reference_relu(u->input[0] + u->recurrent[0]));
+    d->input[0] += slope;
+    d->recurrent[0] += slope;
 }
 
-const reference_cell reference_rnn_tanh = {"rnn_tanh", 1, 1, forward_tanh, backward_tanh, false};
-const reference_cell reference_rnn_relu = {"rnn_relu", 1, 1, forward_relu, backward_relu, true};
+const reference_cell reference_rnn_tanh = {.name = "rnn_tanh",
+                                           .gates = 1,
+                                           .states = 1,
+                                           .state_names = {"h"},
+                                           .phases = {{forward_tanh, backward_tanh}}};
+const reference_cell reference_rnn_relu = {.name = "rnn_relu",
+                                           .gates = 1,
+                                           .states = 1,
+                                           .state_names = {"h"},
+                                           .phases = {{forward_relu, backward_relu}},
+                                           .has_kink = true};

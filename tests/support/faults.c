@@ -268,6 +268,11 @@ const char *faults_message(void)
     return message;
 }
 
+long faults_objects(void)
+{
+    return objects;
+}
+
 long faults_allocations(void)
 {
     return allocations;

@@ -35,6 +35,9 @@ const char *faults_message(void);
 /* Calls of malloc, calloc and realloc by the library and the test so far. */
 long faults_allocations(void);
 
+/* OpenCL objects that the library and the test made or retained and have not released. */
+long faults_objects(void);
+
 /* How many calls the last faults_each made fail, and how many of those runs came through nevertheless. */
 int faults_count(void);
 int faults_survived(void);

@@ -154,14 +154,6 @@ void graph_set_param(clseq_param *param, const double *values)
     free(floats);
 }
 
-clseq_param *graph_rnn_param(const clseq_params *params, int index)
-{
-    static const char *const parts[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    char name[64];
-    snprintf(name, sizeof name, "rnn.%s_l%d", parts[index % 4], index / 4);
-    return clseq_params_find(params, name);
-}
-
 double *graph_param_values(clseq_param *param)
 {
     clseq_tensor value = {0};

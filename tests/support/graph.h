@@ -52,9 +52,6 @@ void graph_expect_param_grad_each(clseq_param *param, const double *want, const 
 /* Gives a parameter its values. */
 void graph_set_param(clseq_param *param, const double *values);
 
-/* The parameter of a layer "rnn" in place `index` of a case's weights: layers of w_ih w_hh b_ih b_hh (rnn_case.h). */
-clseq_param *graph_rnn_param(const clseq_params *params, int index);
-
 /* A parameter's values as doubles, to be freed. */
 double *graph_param_values(clseq_param *param);
 

@@ -9,8 +9,14 @@
 #include <string.h>
 
 /* Canaries: before and after everything, and between rows. No float that a kernel computes has these bits. */
-enum { EDGE = 37, GAP = 3 };
+enum { EDGE = 37, EDGE_OF_BYTES = 192, GAP = 3 };
 static const uint32_t canary = 0xc0ffee11u;
+
+/* Byte i of memory that is full of canaries. */
+static uint8_t canary_byte(int64_t i)
+{
+    return (uint8_t)(canary >> i % 4 * 8);
+}
 
 static char message[256];
 
@@ -27,6 +33,7 @@ void guarded_must(clseq_status status, const char *what)
     abort();
 }
 
+/* n elements of any type. */
 static void *array(int64_t n)
 {
     void *p = calloc((size_t)n, sizeof(uint32_t));
@@ -49,17 +56,18 @@ guarded guarded_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const in
     if (layout != GUARDED_DENSE)
         stored[ndim - 1] += GAP;
     const clseq_tensor inner = clseq_tensor_view(NULL, 0, dtype, ndim, stored);
-    const int64_t room = clseq_tensor_elements(&inner) + 2 * EDGE;
+    const int64_t edge = dtype == CLSEQ_DTYPE_U8 ? EDGE_OF_BYTES : EDGE;
+    const int64_t room = clseq_tensor_elements(&inner) + 2 * edge, size = (int64_t)clseq_dtype_size(dtype);
     MUST(clseq_tensor_create(ctx, dtype, 1, &room, &g.whole));
-    g.tensor = clseq_tensor_view(g.whole.buffer, g.whole.offset + EDGE, dtype, ndim, stored);
+    g.tensor = clseq_tensor_view(g.whole.buffer, g.whole.offset + edge, dtype, ndim, stored);
     if (layout != GUARDED_DENSE)
         g.tensor = clseq_tensor_slice(&g.tensor, ndim - 1, 1, dims[ndim - 1]);
     if (layout == GUARDED_BY_ROW)
         g.tensor = clseq_tensor_transpose(&g.tensor, 0, 1);
     g.n = clseq_tensor_elements(&g.tensor);
-    uint32_t *canaries = array(room);
-    for (int64_t i = 0; i < room; i++)
-        canaries[i] = canary;
+    uint8_t *canaries = array(room);
+    for (int64_t i = 0; i < room * size; i++)
+        canaries[i] = canary_byte(i);
     MUST(clseq_tensor_write(ctx, &g.whole, canaries));
     free(canaries);
     return g;
@@ -91,6 +99,10 @@ static void write_everywhere(const guarded *g, float value)
 {
     if (!g->tensor.buffer)
         return;
+    if (g->tensor.dtype == CLSEQ_DTYPE_U8) {
+        MUST(clseq_tensor_fill(g->ctx, &g->tensor, isnan(value) ? UINT8_MAX : value));
+        return;
+    }
     float *values = array(g->n);
     for (int64_t i = 0; i < g->n; i++)
         values[i] = value;
@@ -116,7 +128,7 @@ float *guarded_read(const guarded *g)
 }
 
 /* Overwrites the tensor's own elements among `all` with canaries. */
-static void hide_elements(const guarded *g, uint32_t *all)
+static void hide_elements(const guarded *g, uint8_t *all, int64_t size)
 {
     int64_t at[CLSEQ_MAX_DIMS] = {0};
     const clseq_tensor *t = &g->tensor;
@@ -127,7 +139,8 @@ static void hide_elements(const guarded *g, uint32_t *all)
             rest /= t->dims[d];
             offset += at[d] * t->strides[d];
         }
-        all[offset] = canary;
+        for (int64_t k = offset * size; k < (offset + 1) * size; k++)
+            all[k] = canary_byte(k);
     }
 }
 
@@ -136,18 +149,18 @@ bool guarded_intact(const char *name, const guarded *g)
     int64_t dead = -1;
     if (!g->tensor.buffer)
         return true;
-    const int64_t room = g->whole.dims[0];
-    uint32_t *all = array(room);
+    const int64_t room = g->whole.dims[0], size = (int64_t)clseq_dtype_size(g->whole.dtype);
+    uint8_t *all = array(room);
     MUST(clseq_tensor_read(g->ctx, &g->whole, all));
-    hide_elements(g, all);
-    for (int64_t i = 0; i < room && dead < 0; i++)
-        if (all[i] != canary)
+    hide_elements(g, all, size);
+    for (int64_t i = 0; i < room * size && dead < 0; i++)
+        if (all[i] != canary_byte(i))
             dead = i;
     if (dead >= 0)
         snprintf(message, sizeof message,
                  "%s: memory outside of the tensor was written, %" PRId64
-                 " elements from its beginning (0x%08" PRIx32 ")",
-                 name, dead - EDGE, all[dead]);
+                 " bytes from its beginning (0x%02x)",
+                 name, dead - (g->tensor.offset - g->whole.offset) * size, all[dead]);
     free(all);
     return dead < 0;
 }

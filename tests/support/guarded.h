@@ -8,7 +8,8 @@
  *     cr_assert(guarded_intact("y", &y), "%s", guarded_message());
  *     guarded_destroy(&y);
  *
- * A failing device call aborts the test. Tensors are of 4-byte elements.
+ * A failing device call aborts the test. Tensors are of 4-byte elements, or of bytes: those are dense, begin at a multiple
+ * of 64 and are poisoned with bytes of 255, which are NaN where somebody takes them for floats.
  */
 #ifndef CLSEQ_TESTS_SUPPORT_GUARDED_H
 #define CLSEQ_TESTS_SUPPORT_GUARDED_H
@@ -35,7 +36,7 @@ guarded guarded_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const in
 /* Nothing happens to one that is not there. */
 void guarded_destroy(guarded *g);
 
-/* Every element, packed in row-major order; `values` has 4-byte elements of the tensor's type. */
+/* Every element, packed in row-major order; `values` has elements of the tensor's type. */
 void guarded_write(const guarded *g, const void *values);
 void guarded_write_doubles(const guarded *g, const double *values);
 
@@ -43,7 +44,7 @@ void guarded_write_doubles(const guarded *g, const double *values);
 void guarded_poison(const guarded *g);
 void guarded_zero(const guarded *g);
 
-/* The elements in a new array; free() it. */
+/* The elements in a new array of floats (bits of anything else); free() it. */
 float *guarded_read(const guarded *g);
 
 /* Whether all canaries live; one that is not there is intact. The message names the first dead one. */

@@ -58,24 +58,33 @@ static int32_t *run(clseq_context *ctx, cl_program program, const char *name, co
     return values;
 }
 
+/* Asked first: not every runtime takes a record with a hole at its end. */
+static bool has_holes(const record_layout *x)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < x->count; i++)
+        sum += x->members[i].size;
+    if (x->size != sum)
+        snprintf(sentence, sizeof sentence, "%s is %zu bytes and its members are %zu: expected no holes",
+                 x->type, x->size, sum);
+    return x->size != sum;
+}
+
 /* places: the size, then place and size of each member. */
 static bool places_differ(const record_layout *x, const int32_t *places)
 {
-    size_t sum = 0;
     for (size_t i = 0; i < x->count; i++) {
         const record_member *m = &x->members[i];
         const int32_t *there = places + 1 + 2 * i;
-        sum += m->size;
         if (m->at == (size_t)there[0] && m->size == (size_t)there[1])
             continue;
         snprintf(sentence, sizeof sentence, "%s.%s is %zu bytes at %zu on the host, %d at %d on the device",
                  x->type, m->name, m->size, m->at, there[1], there[0]);
         return true;
     }
-    if (x->size != (size_t)places[0] || x->size != sum)
-        snprintf(sentence, sizeof sentence,
-                 "%s is %zu bytes on the host, %d on the device, and its members are %zu", x->type, x->size,
-                 places[0], sum);
+    if (x->size != (size_t)places[0])
+        snprintf(sentence, sizeof sentence, "%s is %zu bytes on the host, %d on the device", x->type, x->size,
+                 places[0]);
     return sentence[0] != '\0';
 }
 
@@ -90,6 +99,8 @@ static bool bytes_differ(const record_layout *x, const unsigned char *want, cons
 
 const char *record_difference(clseq_context *ctx, const record_layout *layout)
 {
+    if (has_holes(layout))
+        return sentence;
     unsigned char *bytes = malloc(layout->size);
     MUST(bytes != NULL ? CLSEQ_OK : CLSEQ_OUT_OF_HOST_MEMORY);
     for (size_t i = 0; i < layout->size; i++)

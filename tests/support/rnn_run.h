@@ -26,7 +26,7 @@ enum {
     RNN_NO_DX = 8,
     RNN_NO_DINITIAL = 16,
     RNN_NO_DWEIGHTS = 32,
-    RNN_NO_DBIAS = 64, /* of the parameters' gradients, the matrices only */
+    RNN_NO_DBIAS = 64, /* of the weights' gradients, the matrices only */
     RNN_NO_FINAL = 128,
     RNN_ALIAS = 256 /* final states are written over the initial ones */
 };
@@ -36,7 +36,7 @@ typedef struct rnn_run_options {
     clseq_mode mode;
     guarded_layout x, y; /* of x and dx, of y and dy */
     unsigned without;    /* RNN_NO_... */
-    bool overwrite;      /* parameter gradients are written onto NaN instead of added onto zeros */
+    bool overwrite;      /* weight gradients are written onto NaN instead of added onto zeros */
     bool one_hot; /* the case's x has one 1 a row or none: the device gets numbers, [B,T] with x by row */
 } rnn_run_options;
 
@@ -47,8 +47,11 @@ typedef struct rnn_run {
     clseq_rnn_plan *plan;
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
-    guarded in[RNN_INPUTS], out[RNN_INPUTS]; /* out in the places of rnn_case.h */
-    guarded lengths, packed, reserve, workspace;
+    guarded *in, *out; /* [c->count] in the places of rnn_case.h */
+    guarded lengths, packed, workspace;
+    guarded *reserve; /* [L]; not there in inference */
+    /* Their tensors as calls take them, [c->count] and [L]; set where arguments are asked for. */
+    clseq_tensor *given, *written, *reserves;
 } rnn_run;
 
 /* The schedules that tests go through, one row each. */
@@ -64,22 +67,27 @@ extern const int rnn_schedule_count;
 /* Whether the context's device has to run it. */
 bool rnn_schedule_expected(const clseq_context *ctx, const rnn_schedule *schedule);
 
-/* NULL when the plan cannot be made (clseq_last_error says why). Parameters are packed. */
+/* The descriptor of a net's plan; `widths` gets those of the net's layers and must live as long. */
+clseq_rnn_desc rnn_run_desc(const reference_rnn *net, const rnn_run_options *options, int64_t *widths);
+
+/* NULL when the plan cannot be made (clseq_last_error says why). Weights are packed. */
 rnn_run *rnn_run_create(clseq_context *ctx, const rnn_case *c, const rnn_run_options *options);
 void rnn_run_destroy(rnn_run *run);
 
-/* Writes a case's inputs (those of the run's case or of one with the same sizes) and packs the parameters. */
+/* Writes a case's inputs (those of the run's case or of one with the same sizes) and packs the weights. */
 void rnn_run_write(rnn_run *run, const rnn_case *c);
 
-/* What the passes are given; the parameters' gradients stand in `dweights`, which must live as long. */
-clseq_rnn_forward_args rnn_run_forward_args(const rnn_run *run);
-clseq_rnn_backward_args rnn_run_backward_args(const rnn_run *run,
-                                              clseq_rnn_weights dweights[RNN_CASE_LAYERS]);
+/* What the passes are given; arrays in it are the run's `given`, `written` and `reserves`. */
+clseq_rnn_forward_args rnn_run_forward_args(rnn_run *run);
+clseq_rnn_backward_args rnn_run_backward_args(rnn_run *run);
+
+/* The weights as pack takes them. */
+const clseq_tensor *rnn_run_weights(rnn_run *run);
 
 /* Poison the outputs and the memory for the library's own use, then run. */
 void rnn_run_forward(rnn_run *run);
 
-/* Parameter gradients are set to zero or NaN before, unless `keep` is set. */
+/* Weight gradients are set to zero or NaN before, unless `keep` is set. */
 void rnn_run_backward(rnn_run *run, bool keep);
 
 /*
@@ -90,10 +98,11 @@ bool rnn_run_matches_forward(rnn_run *run);
 bool rnn_run_matches(rnn_run *run);
 const char *rnn_run_message(void);
 
-/* All outputs, for comparing runs bit by bit: what output i has, or NULL. Release with rnn_run_free_outputs. */
+/* All outputs, for comparing runs bit by bit: what the output in each place of the case has, or NULL. The case must
+ * live as long. */
 typedef struct rnn_outputs {
-    float *data[RNN_INPUTS];
-    size_t n[RNN_INPUTS];
+    const rnn_case *c;
+    float **data; /* [c->count] */
 } rnn_outputs;
 
 rnn_outputs rnn_run_outputs(const rnn_run *run);

@@ -66,18 +66,18 @@ Test(core_overlap, other_buffers_are_apart)
     cr_assert(clseq__runs_overlap(&a, &a) && !clseq__runs_overlap(&a, &b));
 }
 
-/* A tensor's elements: packed, in rows, turned, without rows. */
+/* A tensor's elements: packed, in rows, transposed, without rows. */
 Test(core_overlap, takes_tensors)
 {
     const int64_t dims[] = {3, 4, 5};
     const clseq_tensor whole = clseq_tensor_view(NULL, 7, CLSEQ_DTYPE_F32, 3, dims);
     const clseq_tensor part = clseq_tensor_slice(&whole, 2, 1, 3);
-    const clseq_tensor turned = clseq_tensor_transpose(&part, 0, 1);
+    const clseq_tensor transposed = clseq_tensor_transpose(&part, 0, 1);
     const clseq_tensor column = clseq_tensor_slice(&whole, 2, 4, 1);
     clseq_tensor flat = column;
     flat.ndim = 2;
-    const clseq_tensor *const tensors[] = {&whole, &part, &turned, &column, &flat};
-    const int counts[] = {60, 36, 36, 12, 12};
+    const clseq_tensor *const tensors[] = {&whole, &part, &transposed, &column, &flat};
+    const int bytes[] = {240, 144, 144, 48, 48};
     for (int i = 0; i < 5; i++) {
         static unsigned char marks[SIZE];
         const clseq__runs runs = clseq__runs_of(tensors[i]);
@@ -86,8 +86,20 @@ Test(core_overlap, takes_tensors)
         cr_assert(mark(&runs, marks), "tensor %d", i);
         for (int at = 0; at < SIZE; at++)
             count += marks[at];
-        cr_assert_eq(count, counts[i], "tensor %d has %d elements", i, count);
+        cr_assert_eq(count, bytes[i], "tensor %d has %d bytes", i, count);
     }
-    const clseq__runs a = clseq__runs_of(&part), b = clseq__runs_of(&column), c = clseq__runs_of(&turned);
+    const clseq__runs a = clseq__runs_of(&part), b = clseq__runs_of(&column), c = clseq__runs_of(&transposed);
     cr_assert(!clseq__runs_overlap(&a, &b) && !clseq__runs_overlap(&c, &b) && clseq__runs_overlap(&a, &c));
+}
+
+/* Bytes beside elements of four bytes: places are the same whatever the type. */
+Test(core_overlap, compares_tensors_of_any_types)
+{
+    const clseq_tensor floats = clseq_tensor_view(NULL, 16, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 8});
+    const clseq__runs a = clseq__runs_of(&floats);
+    for (int64_t at = 0; at < 160; at++) {
+        const clseq_tensor bytes = clseq_tensor_view(NULL, at, CLSEQ_DTYPE_U8, 1, (int64_t[]){3});
+        const clseq__runs b = clseq__runs_of(&bytes);
+        cr_assert_eq(clseq__runs_overlap(&a, &b), at > 61 && at < 128, "byte %d", (int)at);
+    }
 }

@@ -48,6 +48,14 @@ static const char kernel_text[] =
     "        one[4 * i + j] = random_uniform(seed, stream, 4 * (first + i) + j);\n"
     "}\n";
 
+/* What kernels of a folder of their own include. */
+static void write_core(const char *folder)
+{
+    for (size_t i = 0; i < clseq__source_count; i++)
+        if (strncmp(clseq__sources[i].name, "core/", 5) == 0)
+            folder_write(folder, clseq__sources[i].name, clseq__sources[i].text, clseq__sources[i].size);
+}
+
 Test(core_random, the_device_draws_the_same_bits)
 {
     enum { BLOCKS = 64 };
@@ -56,12 +64,7 @@ Test(core_random, the_device_draws_the_same_bits)
     } cases[] = {{0, 0, 0}, {42, 7, 1000}, {0x123456789abcdef0, 0xfedcba9876543210, 0xFFFFFFF0}};
     char folder[FOLDER_PATH];
     folder_create(folder);
-    clseq__source philox = {0};
-    for (size_t i = 0; i < clseq__source_count; i++)
-        if (strcmp(clseq__sources[i].name, "core/philox.clh") == 0)
-            philox = clseq__sources[i];
-    cr_assert_not_null(philox.text);
-    folder_write(folder, "core/philox.clh", philox.text, philox.size);
+    write_core(folder);
     folder_write_text(folder, "draw.cl", kernel_text);
     setenv("CLSEQ_KERNEL_DIR", folder, 1);
     clseq_context *ctx = test_context();
@@ -185,9 +188,7 @@ Test(core_random, vectors_draw_the_same_numbers)
     clseq_tensor out = {0};
     float got[64];
     folder_create(folder);
-    for (size_t i = 0; i < clseq__source_count; i++)
-        if (strncmp(clseq__sources[i].name, "core/", 5) == 0)
-            folder_write(folder, clseq__sources[i].name, clseq__sources[i].text, clseq__sources[i].size);
+    write_core(folder);
     folder_write_text(folder, "lanes.cl", text);
     setenv("CLSEQ_KERNEL_DIR", folder, 1);
     clseq_context *ctx = test_context();

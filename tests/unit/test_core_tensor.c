@@ -4,6 +4,7 @@
 #include "core/tensor.h"
 #include "support/device.h"
 
+#include <clseq/nn.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,8 @@ Test(core_tensor, dtypes)
     cr_assert_eq(clseq_dtype_size(CLSEQ_DTYPE_I32), 4);
     cr_assert_str_eq(clseq_dtype_name(CLSEQ_DTYPE_F32), "f32");
     cr_assert_str_eq(clseq_dtype_name(CLSEQ_DTYPE_I32), "i32");
+    cr_assert_eq(clseq_dtype_size(CLSEQ_DTYPE_U8), 1);
+    cr_assert_str_eq(clseq_dtype_name(CLSEQ_DTYPE_U8), "u8");
     cr_assert_eq(clseq_dtype_size((clseq_dtype)99), 0);
     cr_assert_str_eq(clseq_dtype_name((clseq_dtype)-1), "unknown");
 }
@@ -54,11 +57,11 @@ Test(core_tensor, views_slices_and_transposes)
     clseq_tensor last = clseq_tensor_slice(&x, 0, 1, 1);
     cr_assert(last.offset == 22 && clseq_tensor_is_contiguous(&last));
 
-    clseq_tensor turned = clseq_tensor_transpose(&x, 0, 2);
-    cr_assert(turned.dims[0] == 4 && turned.dims[2] == 2 && turned.strides[0] == 1 &&
-              turned.strides[2] == 12);
-    cr_assert(!clseq_tensor_is_contiguous(&turned));
-    clseq_tensor back = clseq_tensor_transpose(&turned, 2, 0);
+    clseq_tensor transposed = clseq_tensor_transpose(&x, 0, 2);
+    cr_assert(transposed.dims[0] == 4 && transposed.dims[2] == 2 && transposed.strides[0] == 1 &&
+              transposed.strides[2] == 12);
+    cr_assert(!clseq_tensor_is_contiguous(&transposed));
+    clseq_tensor back = clseq_tensor_transpose(&transposed, 2, 0);
     cr_assert_eq(memcmp(&back, &x, sizeof x), 0);
 
     clseq_tensor scalar = clseq_tensor_view(buffer, 3, CLSEQ_DTYPE_I32, 0, NULL);
@@ -182,15 +185,15 @@ Test(core_tensor, copying_between_any_views)
         }
     cr_assert(copied >= count);
     /* A transposed copy: packed into packed of exchanged dims. */
-    clseq_tensor z = {0}, turned = clseq_tensor_transpose(&x, 0, 3);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, turned.dims, &z), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_copy(ctx, &turned, &z), CLSEQ_OK, "%s", clseq_last_error());
+    clseq_tensor z = {0}, transposed = clseq_tensor_transpose(&x, 0, 3);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 4, transposed.dims, &z), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_copy(ctx, &transposed, &z), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert_eq(clseq_tensor_read(ctx, &z, got), CLSEQ_OK);
     int64_t i[4] = {0};
     int n = 0;
     do
-        cr_assert_eq(got[n++], values[place_of(&turned, i)]);
-    while (next_index(&turned, i));
+        cr_assert_eq(got[n++], values[place_of(&transposed, i)]);
+    while (next_index(&transposed, i));
     clseq_tensor_destroy(ctx, &x);
     clseq_tensor_destroy(ctx, &y);
     clseq_tensor_destroy(ctx, &z);
@@ -202,21 +205,29 @@ Test(core_tensor, values_are_rounded_to_the_type)
     static const struct {
         double value;
         int32_t integer;
-    } cases[] = {{2.5, 2},
-                 {3.5, 4},
-                 {-1.4, -1},
-                 {1e300, INT32_MAX},
-                 {-1e300, INT32_MIN},
-                 {2147483647, INT32_MAX},
-                 {-2147483648.0, INT32_MIN},
-                 {NAN, INT32_MIN}};
+        uint8_t byte;
+    } cases[] = {{2.5, 2, 2},
+                 {3.5, 4, 4},
+                 {-1.4, -1, 0},
+                 {254.6, 255, 255},
+                 {256, 256, 255},
+                 {1e300, INT32_MAX, 255},
+                 {-1e300, INT32_MIN, 0},
+                 {2147483647, INT32_MAX, 255},
+                 {-2147483648.0, INT32_MIN, 0},
+                 {NAN, INT32_MIN, 0}};
     clseq_context *ctx = test_context();
-    clseq_tensor x = {0}, k = {0};
+    clseq_tensor x = {0}, k = {0}, bytes = {0};
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_U8, 1, DIMS(3), &bytes), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, DIMS(3), &x), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_I32, 1, DIMS(3), &k), CLSEQ_OK);
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         float f[3];
         int32_t n[3];
+        uint8_t u[3];
+        cr_assert_eq(clseq_tensor_fill(ctx, &bytes, cases[c].value), CLSEQ_OK);
+        cr_assert_eq(clseq_tensor_read(ctx, &bytes, u), CLSEQ_OK);
+        cr_assert_eq(u[2], cases[c].byte, "%g became %d", cases[c].value, u[2]);
         cr_assert_eq(clseq_tensor_fill(ctx, &x, cases[c].value), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_fill(ctx, &k, cases[c].value), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_read(ctx, &x, f), CLSEQ_OK);
@@ -227,6 +238,40 @@ Test(core_tensor, values_are_rounded_to_the_type)
     }
     clseq_tensor_destroy(ctx, &x);
     clseq_tensor_destroy(ctx, &k);
+    clseq_tensor_destroy(ctx, &bytes);
+    clseq_context_destroy(ctx);
+}
+
+/* Ranges of bytes that begin and end anywhere, as long as they are unbroken. */
+Test(core_tensor, bytes_are_moved_and_filled)
+{
+    enum { N = 67 };
+    clseq_context *ctx = test_context();
+    clseq_tensor x = {0}, y = {0};
+    uint8_t values[N], zeros[N] = {0}, got[N];
+    for (int i = 0; i < N; i++)
+        values[i] = (uint8_t)(3 * i + 1);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_U8, 1, DIMS(N), &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_U8, 1, DIMS(N), &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_write(ctx, &x, values), CLSEQ_OK);
+    for (int at = 0; at < 8; at++)
+        for (int count = 1; at + count <= N; count += 5) {
+            const clseq_tensor from = clseq_tensor_slice(&x, 0, at, count);
+            const clseq_tensor to = clseq_tensor_view(y.buffer, at, CLSEQ_DTYPE_U8, 1, DIMS(count));
+            cr_assert_eq(clseq_tensor_write(ctx, &y, zeros), CLSEQ_OK);
+            cr_assert_eq(clseq_tensor_copy(ctx, &from, &to), CLSEQ_OK, "%s", clseq_last_error());
+            cr_assert_eq(clseq_tensor_read(ctx, &y, got), CLSEQ_OK);
+            for (int i = 0; i < N; i++)
+                cr_assert_eq(got[i], i >= at && i < at + count ? values[i] : 0, "%d bytes at %d: byte %d",
+                             count, at, i);
+            cr_assert_eq(clseq_tensor_fill(ctx, &to, 170), CLSEQ_OK, "%s", clseq_last_error());
+            cr_assert_eq(clseq_tensor_read(ctx, &y, got), CLSEQ_OK);
+            for (int i = 0; i < N; i++)
+                cr_assert_eq(got[i], i >= at && i < at + count ? 170 : 0, "%d bytes at %d: byte %d", count,
+                             at, i);
+        }
+    clseq_tensor_destroy(ctx, &x);
+    clseq_tensor_destroy(ctx, &y);
     clseq_context_destroy(ctx);
 }
 
@@ -328,6 +373,44 @@ Test(core_tensor, checks_say_what_came_and_what_was_expected)
     expect(clseq__tensor_check_packed(f.ctx, what, &bad, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 7)),
            CLSEQ_INVALID_SHAPE, "rnn forward: x has shape [2,3,7] and strides [24,8,1], expected it packed");
     expect(clseq__tensor_check_packed(f.ctx, what, &f.x, CLSEQ_DTYPE_F32, 3, DIMS(2, 3, 8)), CLSEQ_OK, NULL);
+    fixture_release(&f);
+}
+
+/* Bytes lie packed, within their buffer to the byte, and nothing computes with them. */
+Test(core_tensor, bytes_are_memory_and_nothing_else)
+{
+    fixture f = fixture_create();
+    const clseq_tensor bytes = clseq_tensor_view(f.x.buffer, 1, CLSEQ_DTYPE_U8, 2, DIMS(4, 47));
+    const clseq_tensor all = clseq_tensor_view(f.x.buffer, 0, CLSEQ_DTYPE_U8, 3, DIMS(2, 3, 8));
+    const clseq_tensor strided = clseq_tensor_slice(&bytes, 1, 0, 46);
+    clseq_tensor beyond = bytes, packed = {0};
+    uint8_t host[192] = {0};
+    expect(clseq_tensor_read(f.ctx, &bytes, host), CLSEQ_OK, NULL);
+    beyond.offset = 5;
+    expect(clseq_tensor_fill(f.ctx, &beyond, 0), CLSEQ_OUT_OF_BOUNDS,
+           "tensor fill: tensor has shape [4,47], strides [47,1] and offset 5: it reaches to byte 193 of a "
+           "buffer of 192");
+    cr_assert_eq(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_U8, 2, DIMS(4, 46), &packed), CLSEQ_OK);
+    expect(clseq_tensor_write(f.ctx, &strided, host), CLSEQ_INVALID_SHAPE,
+           "tensor write: tensor has shape [4,46] and strides [47,1], expected it packed");
+    expect(clseq_tensor_read(f.ctx, &strided, host), CLSEQ_INVALID_SHAPE,
+           "tensor read: tensor has shape [4,46] and strides [47,1], expected it packed");
+    expect(clseq_tensor_fill(f.ctx, &strided, 0), CLSEQ_INVALID_SHAPE,
+           "tensor fill: tensor has shape [4,46] and strides [47,1], expected it packed");
+    expect(clseq_tensor_copy(f.ctx, &strided, &packed), CLSEQ_INVALID_SHAPE,
+           "tensor copy: from has shape [4,46] and strides [47,1], expected it packed");
+    expect(clseq_tensor_copy(f.ctx, &packed, &strided), CLSEQ_INVALID_SHAPE,
+           "tensor copy: to has shape [4,46] and strides [47,1], expected it packed");
+    expect(clseq_tensor_copy(f.ctx, &all, &f.x), CLSEQ_INVALID_DTYPE,
+           "tensor copy: to has type f32, expected u8");
+    expect(clseq_nn_add(f.ctx, 1, &all, 1, &f.x, &f.x), CLSEQ_INVALID_DTYPE, NULL);
+    expect(clseq_nn_mul(f.ctx, &f.x, &f.x, false, &all), CLSEQ_INVALID_DTYPE, NULL);
+    expect(clseq_nn_dropout(f.ctx, &all, 0.5f, 1, 1, &f.x), CLSEQ_INVALID_DTYPE, NULL);
+    expect(clseq_nn_activation_forward(f.ctx, CLSEQ_ACTIVATION_TANH, &all, &all), CLSEQ_INVALID_DTYPE, NULL);
+    const clseq_tensor table = clseq_tensor_view(f.x.buffer, 0, CLSEQ_DTYPE_F32, 2, DIMS(6, 8));
+    expect(clseq_nn_embedding_forward(f.ctx, &table, &all, &f.x), CLSEQ_INVALID_DTYPE, NULL);
+    expect(clseq_nn_sum(f.ctx, &all, 1, &f.x), CLSEQ_INVALID_DTYPE, NULL);
+    clseq_tensor_destroy(f.ctx, &packed);
     fixture_release(&f);
 }
 

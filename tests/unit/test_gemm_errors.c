@@ -233,7 +233,7 @@ Test(gemm_errors, buffers_of_another_context)
     clseq_context_destroy(ctx);
 }
 
-/* Products in one buffer of 1000: where C may lie beside A [4,3] (or turned) and B [3,5], and where not. */
+/* Products in one buffer of 1000: where C may lie beside A [4,3] (or transposed) and B [3,5], and where not. */
 static const struct placed {
     clseq_matrix a, b, c;
     int64_t batch;
@@ -262,7 +262,7 @@ static const struct placed {
     /* every second row */
     {{.offset = 100, .ld = 3}, {.offset = 5, .ld = 20}, {.ld = 10}, 1, NULL},
     {{.offset = 100, .ld = 3}, {.offset = 4, .ld = 20}, {.ld = 10}, 1, "gemm: c overlaps b"},
-    /* turned, A is stored as [3,4] */
+    /* transposed, A is stored as [3,4] */
     {{.ld = 9, .transpose = true}, {.offset = 100, .ld = 5}, {.offset = 4, .ld = 9}, 1, NULL},
     {{.ld = 9, .transpose = true}, {.offset = 100, .ld = 5}, {.offset = 3, .ld = 9}, 1, "gemm: c overlaps a"},
     /* batches: of dense matrices, of columns, of C in itself */

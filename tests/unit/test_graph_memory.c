@@ -73,21 +73,22 @@ static clseq_status step(trainer *t, clseq_mode mode, int64_t steps)
     for (int b = 0; b < B; b++)
         lengths[b] = (int32_t)((b + 1) % (steps + 1));
     clseq_graph *g = clseq_graph_begin(t->ctx, mode);
-    clseq_var *tokens = clseq_input_i32(g, t->tokens, 2, dims), *h = NULL;
+    clseq_var *tokens = clseq_input_i32(g, t->tokens, 2, dims), *final[2] = {NULL};
     clseq_var *x = clseq_dropout(g, clseq_embed(g, t->embed, tokens), 0.25f);
     clseq_var *y = clseq_recur(g, t->rnn, x, &(clseq_recur_opts){.carry = t->carry});
-    clseq_var *z = clseq_recur(g, t->rnn, x, &(clseq_recur_opts){.lengths = lengths, .final = {&h}});
+    clseq_var *z = clseq_recur(g, t->rnn, x, &(clseq_recur_opts){.lengths = lengths, .final = final});
     clseq_var *both = clseq_add(g, clseq_mul(g, y, clseq_sigmoid(g, z)), clseq_tanh(g, y));
     clseq_var *first = clseq_slice(g, both, 0, 0, 1), *left = clseq_slice(g, both, 2, 0, 4);
     both = clseq_concat(g, (clseq_var *[]){left, clseq_slice(g, both, 2, 4, H - 4)}, 2, 2);
     clseq_var *logits = clseq_affine(g, t->out, clseq_reshape(g, both, 2, (int64_t[]){steps * B, H}));
     clseq_var *loss =
         clseq_cross_entropy(g, logits, clseq_reshape(g, tokens, 1, (int64_t[]){steps * B}), NULL);
-    loss = clseq_add(g, loss, clseq_add(g, clseq_mean(g, clseq_relu(g, first)), clseq_sum(g, h)));
+    loss = clseq_add(g, loss, clseq_add(g, clseq_mean(g, clseq_relu(g, first)), clseq_sum(g, final[0])));
     clseq_meter_add(g, t->meter, loss, 1.0f);
     if (mode == CLSEQ_MODE_TRAINING) {
         clseq_graph_on_grad_ready(g, keep_event, NULL);
-        CLSEQ__TRY(clseq_backward_from(g, 2, (clseq_var *[]){loss, h}, (clseq_var *[]){NULL, h}));
+        CLSEQ__TRY(
+            clseq_backward_from(g, 2, (clseq_var *[]){loss, final[0]}, (clseq_var *[]){NULL, final[0]}));
         CLSEQ__TRY(clseq_clip_global_norm(t->params, 5.0f, NULL));
         CLSEQ__TRY(clseq_optimizer_step(t->adam));
     }

@@ -1,6 +1,6 @@
 /*
  * Recurrent layers in a graph, for every cell: values and all gradients against the double-precision reference, with
- * lengths, initial and final states, several uses; carried states against one long sequence.
+ * lengths, initial and final states, several uses.
  */
 #include <criterion/criterion.h>
 
@@ -10,8 +10,10 @@
 #include "support/device.h"
 #include "support/faults.h"
 #include "support/graph.h"
+#include "support/graph_rnn.h"
 #include "support/numeric.h"
 #include "support/random.h"
+#include "support/rnn_variant.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,61 +42,20 @@ static void destroy(model *m)
     clseq_context_destroy(m->ctx);
 }
 
-static void set_params(model *m, const rnn_case *c)
-{
-    for (int i = 0; i < 4 * RNN_CASE_LAYERS; i++)
-        if (c->in[RNN_WEIGHTS + i])
-            graph_set_param(graph_rnn_param(m->params, i), c->in[RNN_WEIGHTS + i]);
-}
-
 /* ---- against the reference ---- */
 
 /* One case with everything given and asked for: x, initial states, lengths, gradients of y and of the final states. */
-static void check_case(int cell, int T, int B, int I, int H, int L, reference_bias bias, const int *lengths)
+static void check_case(const reference_rnn *net)
 {
-    rnn_case *c = rnn_case_create(&(reference_rnn){.cell = reference_cell_at(cell),
-                                                   .T = T,
-                                                   .B = B,
-                                                   .I = I,
-                                                   .H = H,
-                                                   .L = L,
-                                                   .bias = bias,
-                                                   .lengths = lengths},
-                                  11, 1e-5);
-    model m = create(cell, I, H, L, (clseq_bias)bias);
-    const int states = clseq_cell_states((clseq_cell)cell);
-    const int64_t state_dims[] = {L, B, H};
-    clseq_var *initial[2] = {NULL}, *final[2] = {NULL};
-    clseq_recur_opts opts = {.lengths = lengths};
+    rnn_case *c = rnn_case_create(net, 11, 1e-5);
+    model m = {.ctx = test_context()};
     rnn_case_run(c);
     rnn_case_bound(c);
-    set_params(&m, c);
+    EXPECT_OK(clseq_params_create(m.ctx, 3, &m.params));
+    m.rnn = graph_rnn_new(m.params, net, false);
+    graph_rnn_set(m.params, c);
     clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
-    clseq_var *x = graph_input(g, c->in[RNN_X], 3, (int64_t[]){T, B, I});
-    for (int i = 0; i < states; i++) {
-        initial[i] = opts.initial[i] = graph_input(g, c->in[RNN_INITIAL + i], 3, state_dims);
-        opts.final[i] = &final[i];
-    }
-    clseq_var *y = clseq_recur(g, m.rnn, x, &opts);
-    EXPECT_OK(clseq_graph_status(g));
-    graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
-    /* loss = sum(y dy) + sum(final dfinal) sends back dy and dfinal */
-    clseq_var *loss = clseq_sum(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
-    for (int i = 0; i < states; i++) {
-        graph_expect_value_each("final", g, final[i], c->want[RNN_FINAL + i], c->bound[RNN_FINAL + i]);
-        clseq_var *d = graph_input(g, c->in[RNN_DFINAL + i], 3, state_dims);
-        loss = clseq_add(g, loss, clseq_sum(g, clseq_mul(g, final[i], d)));
-    }
-    EXPECT_OK(clseq_backward(g, loss));
-    graph_expect_grad_each("dx", g, x, c->want[RNN_DX], c->bound[RNN_DX]);
-    for (int i = 0; i < states; i++)
-        graph_expect_grad_each("dinitial", g, initial[i], c->want[RNN_DINITIAL + i],
-                               c->bound[RNN_DINITIAL + i]);
-    graph_end(g);
-    for (int i = 0; i < 4 * RNN_CASE_LAYERS; i++)
-        if (c->in[RNN_WEIGHTS + i])
-            graph_expect_param_grad_each(graph_rnn_param(m.params, i), c->want[RNN_DWEIGHTS + i],
-                                         c->bound[RNN_DWEIGHTS + i]);
+    graph_rnn_check(g, m.rnn, m.params, c, graph_rnn_input(g, c, RNN_X), true);
     destroy(&m);
     rnn_case_destroy(c);
 }
@@ -103,10 +64,26 @@ Test(graph_recur, against_the_reference)
 {
     const int lengths[] = {3, 0, 5};
     for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
-        check_case(cell, 5, 3, 4, 7, 1, REFERENCE_BIAS_DOUBLE, NULL);
-        check_case(cell, 5, 3, 4, 7, 2, REFERENCE_BIAS_DOUBLE, lengths);
-        check_case(cell, 1, 1, 1, 1, 1, REFERENCE_BIAS_NONE, NULL);
+        const reference_cell *k = reference_cell_at(cell);
+        check_case(&(reference_rnn){.cell = k, .T = 5, .B = 3, .I = 4, .H = 7, .L = 1});
+        check_case(&(reference_rnn){.cell = k, .T = 5, .B = 3, .I = 4, .H = 7, .L = 2, .lengths = lengths});
+        check_case(
+            &(reference_rnn){.cell = k, .T = 1, .B = 1, .I = 1, .H = 1, .L = 1, .bias = REFERENCE_BIAS_NONE});
     }
+}
+
+/* Every option, and some together, with rows of their own lengths. */
+Test(graph_recur, options_against_the_reference)
+{
+    const int lengths[] = {3, 0, 5};
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
+        for (int v = RNN_PLAIN + 1; v < RNN_VARIANTS; v++) {
+            int widths[RNN_VARIANT_LAYERS];
+            reference_rnn net = {
+                .cell = reference_cell_at(cell), .T = 5, .B = 3, .I = 4, .H = 7, .L = 2, .lengths = lengths};
+            if (rnn_variant_apply(&rnn_variants[v], &net, widths))
+                check_case(&net);
+        }
 }
 
 /* ---- one layer used twice, states not given ---- */
@@ -121,24 +98,18 @@ Test(graph_recur, final_states_start_the_next_use)
             1e-5);
         model m = create(cell, I, H, L, CLSEQ_BIAS_BOTH);
         const int states = clseq_cell_states((clseq_cell)cell);
-        clseq_var *middle[2] = {NULL}, *initial[2] = {NULL};
-        clseq_recur_opts first = {0}, second = {0};
+        clseq_var *middle[2] = {NULL}, *initial[2] = {NULL}, *end[2] = {NULL};
+        const clseq_recur_opts first = {.initial = initial, .final = middle},
+                               second = {.initial = middle, .final = end};
         rnn_case_run(c);
         rnn_case_bound(c);
-        set_params(&m, c);
+        graph_rnn_set(m.params, c);
         clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         clseq_var *x = graph_input(g, c->in[RNN_X], 3, (int64_t[]){T, B, I});
         clseq_var *loss = NULL;
-        for (int i = 0; i < states; i++) {
-            initial[i] = first.initial[i] = graph_input(g, c->in[RNN_INITIAL + i], 3, (int64_t[]){L, B, H});
-            first.final[i] = &middle[i];
-        }
+        for (int i = 0; i < states; i++)
+            initial[i] = graph_input(g, c->in[RNN_INITIAL + i], 3, (int64_t[]){L, B, H});
         clseq_var *y0 = clseq_recur(g, m.rnn, clseq_slice(g, x, 0, 0, 2), &first);
-        clseq_var *end[2] = {NULL};
-        for (int i = 0; i < states; i++) {
-            second.initial[i] = middle[i];
-            second.final[i] = &end[i];
-        }
         clseq_var *y1 = clseq_recur(g, m.rnn, clseq_slice(g, x, 0, 2, T - 2), &second);
         clseq_var *y = clseq_concat(g, (clseq_var *[]){y0, y1}, 2, 0);
         graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
@@ -154,9 +125,7 @@ Test(graph_recur, final_states_start_the_next_use)
             graph_expect_grad_each("dinitial", g, initial[i], c->want[RNN_DINITIAL + i],
                                    c->bound[RNN_DINITIAL + i]);
         graph_end(g);
-        for (int i = 0; i < 4 * L; i++)
-            graph_expect_param_grad_each(graph_rnn_param(m.params, i), c->want[RNN_DWEIGHTS + i],
-                                         c->bound[RNN_DWEIGHTS + i]);
+        graph_rnn_expect_dweights(m.params, c);
         destroy(&m);
         rnn_case_destroy(c);
     }
@@ -180,129 +149,19 @@ Test(graph_recur, only_final_states)
         }
         rnn_case_run(c);
         rnn_case_bound(c);
-        set_params(&m, c);
-        clseq_var *h = NULL;
-        clseq_recur_opts opts = {.final = {&h}};
+        graph_rnn_set(m.params, c);
+        clseq_var *final[2] = {NULL};
+        const clseq_recur_opts opts = {.final = final};
         clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
         clseq_var *x = graph_input(g, c->in[RNN_X], 3, (int64_t[]){T, B, I});
         cr_assert_not_null(clseq_recur(g, m.rnn, x, &opts));
-        graph_backward(g, h, c->in[RNN_DFINAL]);
+        graph_backward(g, final[0], c->in[RNN_DFINAL]);
         graph_expect_grad_each("dx", g, x, c->want[RNN_DX], c->bound[RNN_DX]);
         graph_end(g);
-        for (int i = 0; i < 4 * L; i++)
-            graph_expect_param_grad_each(graph_rnn_param(m.params, i), c->want[RNN_DWEIGHTS + i],
-                                         c->bound[RNN_DWEIGHTS + i]);
+        graph_rnn_expect_dweights(m.params, c);
         destroy(&m);
         rnn_case_destroy(c);
     }
-}
-
-/* ---- carried states ---- */
-
-static float *read_state(clseq_context *ctx, const clseq_state *state, int i, size_t n)
-{
-    clseq_tensor tensor = {0};
-    float *values = test_floats(n);
-    EXPECT_OK(clseq_state_tensor(state, i, &tensor));
-    EXPECT_OK(clseq_tensor_read(ctx, &tensor, values));
-    return values;
-}
-
-/* Windows of a sequence in graphs of their own, with carry: the outputs of the whole sequence, bit for bit. */
-Test(graph_recur, carry_over_graphs)
-{
-    enum { T = 9, WINDOW = 3, B = 4, I = 5, H = 6, L = 2, N = L * B * H };
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
-        for (int mode = 0; mode < 2; mode++) {
-            model m = create(cell, I, H, L, CLSEQ_BIAS_BOTH);
-            test_random random = test_random_seed(14);
-            float x[T * B * I], whole[T * B * H], part[T * B * H];
-            clseq_state *carry = NULL, *once = NULL;
-            test_random_fill_float(&random, x, T * B * I, -1, 1);
-            EXPECT_OK(clseq_state_create(m.rnn, B, &carry));
-            EXPECT_OK(clseq_state_create(m.rnn, B, &once));
-            for (int round = 0; round < 2; round++) { /* after a reset it begins anew */
-                clseq_graph *g = clseq_graph_begin(m.ctx, (clseq_mode)mode);
-                EXPECT_OK(clseq_read(g,
-                                     clseq_recur(g, m.rnn, clseq_input_f32(g, x, 3, (int64_t[]){T, B, I}),
-                                                 &(clseq_recur_opts){.carry = once}),
-                                     whole));
-                graph_end(g);
-                for (int t = 0; t < T; t += WINDOW) {
-                    clseq_var *h = NULL;
-                    g = clseq_graph_begin(m.ctx, (clseq_mode)mode);
-                    clseq_var *xt = clseq_input_f32(g, x + t * B * I, 3, (int64_t[]){WINDOW, B, I});
-                    /* a final state may be asked for beside carry */
-                    clseq_var *y =
-                        clseq_recur(g, m.rnn, xt,
-                                    &(clseq_recur_opts){.carry = carry, .final = {t == WINDOW ? &h : NULL}});
-                    EXPECT_OK(clseq_read(g, y, part + t * B * H));
-                    if (t == WINDOW) {
-                        float final[N], *state = read_state(m.ctx, carry, 0, N);
-                        EXPECT_OK(clseq_read(g, h, final));
-                        cr_assert(compare_bits("h", state, final, N), "%s", compare_message());
-                        free(state);
-                    }
-                    graph_end(g);
-                }
-                cr_assert(compare_bits(clseq_cell_name((clseq_cell)cell), part, whole, T * B * H), "%s",
-                          compare_message());
-                for (int i = 0; i < clseq_cell_states((clseq_cell)cell); i++) {
-                    float *a = read_state(m.ctx, carry, i, N), *b = read_state(m.ctx, once, i, N);
-                    cr_assert(compare_bits("state", a, b, N), "%s", compare_message());
-                    free(a);
-                    free(b);
-                }
-                EXPECT_OK(clseq_state_reset(carry));
-                EXPECT_OK(clseq_state_reset(once));
-            }
-            clseq_state_destroy(carry);
-            clseq_state_destroy(once);
-            destroy(&m);
-        }
-}
-
-/* No gradient flows through carry: the second window's is that of a sequence that begins there. */
-Test(graph_recur, carry_stops_the_gradient)
-{
-    enum { T = 3, B = 2, I = 3, H = 4 };
-    model m = create(CLSEQ_CELL_LSTM, I, H, 1, CLSEQ_BIAS_BOTH);
-    test_random random = test_random_seed(15);
-    float x[2][T * B * I], dy[T * B * H], with_carry[4 * H * H], with_initial[4 * H * H];
-    clseq_state *carry = NULL;
-    clseq_param *w = clseq_params_find(m.params, "rnn.weight_hh_l0");
-    float h[B * H], c[B * H];
-    clseq_tensor tensor = {0};
-    for (int i = 0; i < 2; i++)
-        test_random_fill_float(&random, x[i], T * B * I, -1, 1);
-    test_random_fill_float(&random, dy, T * B * H, -1, 1);
-    EXPECT_OK(clseq_state_create(m.rnn, B, &carry));
-    for (int i = 0; i < 2; i++) {
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
-        if (i == 1) {
-            EXPECT_OK(clseq_state_tensor(carry, CLSEQ_STATE_H, &tensor));
-            EXPECT_OK(clseq_tensor_read(m.ctx, &tensor, h));
-            EXPECT_OK(clseq_state_tensor(carry, CLSEQ_STATE_C, &tensor));
-            EXPECT_OK(clseq_tensor_read(m.ctx, &tensor, c));
-        }
-        EXPECT_OK(clseq_params_zero_grad(m.params));
-        clseq_var *y = clseq_recur(g, m.rnn, clseq_input_f32(g, x[i], 3, (int64_t[]){T, B, I}),
-                                   &(clseq_recur_opts){.carry = carry});
-        graph_backward_floats(g, y, dy);
-        graph_end(g);
-    }
-    EXPECT_OK(clseq_param_get_grad(w, with_carry));
-    EXPECT_OK(clseq_params_zero_grad(m.params));
-    clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
-    const int64_t dims[] = {1, B, H};
-    clseq_recur_opts opts = {.initial = {clseq_input_f32(g, h, 3, dims), clseq_input_f32(g, c, 3, dims)}};
-    clseq_var *y = clseq_recur(g, m.rnn, clseq_input_f32(g, x[1], 3, (int64_t[]){T, B, I}), &opts);
-    graph_backward_floats(g, y, dy);
-    graph_end(g);
-    EXPECT_OK(clseq_param_get_grad(w, with_initial));
-    cr_assert(compare_bits("dw", with_carry, with_initial, 4 * H * H), "%s", compare_message());
-    clseq_state_destroy(carry);
-    destroy(&m);
 }
 
 /* ---- modes, weights, errors ---- */
@@ -380,23 +239,19 @@ Test(graph_recur, errors)
                        "recur: lengths[2] is 3, expected 0..T = 0..2");
     EXPECT_RECUR_ERROR(OPTIONS(.lengths = (int32_t[]){-1, 2, 2}), CLSEQ_INVALID_ARGUMENT,
                        "recur: lengths[0] is -1, expected 0..T = 0..2");
-    EXPECT_RECUR_ERROR(OPTIONS(.initial = {wrong}), CLSEQ_INVALID_SHAPE,
-                       "recur: initial[0] (h) has shape [1,5,3], expected [L,B,H] = [1,3,5]");
-    EXPECT_RECUR_ERROR(OPTIONS(.initial = {h, h}), CLSEQ_INVALID_ARGUMENT,
-                       "recur: initial or final state 1 is given, the cell has 1");
-    EXPECT_RECUR_ERROR(OPTIONS(.final = {NULL, &final}), CLSEQ_INVALID_ARGUMENT,
-                       "recur: initial or final state 1 is given, the cell has 1");
-    EXPECT_RECUR_ERROR(OPTIONS(.carry = fits, .initial = {h}), CLSEQ_INVALID_ARGUMENT,
+    EXPECT_RECUR_ERROR(OPTIONS(.initial = &wrong), CLSEQ_INVALID_SHAPE,
+                       "recur: initial[0] (h) has shape [1,5,3], expected [L*D,B,width] = [1,3,5]");
+    EXPECT_RECUR_ERROR(OPTIONS(.carry = fits, .initial = &h), CLSEQ_INVALID_ARGUMENT,
                        "recur: carry and initial[0] (h) are given, expected one of them");
     EXPECT_RECUR_ERROR(OPTIONS(.carry = two_rows), CLSEQ_INVALID_SHAPE,
-                       "recur: carry has shape [1,2,5], expected [L,B,H] = [1,3,5]");
+                       "recur: carry has shape [1,2,5], expected [L*D,B,width] = [1,3,5]");
     EXPECT_RECUR_ERROR(OPTIONS(.carry = two_layers), CLSEQ_INVALID_SHAPE,
-                       "recur: carry has shape [2,3,5], expected [L,B,H] = [1,3,5]");
+                       "recur: carry has shape [2,3,5], expected [L*D,B,width] = [1,3,5]");
     EXPECT_RECUR_ERROR(OPTIONS(.carry = foreign), CLSEQ_INVALID_ARGUMENT,
                        "recur: carry belongs to another context");
     EXPECT_RECUR_ERROR(OPTIONS(.carry = two_states), CLSEQ_INVALID_ARGUMENT,
-                       "recur: carry was made for a cell with another number of states");
-    EXPECT_RECUR_ERROR(OPTIONS(.final = {&final}, .lengths = (int32_t[]){9, 9, 9}), CLSEQ_INVALID_ARGUMENT,
+                       "recur: carry has 2 states, expected the cell's 1");
+    EXPECT_RECUR_ERROR(OPTIONS(.final = &final, .lengths = (int32_t[]){9, 9, 9}), CLSEQ_INVALID_ARGUMENT,
                        "recur: lengths[0] is 9");
     cr_assert_null(final, "a final state of an operation that failed must be NULL");
     clseq_state *all[] = {two_rows, two_layers, foreign, two_states, fits, NULL};
@@ -413,8 +268,9 @@ static void initial_gradient(model *m, int uses, const float *x, const float *h,
     clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
     clseq_var *in = clseq_input_f32(g, x, 3, (int64_t[]){3, 2, 4});
     clseq_var *initial = clseq_require_grad(g, clseq_input_f32(g, h, 3, (int64_t[]){1, 2, 5})), *y = NULL;
+    clseq_var *const states[2] = {initial, NULL};
     for (int i = 0; i < uses; i++) {
-        clseq_var *out = clseq_recur(g, m->rnn, in, &(clseq_recur_opts){.initial = {initial}});
+        clseq_var *out = clseq_recur(g, m->rnn, in, &(clseq_recur_opts){.initial = states});
         y = y ? clseq_add(g, y, out) : out;
     }
     EXPECT_OK(clseq_backward(g, clseq_sum(g, y)));

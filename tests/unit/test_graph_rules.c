@@ -149,9 +149,9 @@ Test(graph_rules, final_states_go_to_both)
     clseq_var *h = NULL;
     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     clseq_var *in = clseq_input_f32(g, x, 3, DIMS(T, B, E));
-    cr_assert_not_null(clseq_recur(g, rnn, in, &(clseq_recur_opts){.final = {&h}}));
+    cr_assert_not_null(clseq_recur(g, rnn, in, &(clseq_recur_opts){.final = &h}));
     EXPECT_OK(clseq_read(g, h, alone));
-    cr_assert_not_null(clseq_recur(g, rnn, in, &(clseq_recur_opts){.final = {&h}, .carry = carry}));
+    cr_assert_not_null(clseq_recur(g, rnn, in, &(clseq_recur_opts){.final = &h, .carry = carry}));
     EXPECT_OK(clseq_read(g, h, from_var));
     graph_end(g);
     EXPECT_OK(clseq_state_tensor(carry, 0, &state));

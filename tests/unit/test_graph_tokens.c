@@ -10,8 +10,10 @@
 #include "support/compare.h"
 #include "support/device.h"
 #include "support/graph.h"
+#include "support/graph_rnn.h"
 #include "support/numeric.h"
 #include "support/random.h"
+#include "support/rnn_variant.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,18 +29,31 @@ typedef struct model {
     clseq_rnn *rnn;
 } model;
 
-static model create(int cell, bool one_hot)
+static reference_rnn net_of(int cell, bool one_hot)
+{
+    return (reference_rnn){.cell = reference_cell_at(cell),
+                           .T = T,
+                           .B = B,
+                           .I = one_hot ? V : E,
+                           .H = H,
+                           .L = L,
+                           .lengths = lengths};
+}
+
+static model create_net(const reference_rnn *net, bool one_hot)
 {
     model m = {.ctx = test_context()};
     EXPECT_OK(clseq_params_create(m.ctx, 3, &m.params));
     if (!one_hot)
         EXPECT_OK(clseq_embedding_new(m.params, "embed", V, E, &m.embed));
-    EXPECT_OK(clseq_rnn_new(
-        m.params, "rnn",
-        &(clseq_rnn_desc){
-            .cell = (clseq_cell)cell, .input = one_hot ? V : E, .hidden = H, .layers = L, .one_hot = one_hot},
-        NULL, &m.rnn));
+    m.rnn = graph_rnn_new(m.params, net, one_hot);
     return m;
+}
+
+static model create(int cell, bool one_hot)
+{
+    const reference_rnn net = net_of(cell, one_hot);
+    return create_net(&net, one_hot);
 }
 
 static void destroy(model *m)
@@ -55,12 +70,10 @@ typedef struct problem {
 } problem;
 
 /* One vocabulary entry is named by no token. Bounds are doubled: the products are made in another order. */
-static problem make_problem(int cell, uint64_t seed, bool one_hot)
+static problem make_net_problem(const reference_rnn *net, uint64_t seed, bool one_hot)
 {
-    const int I = one_hot ? V : E;
-    const reference_rnn net = {
-        .cell = reference_cell_at(cell), .T = T, .B = B, .I = I, .H = H, .L = L, .lengths = lengths};
-    problem p = {.c = rnn_case_create(&net, seed, 1e-5)};
+    const int I = net->I;
+    problem p = {.c = rnn_case_create(net, seed, 1e-5)};
     test_random random = test_random_seed(seed);
     test_random_fill(&random, p.table, V * E, -1, 1);
     for (int row = 0; row < T * B; row++) {
@@ -70,7 +83,7 @@ static problem make_problem(int cell, uint64_t seed, bool one_hot)
     }
     rnn_case_run(p.c);
     rnn_case_bound(p.c);
-    for (int i = 0; i < RNN_INPUTS; i++)
+    for (int i = 0; i < p.c->count; i++)
         for (size_t k = 0; p.c->bound[i] && k < p.c->n[i]; k++)
             p.c->bound[i][k] *= 2;
     for (int row = 0; row < T * B && !one_hot; row++)
@@ -81,10 +94,15 @@ static problem make_problem(int cell, uint64_t seed, bool one_hot)
     return p;
 }
 
+static problem make_problem(int cell, uint64_t seed, bool one_hot)
+{
+    const reference_rnn net = net_of(cell, one_hot);
+    return make_net_problem(&net, seed, one_hot);
+}
+
 static void set_params(const model *m, const problem *p)
 {
-    for (int i = 0; i < 4 * L; i++)
-        graph_set_param(graph_rnn_param(m->params, i), p->c->in[RNN_WEIGHTS + i]);
+    graph_rnn_set(m->params, p->c);
     if (m->embed)
         graph_set_param(clseq_params_find(m->params, "embed.weight"), p->table);
 }
@@ -98,52 +116,17 @@ static clseq_var *input_of(const model *m, clseq_graph *g, const int32_t *tokens
     return ask ? clseq_require_grad(g, x) : x;
 }
 
-static void expect_params(const model *m, const problem *p)
-{
-    for (int i = 0; i < 4 * L; i++)
-        graph_expect_param_grad_each(graph_rnn_param(m->params, i), p->c->want[RNN_DWEIGHTS + i],
-                                     p->c->bound[RNN_DWEIGHTS + i]);
-    if (m->embed)
-        graph_expect_param_grad_each(clseq_params_find(m->params, "embed.weight"), p->dtable,
-                                     p->dtable_bound);
-}
-
 /* Values, then all gradients, in training; the values again in inference. */
 static void check_problem(const model *m, const problem *p, bool ask)
 {
-    const rnn_case *c = p->c;
-    const int states = clseq_cell_states(clseq_rnn_description(m->rnn)->cell);
-    clseq_var *initial[2] = {NULL}, *final[2] = {NULL};
-    for (clseq_mode mode = CLSEQ_MODE_TRAINING;; mode = CLSEQ_MODE_INFERENCE) {
-        clseq_recur_opts opts = {.lengths = lengths};
-        clseq_graph *g = clseq_graph_begin(m->ctx, mode);
+    static const clseq_mode modes[] = {CLSEQ_MODE_TRAINING, CLSEQ_MODE_INFERENCE};
+    for (int i = 0; i < 2; i++) {
+        clseq_graph *g = clseq_graph_begin(m->ctx, modes[i]);
         EXPECT_OK(clseq_params_zero_grad(m->params));
-        clseq_var *x = input_of(m, g, p->tokens, ask);
-        for (int i = 0; i < states; i++) {
-            initial[i] = opts.initial[i] = graph_input(g, c->in[RNN_INITIAL + i], 3, (int64_t[]){L, B, H});
-            opts.final[i] = &final[i];
-        }
-        clseq_var *y = clseq_recur(g, m->rnn, x, &opts);
-        graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
-        if (mode == CLSEQ_MODE_INFERENCE) {
-            graph_end(g);
-            break;
-        }
-        clseq_var *loss =
-            clseq_sum(g, clseq_mul(g, y, graph_input(g, c->in[RNN_DY], 3, (int64_t[]){T, B, H})));
-        for (int i = 0; i < states; i++) {
-            graph_expect_value_each("final", g, final[i], c->want[RNN_FINAL + i], c->bound[RNN_FINAL + i]);
-            clseq_var *d = graph_input(g, c->in[RNN_DFINAL + i], 3, (int64_t[]){L, B, H});
-            loss = clseq_add(g, loss, clseq_sum(g, clseq_mul(g, final[i], d)));
-        }
-        EXPECT_OK(clseq_backward(g, loss));
-        if (ask)
-            graph_expect_grad_each("dx", g, x, c->want[RNN_DX], c->bound[RNN_DX]);
-        for (int i = 0; i < states; i++)
-            graph_expect_grad_each("dinitial", g, initial[i], c->want[RNN_DINITIAL + i],
-                                   c->bound[RNN_DINITIAL + i]);
-        graph_end(g);
-        expect_params(m, p);
+        graph_rnn_check(g, m->rnn, m->params, p->c, input_of(m, g, p->tokens, ask), ask);
+        if (m->embed && modes[i] == CLSEQ_MODE_TRAINING)
+            graph_expect_param_grad_each(clseq_params_find(m->params, "embed.weight"), p->dtable,
+                                         p->dtable_bound);
     }
 }
 
@@ -162,16 +145,41 @@ Test(graph_tokens, through_an_embedding)
     }
 }
 
+/* The same with every option: both directions have products of their own. */
+Test(graph_tokens, options_through_an_embedding)
+{
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
+        for (int v = RNN_PLAIN + 1; v < RNN_VARIANTS; v++) {
+            int widths[RNN_VARIANT_LAYERS];
+            reference_rnn net = net_of(cell, false);
+            if (!rnn_variant_apply(&rnn_variants[v], &net, widths))
+                continue;
+            model m = create_net(&net, false);
+            for (int ask = 0; ask < 2; ask++) {
+                problem p = make_net_problem(&net, 60 + (uint64_t)ask, false);
+                set_params(&m, &p);
+                check_problem(&m, &p, ask);
+                rnn_case_destroy(p.c);
+            }
+            destroy(&m);
+        }
+}
+
 Test(graph_tokens, one_hot)
 {
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
-        model m = create(cell, true);
-        problem p = make_problem(cell, 30, true);
-        set_params(&m, &p);
-        check_problem(&m, &p, false);
-        rnn_case_destroy(p.c);
-        destroy(&m);
-    }
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
+        for (int v = RNN_PLAIN; v < RNN_VARIANTS; v++) {
+            int widths[RNN_VARIANT_LAYERS];
+            reference_rnn net = net_of(cell, true);
+            if (!rnn_variant_apply(&rnn_variants[v], &net, widths))
+                continue;
+            model m = create_net(&net, true);
+            problem p = make_net_problem(&net, 30, true);
+            set_params(&m, &p);
+            check_problem(&m, &p, false);
+            rnn_case_destroy(p.c);
+            destroy(&m);
+        }
 }
 
 /* What an embedding's output passes through, and whether the layer then reads the table instead: */
@@ -236,9 +244,10 @@ Test(graph_tokens, several_embeddings)
             g, m.rnn, clseq_embed(g, second, clseq_input_i32(g, p.tokens, 2, (int64_t[]){T, B})), NULL);
         clseq_var *rows = clseq_embed(g, second, clseq_input_i32(g, p.tokens, 1, (int64_t[]){T * B}));
         clseq_var *by_rows = clseq_recur(g, m.rnn, clseq_reshape(g, rows, 3, (int64_t[]){T, B, E}), NULL);
-        clseq_recur_opts opts = {.lengths = lengths};
+        clseq_var *initial[1] = {NULL};
+        const clseq_recur_opts opts = {.lengths = lengths, .initial = initial};
         for (int i = 0; i < clseq_cell_states(CLSEQ_CELL_GRU); i++)
-            opts.initial[i] = graph_input(g, p.c->in[RNN_INITIAL + i], 3, (int64_t[]){L, B, H});
+            initial[i] = graph_input(g, p.c->in[RNN_INITIAL + i], 3, (int64_t[]){L, B, H});
         clseq_var *y = clseq_recur(g, m.rnn, input_of(&with_foreign, g, p.tokens, false), &opts);
         float got[T * B * H], want[T * B * H];
         EXPECT_OK(clseq_read(g, by_second, got));

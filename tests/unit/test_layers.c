@@ -186,6 +186,24 @@ Test(layers, recurrent_starting_values)
     clseq_context_destroy(ctx);
 }
 
+/* weight_hr [P,H] is one orthogonal matrix. */
+Test(layers, orthogonal_projection)
+{
+    enum { H = 6, P = 4 };
+    clseq_context *ctx = test_context();
+    clseq_params *params = store(ctx);
+    clseq_rnn *lstm = NULL;
+    const clseq_rnn_init init = {.projection = {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1}};
+    EXPECT_OK(clseq_rnn_new(
+        params, "lstm", &(clseq_rnn_desc){.cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = H, .projection = P},
+        &init, &lstm));
+    double *w = graph_param_values(clseq_params_find(params, "lstm.weight_hr_l0"));
+    expect_orthonormal(w, 0, P, H);
+    free(w);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
 /* Each parameter may start as zeros, the forget gate's bias as zero among others that are not. */
 Test(layers, recurrent_zeros)
 {
@@ -335,7 +353,7 @@ Test(layers, states)
         }
     clseq_state_destroy(state);
     EXPECT_OK(clseq_state_create(gru, B, &state));
-    EXPECT_ERROR(clseq_state_tensor(state, CLSEQ_STATE_C, &tensor), CLSEQ_INVALID_ARGUMENT,
+    EXPECT_ERROR(clseq_state_tensor(state, 1, &tensor), CLSEQ_INVALID_ARGUMENT,
                  "state tensor: there is no state 1, the cell has 1");
     EXPECT_ERROR(clseq_state_tensor(state, -1, &tensor), CLSEQ_INVALID_ARGUMENT, "there is no state -1");
     EXPECT_ERROR(clseq_state_tensor(state, 0, NULL), CLSEQ_INVALID_ARGUMENT, "state tensor: out is NULL");

@@ -108,11 +108,11 @@ Test(meter, errors)
     const float two[2] = {1, 2};
     const int64_t dims[] = {2}, one[] = {1};
     clseq_context *ctx = test_context(), *other = test_context();
-    clseq_meter *meter = NULL, *foreign = NULL;
+    clseq_meter *meter = NULL, *foreign = NULL, *none = NULL;
     double mean = 0;
     EXPECT_OK(clseq_meter_create(ctx, &meter));
     EXPECT_OK(clseq_meter_create(other, &foreign));
-    EXPECT_ERROR(clseq_meter_create(NULL, &meter), CLSEQ_INVALID_ARGUMENT, "meter create: ctx is NULL");
+    EXPECT_ERROR(clseq_meter_create(NULL, &none), CLSEQ_INVALID_ARGUMENT, "meter create: ctx is NULL");
     EXPECT_ERROR(clseq_meter_create(ctx, NULL), CLSEQ_INVALID_ARGUMENT, "meter create: out is NULL");
     EXPECT_ERROR(clseq_meter_read(NULL, &mean), CLSEQ_INVALID_ARGUMENT, "meter read: meter is NULL");
     EXPECT_ERROR(clseq_meter_read(meter, NULL), CLSEQ_INVALID_ARGUMENT, "meter read: mean is NULL");

@@ -67,21 +67,24 @@ Test(reference_bounds, a_float_lstm_is_within_the_bounds_and_not_far_below)
             rnn_case *c = rnn_case_create(&net, seed, 0);
             rnn_case_run(c);
             rnn_case_bound(c);
-            float *in[RNN_INPUTS];
-            for (int k = 0; k < RNN_INPUTS; k++)
+            float **in = calloc((size_t)c->count, sizeof *in);
+            cr_assert(in != NULL);
+            for (int k = 0; k < c->count; k++)
                 in[k] = test_floats_of(c->in[k], c->n[k]);
             float *y = test_floats(c->n[RNN_Y]);
             float_lstm(&net, in, in[RNN_INITIAL], in[RNN_INITIAL + 1], y);
+            const int places[] = {RNN_Y, RNN_FINAL, RNN_FINAL + 1};
             float *const got[] = {y, in[RNN_INITIAL], in[RNN_INITIAL + 1]};
             compare_reset();
             for (int k = 0; k < 3; k++)
-                cr_assert(compare_floats_each(rnn_output_name(RNN_Y + k), got[k], c->want[RNN_Y + k],
-                                              c->n[RNN_Y + k], c->bound[RNN_Y + k]),
+                cr_assert(compare_floats_each(rnn_output_name(c, places[k]), got[k], c->want[places[k]],
+                                              c->n[places[k]], c->bound[places[k]]),
                           "shape %d: %s", i, compare_message());
             cr_assert(compare_worst_ratio() < 0.5 && (i == 0 || compare_worst_ratio() > 0.01),
                       "shape %d: the bound is not tight: error/bound is %g", i, compare_worst_ratio());
-            for (int k = 0; k < RNN_INPUTS; k++)
+            for (int k = 0; k < c->count; k++)
                 free(in[k]);
+            free(in);
             free(y);
             rnn_case_destroy(c);
         }
@@ -89,74 +92,87 @@ Test(reference_bounds, a_float_lstm_is_within_the_bounds_and_not_far_below)
 
 /*
  * Mistakes, each a cell that differs from the right one in a single small term. They are compared with the
- * right cell's results in double, so that nothing but the mistake counts.
+ * right cell's results in double, so that nothing but the mistake counts. A mistake is made after what the right cell
+ * does in a phase.
  */
 static const reference_cell *right;
 
-static void forward_right(const double *input, const double *recurrent, const double *previous, double *next)
+static int last_phase(const reference_cell *cell)
 {
-    right->forward(input, recurrent, previous, next);
+    int phase = 0;
+    while (phase + 1 < REFERENCE_MAX_PHASES && cell->phases[phase + 1].forward != NULL)
+        phase++;
+    return phase;
 }
 
-static void backward_right(const double *input, const double *recurrent, const double *previous,
-                           const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+/* A state with 14 good bits. */
+static void forward_coarse(reference_unit *u)
 {
-    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
+    right->phases[last_phase(right)].forward(u);
+    u->next[right->states - 1] *= 1 + 0x1p-14;
 }
 
 /* The gradient of the first gate of one unit with the wrong sign, at steps where the state happens to be
  * positive. */
-static void backward_sign(const double *input, const double *recurrent, const double *previous,
-                          const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void backward_sign(const reference_unit *u, reference_unit *d)
 {
-    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
-    if (previous[0] > 0)
-        dinput[0] = -dinput[0];
+    right->phases[0].backward(u, d);
+    if (u->previous[0] > 0)
+        d->input[0] = -d->input[0];
 }
 
 /* The direct way back to the previous state is forgotten (LSTM: dc f; GRU: dh z). */
-static void backward_no_direct(const double *input, const double *recurrent, const double *previous,
-                               const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void backward_no_direct(const reference_unit *u, reference_unit *d)
 {
-    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
-    dprevious[right->states - 1] *= 0.9999;
+    right->phases[0].backward(u, d);
+    d->previous[right->states - 1] *= 0.9999;
 }
 
 /* A derivative computed from a value with 12 good bits, as with a half-precision table. */
-static void backward_coarse(const double *input, const double *recurrent, const double *previous,
-                            const double *dnext, double *dinput, double *drecurrent, double *dprevious)
+static void backward_coarse(const reference_unit *u, reference_unit *d)
 {
-    right->backward(input, recurrent, previous, dnext, dinput, drecurrent, dprevious);
-    dinput[right->gates - 1] *= 1 + 0x1p-12;
+    right->phases[0].backward(u, d);
+    d->input[right->gates - 1] *= 1 + 0x1p-12;
 }
 
-static void forward_coarse(const double *input, const double *recurrent, const double *previous, double *next)
+/* The same for the gradient of a parameter of a unit. */
+static void backward_parameter(const reference_unit *u, reference_unit *d)
 {
-    right->forward(input, recurrent, previous, next);
-    next[right->states - 1] *= 1 + 0x1p-14;
+    right->phases[0].backward(u, d);
+    d->parameter[0] *= 1 + 0x1p-12;
 }
 
 /* A backward mistake changes at least one gradient, a forward mistake the outputs. */
 static const struct {
     const char *what;
-    void (*forward)(const double *, const double *, const double *, double *);
-    void (*backward)(const double *, const double *, const double *, const double *, double *, double *,
-                     double *);
-    bool needs_direct;
+    void (*forward)(reference_unit *);                          /* in place of the last phase's */
+    void (*backward)(const reference_unit *, reference_unit *); /* in place of the first phase's */
+    bool needs_direct, needs_parameter;
 } mistakes[] = {
-    {"a sign in one gate's gradient", forward_right, backward_sign, false},
-    {"a direct path that is 0.9999 of itself", forward_right, backward_no_direct, true},
-    {"a gradient of 12 bits", forward_right, backward_coarse, false},
-    {"a state of 14 bits", forward_coarse, backward_right, false},
+    {"a sign in one gate's gradient", NULL, backward_sign, false, false},
+    {"a direct path that is 0.9999 of itself", NULL, backward_no_direct, true, false},
+    {"a gradient of 12 bits", NULL, backward_coarse, false, false},
+    {"a state of 14 bits", forward_coarse, NULL, false, false},
+    {"a parameter's gradient of 12 bits", NULL, backward_parameter, false, true},
 };
 
 enum { MISTAKES = sizeof mistakes / sizeof mistakes[0] };
 
+static reference_cell wrong_cell(int mistake)
+{
+    reference_cell wrong = *right;
+    if (mistakes[mistake].forward != NULL)
+        wrong.phases[last_phase(right)].forward = mistakes[mistake].forward;
+    if (mistakes[mistake].backward != NULL)
+        wrong.phases[0].backward = mistakes[mistake].backward;
+    return wrong;
+}
+
 static bool within_bounds(const rnn_case *c, const rnn_case *other)
 {
-    for (int i = 0; i < RNN_INPUTS; i++)
+    for (int i = 0; i < c->count; i++)
         if (c->n[i] > 0 &&
-            !compare_doubles_each(rnn_output_name(i), other->want[i], c->want[i], c->n[i], c->bound[i]))
+            !compare_doubles_each(rnn_output_name(c, i), other->want[i], c->want[i], c->n[i], c->bound[i]))
             return false;
     return true;
 }
@@ -164,10 +180,50 @@ static bool within_bounds(const rnn_case *c, const rnn_case *other)
 /* Whether the last state reaches its previous value beside the recurrent product. */
 static bool has_direct_path(const reference_cell *cell)
 {
-    const double zeros[REFERENCE_MAX_GATES] = {0}, ones[REFERENCE_MAX_STATES] = {1, 1};
-    double dinput[REFERENCE_MAX_GATES], drecurrent[REFERENCE_MAX_GATES], dprevious[REFERENCE_MAX_STATES];
-    cell->backward(zeros, zeros, ones, ones, dinput, drecurrent, dprevious);
-    return dprevious[cell->states - 1] != 0;
+    const reference_unit u = {.previous = {1, 1, 1, 1}};
+    reference_unit d = {.next = {1, 1, 1, 1}};
+    for (int phase = last_phase(cell); phase >= 0; phase--)
+        cell->phases[phase].backward(&u, &d);
+    return d.previous[cell->states - 1] != 0;
+}
+
+/* Every option that the bounds have to hold for. */
+static const struct {
+    reference_direction direction;
+    int P;
+    bool layer_norm;
+} options[] = {
+    {REFERENCE_FORWARD, 0, false},
+    {REFERENCE_BIDIRECTIONAL, 0, false},
+    {REFERENCE_FORWARD, 4, false},
+    {REFERENCE_FORWARD, 0, true},
+};
+
+enum { OPTIONS = sizeof options / sizeof options[0] };
+
+static void must_fail(const reference_rnn *net, int mistake)
+{
+    if ((mistakes[mistake].needs_direct && !has_direct_path(right)) ||
+        (mistakes[mistake].needs_parameter && right->parameter_names[0] == NULL) ||
+        (mistakes[mistake].backward == backward_sign && net->P > 0)) /* it looks at the unit's h */
+        return;
+    rnn_case *c = rnn_case_create(net, 11, 1e-5);
+    rnn_case_run(c);
+    rnn_case_bound(c);
+    cr_assert(within_bounds(c, c));
+
+    const reference_cell wrong = wrong_cell(mistake);
+    reference_rnn wrong_net = *net;
+    wrong_net.cell = &wrong;
+    rnn_case *other = rnn_case_create(&wrong_net, 11, 0);
+    for (int k = 0; k < c->count; k++)
+        for (size_t e = 0; e < c->n[k]; e++)
+            other->in[k][e] = c->in[k][e];
+    rnn_case_run(other);
+    cr_assert(!within_bounds(c, other), "%s, T=%d, direction %d, P=%d%s: %s passes", right->name, net->T,
+              (int)net->direction, net->P, net->layer_norm ? ", layer norm" : "", mistakes[mistake].what);
+    rnn_case_destroy(other);
+    rnn_case_destroy(c);
 }
 
 Test(reference_bounds, small_mistakes_fail)
@@ -175,31 +231,18 @@ Test(reference_bounds, small_mistakes_fail)
     static const int lengths[] = {40, 7};
     for (int cell = 0; reference_cell_at(cell) != NULL; cell++)
         for (int i = 1; i < SHAPES; i++)
-            for (int m = 0; m < MISTAKES; m++) {
-                reference_rnn net = shapes[i];
-                net.cell = right = reference_cell_at(cell);
-                net.lengths = net.T == 40 ? lengths : NULL;
-                if (mistakes[m].needs_direct && !has_direct_path(right))
-                    continue;
-                rnn_case *c = rnn_case_create(&net, 11, 1e-5);
-                rnn_case_run(c);
-                rnn_case_bound(c);
-                cr_assert(within_bounds(c, c));
-
-                const reference_cell wrong = {
-                    "wrong",        right->gates, right->states, mistakes[m].forward, mistakes[m].backward,
-                    right->has_kink};
-                net.cell = &wrong;
-                rnn_case *other = rnn_case_create(&net, 11, 0);
-                for (int k = 0; k < RNN_INPUTS; k++)
-                    for (size_t e = 0; e < c->n[k]; e++)
-                        other->in[k][e] = c->in[k][e];
-                rnn_case_run(other);
-                cr_assert(!within_bounds(c, other), "%s, T=%d: %s passes", right->name, net.T,
-                          mistakes[m].what);
-                rnn_case_destroy(other);
-                rnn_case_destroy(c);
-            }
+            for (int o = 0; o < OPTIONS; o++)
+                for (int m = 0; m < MISTAKES; m++) {
+                    reference_rnn net = shapes[i];
+                    net.cell = right = reference_cell_at(cell);
+                    net.lengths = net.T == 40 ? lengths : NULL;
+                    net.direction = options[o].direction;
+                    net.P = options[o].P;
+                    net.layer_norm = options[o].layer_norm;
+                    if ((net.P > 0 && right->carries_h) || (net.layer_norm && !right->layer_norm))
+                        continue;
+                    must_fail(&net, m);
+                }
 }
 
 /* A float sum of k products within its bound, a sum without its last product not. */

@@ -8,17 +8,18 @@
 #include "../support/compare.h"
 #include "../support/numeric.h"
 
+#include <clseq/rnn.h>
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static double loss_of(void *context)
+static double loss_of(rnn_case *c)
 {
-    rnn_case *c = context;
     double sum = 0;
     rnn_case_run_forward(c);
-    for (int i = RNN_Y; i < RNN_WEIGHTS;
-         i++) /* y and the final states, against dy and dfinal in the same places */
+    for (int i = RNN_Y; i < RNN_WEIGHTS; i++) /* y and the final states, against dy and dfinal */
         for (size_t k = 0; k < c->n[i]; k++)
             sum += c->in[i][k] * c->want[i][k];
     return sum;
@@ -30,21 +31,45 @@ static bool has_gradient(int i)
     return i < RNN_DY || i >= RNN_WEIGHTS;
 }
 
+/*
+ * The derivative of the loss by *element, an eighth-order central difference. Layer normalisation divides by standard
+ * deviations of down to sqrt(REFERENCE_NORM_EPS) = 0.003, one after another where it normalises products and states,
+ * so that the loss may bend within 2e-5. Truncation: (STEP/2e-5)^8 = 1e-8 of what bends so, and of the rest nothing.
+ * Rounding: 2^-53/STEP = 6e-11 of the loss. No kink is nearer than 2000 steps.
+ */
+#define STEP 2e-6
+
+static double derivative_of_loss(rnn_case *c, double *element)
+{
+    static const double weights[] = {4.0 / 5, -1.0 / 5, 4.0 / 105, -1.0 / 280};
+    const double start = *element;
+    double sum = 0;
+    for (int i = 0; i < 4; i++) {
+        *element = start + (i + 1) * STEP;
+        sum += weights[i] * loss_of(c);
+        *element = start - (i + 1) * STEP;
+        sum -= weights[i] * loss_of(c);
+    }
+    *element = start;
+    return sum / STEP;
+}
+
 static void check_gradients(const reference_rnn *net, const char *title)
 {
-    rnn_case *c = rnn_case_create(net, 7, 0.02);
+    rnn_case *c = rnn_case_create(net, 7, 2000 * STEP);
     rnn_case_run(c);
-    for (int i = 0; i < RNN_INPUTS; i++)
+    for (int i = 0; i < c->count; i++)
         for (size_t k = 0; has_gradient(i) && k < c->n[i]; k++) {
-            const double got = c->want[i][k], expected = test_derivative(loss_of, c, &c->in[i][k]);
+            const double got = c->want[i][k], expected = derivative_of_loss(c, &c->in[i][k]);
             cr_assert(fabs(got - expected) <= TEST_DERIVATIVE_BOUND(expected),
                       "%s %s, bias mode %d: %s[%zu] is %.17g, numerically %.17g", net->cell->name, title,
-                      (int)net->bias, rnn_output_name(i), k, got, expected);
+                      (int)net->bias, rnn_output_name(c, i), k, got, expected);
         }
     rnn_case_destroy(c);
 }
 
 static const int mixed_lengths[] = {3, 0, 1, 2};
+static const int widths[] = {3, 1, 2};
 
 static const struct {
     const char *title;
@@ -57,31 +82,90 @@ static const struct {
     {"mixed lengths", {.T = 3, .B = 4, .I = 2, .H = 3, .L = 1, .lengths = mixed_lengths}},
     {"two layers, mixed lengths", {.T = 3, .B = 4, .I = 2, .H = 3, .L = 2, .lengths = mixed_lengths}},
     {"batch first with gaps", {.T = 3, .B = 2, .I = 3, .H = 2, .L = 1, .x = {4, 13}, .y = {3, 10}}},
+    {"three layers of different widths",
+     {.T = 3, .B = 4, .I = 2, .L = 3, .widths = widths, .lengths = mixed_lengths}},
 };
 
 enum { PROBLEMS = sizeof problems / sizeof problems[0] };
 
-Test(reference_rnn, gradients_equal_central_differences)
+static const struct {
+    const char *title;
+    reference_direction direction;
+    reference_merge merge;
+} directions[] = {
+    {"forward", REFERENCE_FORWARD, REFERENCE_CONCAT},
+    {"reverse", REFERENCE_REVERSE, REFERENCE_CONCAT},
+    {"both directions beside each other", REFERENCE_BIDIRECTIONAL, REFERENCE_CONCAT},
+    {"the sum of both directions", REFERENCE_BIDIRECTIONAL, REFERENCE_SUM},
+};
+
+enum { DIRECTIONS = sizeof directions / sizeof directions[0] };
+
+static void check_direction(reference_rnn net, int d, const char *title)
+{
+    char text[128];
+    net.direction = directions[d].direction;
+    net.merge = directions[d].merge;
+    if (net.y.t != 0 && net.direction == REFERENCE_BIDIRECTIONAL)
+        net.y = (reference_strides){2 * net.y.t, 2 * net.y.b};
+    snprintf(text, sizeof text, "%s, %s%s%s", title, directions[d].title, net.P > 0 ? ", projected" : "",
+             net.layer_norm ? ", layer norm" : "");
+    check_gradients(&net, text);
+}
+
+/* All problems in all directions; fewer biases change nothing in a direction of their own and run forward only. */
+static void check_cell(const reference_cell *cell, int P, bool layer_norm)
+{
+    if ((P > 0 && cell->carries_h) || (layer_norm && !cell->layer_norm))
+        return;
+    for (int i = 0; i < PROBLEMS; i++)
+        for (int bias = REFERENCE_BIAS_DOUBLE; bias <= REFERENCE_BIAS_NONE; bias++)
+            for (int d = 0; d < (bias == REFERENCE_BIAS_DOUBLE ? DIRECTIONS : 1); d++) {
+                reference_rnn net = problems[i].net;
+                net.cell = cell;
+                net.bias = (reference_bias)bias;
+                net.P = P;
+                net.layer_norm = layer_norm;
+                check_direction(net, d, problems[i].title);
+            }
+}
+
+static void check_cells(int P, bool layer_norm)
 {
     for (int cell = 0; reference_cell_at(cell) != NULL; cell++)
-        for (int i = 0; i < PROBLEMS; i++)
-            for (int bias = REFERENCE_BIAS_DOUBLE; bias <= REFERENCE_BIAS_NONE; bias++) {
-                reference_rnn net = problems[i].net;
-                net.cell = reference_cell_at(cell);
-                net.bias = (reference_bias)bias;
-                check_gradients(&net, problems[i].title);
-            }
+        check_cell(reference_cell_at(cell), P, layer_norm);
+}
+
+Test(reference_rnn, gradients_equal_central_differences)
+{
+    check_cells(0, false);
+}
+
+Test(reference_rnn, gradients_with_a_projection_equal_central_differences)
+{
+    check_cells(2, false);
+}
+
+Test(reference_rnn, gradients_with_layer_normalisation_equal_central_differences)
+{
+    check_cells(0, true);
+}
+
+Test(reference_rnn, gradients_with_both_equal_central_differences)
+{
+    check_cells(2, true);
 }
 
 Test(reference_rnn, the_table_agrees_with_the_library_list)
 {
-#define CHECK_ROW(enumerator, cell_name, cell_gates, cell_states, ...)                                       \
+#define CHECK_ROW(enumerator, cell_name, ...)                                                                \
     do {                                                                                                     \
         const reference_cell *cell = reference_cell_find(#cell_name);                                        \
         cr_assert(cell != NULL && cell == reference_cell_at(CLSEQ_CELL_##enumerator), "%s has no reference", \
                   #cell_name);                                                                               \
-        cr_assert(cell->gates == cell_gates && cell->states == cell_states, "%s: %d gates, %d states",       \
-                  #cell_name, cell->gates, cell->states);                                                    \
+        cr_assert(cell->gates == clseq_cell_gates(CLSEQ_CELL_##enumerator) &&                                \
+                      cell->states == clseq_cell_states(CLSEQ_CELL_##enumerator),                            \
+                  "%s: %d gates, %d states", #cell_name, cell->gates, cell->states);                         \
     } while (0);
     CLSEQ_CELL_LIST(CHECK_ROW)
 #undef CHECK_ROW
@@ -127,34 +211,36 @@ Test(reference_rnn, parameter_gradients_accumulate)
         const reference_rnn net = {.cell = reference_cell_at(cell), .T = 3, .B = 2, .I = 2, .H = 3, .L = 1};
         rnn_case *c = rnn_case_create(&net, 3, 0);
         rnn_case_run(c);
-        double *sum[RNN_INPUTS];
-        for (int i = 0; i < RNN_INPUTS; i++) {
+        double **sum = calloc((size_t)c->count, sizeof *sum);
+        cr_assert(sum != NULL);
+        for (int i = 0; i < c->count; i++) {
             sum[i] = test_doubles(c->n[i]);
             for (size_t k = 0; k < c->n[i]; k++)
                 sum[i][k] = 10;
         }
-        const double **in = (const double **)c->in;
-        const reference_rnn_layer p = {c->in[RNN_WEIGHTS], c->in[RNN_WEIGHTS + 1], c->in[RNN_WEIGHTS + 2],
-                                       c->in[RNN_WEIGHTS + 3]};
-        const reference_rnn_layer dp = {sum[RNN_WEIGHTS], sum[RNN_WEIGHTS + 1], sum[RNN_WEIGHTS + 2], NULL};
-        reference_rnn_backward(
-            &net, &(reference_rnn_backward_args){.layers = &p,
-                                                 .x = in[RNN_X],
-                                                 .initial = {in[RNN_INITIAL], in[RNN_INITIAL + 1]},
-                                                 .dy = in[RNN_DY],
-                                                 .dfinal = {in[RNN_DFINAL], in[RNN_DFINAL + 1]},
-                                                 .dx = sum[RNN_DX],
-                                                 .dlayers = &dp});
-        for (int i = RNN_WEIGHTS; i < RNN_WEIGHTS + 3; i++)
+        double *bias_hh = sum[RNN_WEIGHTS + 3];
+        sum[RNN_WEIGHTS + 3] = NULL; /* not wanted */
+        reference_rnn_backward(&net, &(reference_rnn_backward_args){.weights = c->in + RNN_WEIGHTS,
+                                                                    .x = c->in[RNN_X],
+                                                                    .initial = c->in + RNN_INITIAL,
+                                                                    .dy = c->in[RNN_DY],
+                                                                    .dfinal = c->in + RNN_DFINAL,
+                                                                    .dx = sum[RNN_DX],
+                                                                    .dweights = sum + RNN_WEIGHTS});
+        sum[RNN_WEIGHTS + 3] = bias_hh;
+        for (int i = RNN_WEIGHTS; i < c->count; i++)
             for (size_t k = 0; k < c->n[i]; k++)
-                sum[i][k] -= 10;
-        const int written[] = {RNN_DX, RNN_WEIGHTS, RNN_WEIGHTS + 1, RNN_WEIGHTS + 2};
-        for (int w = 0; w < 4; w++)
-            cr_assert(compare_doubles(rnn_output_name(written[w]), sum[written[w]], c->want[written[w]],
-                                      c->n[written[w]], w == 0 ? 0 : 1e-13),
-                      "%s: %s", net.cell->name, compare_message());
-        for (int i = 0; i < RNN_INPUTS; i++)
+                sum[i][k] -= i != RNN_WEIGHTS + 3 ? 10 : 0;
+        for (size_t k = 0; k < c->n[RNN_WEIGHTS + 3]; k++)
+            cr_assert(bias_hh[k] == 10);
+        for (int i = RNN_X; i < c->count; i++)
+            if (i == RNN_X || (i >= RNN_WEIGHTS && i != RNN_WEIGHTS + 3))
+                cr_assert(compare_doubles(rnn_output_name(c, i), sum[i], c->want[i], c->n[i],
+                                          i == RNN_X ? 0 : 1e-13),
+                          "%s: %s", net.cell->name, compare_message());
+        for (int i = 0; i < c->count; i++)
             free(sum[i]);
+        free(sum);
         rnn_case_destroy(c);
     }
 }

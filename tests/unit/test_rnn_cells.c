@@ -1,6 +1,6 @@
 /*
- * Cells that the library does not have yet: any number of gates gives the same under every schedule, and options that
- * the kernels have no case for do not compile.
+ * The table of cells, and cells that the library does not have yet: any number of gates, slots and phases gives the same
+ * under every schedule, and options that the kernels have no case for do not compile.
  */
 #include "core/program.h"
 #include "rnn/schedule.h"
@@ -18,135 +18,278 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every slot counts, each by another factor. */
-static const char equations[] =
-    "static inline void cell_forward(V *slot, const V *prev, V *next)\n"
-    "{\n"
-    "    V sum = (V)(0.0f);\n"
-    "    for (int s = 0; s < SLOTS; s++)\n"
-    "        sum += slot[s] / (V)(s + 2.0f);\n"
-    "    next[0] = clseq_tanh(sum);\n"
-    "}\n"
-    "static inline void cell_backward(const V *slot, const V *prev, const V *next,\n"
-    "                                 V *d, V *dslot)\n"
-    "{\n"
-    "}\n";
+/* ---- the table ---- */
 
-enum { T = 2, B = 5, I = 3, H = 19 };
+/* Every gate of the weights goes to a slot, from the input and, over all phases, from h or a quantity. */
+static void check_row(const clseq__cell *cell)
+{
+    bool x[CLSEQ__MAX_GATES] = {false}, h[CLSEQ__MAX_GATES] = {false};
+    for (int k = 0; k < cell->input.count; k++)
+        x[cell->input.gate[k]] = true;
+    for (int p = 0; p < cell->phases; p++)
+        for (int k = 0; k < cell->phase[p].product.count; k++)
+            h[cell->phase[p].product.gate[k]] = true;
+    for (int k = 0; k < cell->gates; k++)
+        cr_assert(x[k] && h[k], "%s: gate %d of the weights goes nowhere", cell->name, k);
+    cr_assert(cell->input.slot + cell->input.count <= cell->slots && cell->states <= CLSEQ__MAX_STATES &&
+                  cell->phases <= CLSEQ__MAX_PHASES && cell->norms <= CLSEQ__MAX_NORMS,
+              "%s", cell->name);
+}
+
+Test(rnn_cells, knows_its_cells)
+{
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
+        const clseq__cell *found = clseq__cell_of((clseq_cell)cell, false);
+        cr_assert_str_eq(found->name, clseq_cell_name((clseq_cell)cell));
+        check_row(found);
+        if (clseq__cell_of((clseq_cell)cell, true))
+            check_row(clseq__cell_of((clseq_cell)cell, true));
+    }
+    cr_assert_null(clseq__cell_of((clseq_cell)77, false));
+    cr_assert_null(clseq__cell_of(CLSEQ_CELL_RNN_TANH, true));
+}
+
+Test(rnn_cells, finds_runs_of_gates)
+{
+    clseq__slot_run runs[CLSEQ__MAX_GATES];
+    const clseq__cell *gru = clseq__cell_of(CLSEQ_CELL_GRU, false),
+                      *lstm = clseq__cell_of(CLSEQ_CELL_LSTM, false);
+    cr_assert_eq(clseq__slot_runs(&lstm->input, runs), 1);
+    cr_assert_eq(runs[0].count, 4);
+    cr_assert_eq(clseq__slot_runs(&gru->input, runs), 2);
+    cr_assert(runs[0].slot == 0 && runs[0].gate == 2 && runs[0].count == 1);
+    cr_assert(runs[1].slot == 1 && runs[1].gate == 0 && runs[1].count == 2);
+    cr_assert_eq(clseq__slot_runs(&gru->phase[0].product, runs), 1);
+    cr_assert(runs[0].slot == 1 && runs[0].gate == 0 && runs[0].count == 3);
+}
+
+/* ---- cells to come ---- */
+
+/* Every slot counts, each by another factor. */
+static const char sum[] = "static inline void cell_forward_0(Unit *u)\n"
+                          "{\n"
+                          "    V all = (V)(0.0f);\n"
+                          "    for (int s = 0; s < SLOTS; s++)\n"
+                          "        all += u->slot[s] / (V)(s + 2.0f);\n"
+                          "    u->next[0] = clseq_tanh(all);\n"
+                          "}\n"
+                          "static inline void cell_backward_0(Unit *u)\n"
+                          "{\n"
+                          "    for (int s = 0; s < SLOTS; s++)\n"
+                          "        u->slot[s] = u->d[0] * clseq_dtanh(u->next[0]) / (V)(s + 2.0f);\n"
+                          "}\n";
+
+/* Three layers deep from step to step: the first reads h, each other one what the one before it puts out. */
+#define MAP(k, forward, backward)                               \
+    "static inline void cell_forward_" #k "(Unit *u)\n"         \
+    "{\n"                                                       \
+    "    u->slot[" #k "] = clseq_tanh(u->slot[" #k "]);\n"      \
+    "    u->" forward " = u->slot[" #k "];\n"                   \
+    "}\n"                                                       \
+    "static inline void cell_backward_" #k "(Unit *u)\n"        \
+    "{\n"                                                       \
+    "    const V y = u->slot[" #k "];\n"                        \
+    "    u->slot[" #k "] = u->" backward " * clseq_dtanh(y);\n" \
+    "}\n"
+static const char deep[] =
+    MAP(0, "quantity[0]", "dquantity[0]") MAP(1, "quantity[1]", "dquantity[1]") MAP(2, "next[0]", "d[0]");
+
+#define SUM(count_, ...)                                                           \
+    {                                                                              \
+        .name = "sum", .gates = (count_), .slots = (count_), .states = 1,          \
+        .input = {0, (count_), {__VA_ARGS__}}, .phases = 1, .phase = {             \
+            {.operand = CLSEQ__OPERAND_H, .product = {0, (count_), {__VA_ARGS__}}} \
+        }                                                                          \
+    }
+
+static const clseq__cell to_come[] = {
+    SUM(1, 0),
+    SUM(2, 1, 0),
+    SUM(3, 1, 2, 0),
+    SUM(4, 3, 2, 1, 0),
+    {.name = "deep",
+     .gates = 3,
+     .slots = 3,
+     .states = 1,
+     .quantities = 2,
+     .input = {0, 3, {0, 1, 2}},
+     .phases = 3,
+     .phase = {{.operand = CLSEQ__OPERAND_H, .product = {0, 1, {0}}},
+               {.operand = 0, .product = {1, 1, {1}}},
+               {.operand = 1, .product = {2, 1, {2}}}}},
+};
+
+enum { T = 3, B = 5, I = 3, H = 19 };
 
 static guarded numbers(clseq_context *ctx, test_random *random, int ndim, const int64_t *dims)
 {
     const guarded g = guarded_create(ctx, CLSEQ_DTYPE_F32, ndim, dims, GUARDED_DENSE);
     float *values = calloc((size_t)g.n, sizeof *values);
     cr_assert_not_null(values);
-    test_random_fill_float(random, values, (size_t)g.n, -1, 1);
+    test_random_fill_float(random, values, (size_t)g.n, -0.5f, 0.5f);
     guarded_write(&g, values);
     free(values);
     return g;
 }
 
-/* y of a layer of this cell, whose kernels get more options; the same numbers go in each time. */
-static float *outputs_of(clseq_context *ctx, const clseq__cell *cell, const clseq__rnn_schedule *schedule,
-                         const char *options)
+static guarded empty(clseq_context *ctx, int ndim, const int64_t *dims)
 {
-    test_random random = test_random_seed(4);
-    const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_MODE_INFERENCE};
-    clseq_rnn_plan plan = {.ctx = ctx,
-                           .desc = {.input = I, .hidden = H, .layers = 1, .bias = CLSEQ_BIAS_NONE},
-                           .cell = cell,
-                           .schedule = schedule};
-    clseq_rnn_sizes sizes;
-    clseq__cell_options(cell, plan.options);
-    cr_assert(strlen(plan.options) + strlen(options) < sizeof plan.options);
-    strcat(plan.options, options);
-    MUST(schedule->create(&plan));
-    MUST(clseq_rnn_plan_sizes(&plan, &shape, &sizes));
-    guarded g[] = {numbers(ctx, &random, 2, (int64_t[]){cell->gates * H, I}),
-                   numbers(ctx, &random, 2, (int64_t[]){cell->gates * H, H}),
-                   numbers(ctx, &random, 3, (int64_t[]){T, B, I}),
-                   numbers(ctx, &random, 3, (int64_t[]){T, B, H}),
-                   guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.packed, GUARDED_DENSE),
-                   guarded_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.workspace, GUARDED_DENSE)};
-    for (int i = 3; i < 6; i++)
-        guarded_poison(&g[i]);
-    MUST(clseq_rnn_pack(&plan, &shape, &(clseq_rnn_weights){.w_ih = g[0].tensor, .w_hh = g[1].tensor},
-                        &g[4].tensor));
-    MUST(clseq_rnn_forward(
-        &plan, &shape,
-        &(clseq_rnn_forward_args){
-            .packed = g[4].tensor, .x = g[2].tensor, .y = g[3].tensor, .workspace = g[5].tensor}));
-    float *y = guarded_read(&g[3]);
-    for (int i = 0; i < 6; i++)
-        guarded_destroy(&g[i]);
-    schedule->destroy(&plan);
-    return y;
+    const guarded g = guarded_create(ctx, CLSEQ_DTYPE_F32, ndim, dims, GUARDED_DENSE);
+    guarded_poison(&g);
+    return g;
 }
 
-Test(rnn_cells, any_number_of_gates)
+static guarded memory(clseq_context *ctx, int64_t floats)
 {
-    static const int gates[] = {2, 5, 7, 8};
+    return empty(ctx, 1, (int64_t[]){floats > 0 ? floats : 1});
+}
+
+static clseq__place place_of(const guarded *g)
+{
+    return (clseq__place){g->tensor.buffer, g->tensor.offset};
+}
+
+/* Operands of a layer: what goes in, what comes out. */
+enum { W_IH, W_HH, X, DY, Y, DX, DW_IH, DW_HH, OPERANDS };
+
+/* y, dx and the gradients of both weights of a layer of this cell; the same numbers go in each time. */
+static void results_of(clseq_context *ctx, const clseq__cell *cell, const clseq__rnn_schedule *schedule,
+                       float *results[OPERANDS], int64_t n[OPERANDS])
+{
+    test_random random = test_random_seed(4);
+    clseq__rnn_layer layer = {.ctx = ctx, .cell = cell, .input = I, .hidden = H, .output = H};
+    const clseq_rnn_shape shape = {.T = T, .B = B};
+    const int64_t w_ih[] = {cell->gates * H, I}, w_hh[] = {cell->gates * H, H}, x[] = {T, B, I},
+                  y[] = {T, B, H};
+    clseq__layer_sizes sizes = {0};
+    void *data = NULL;
+    layer.part_count = clseq__cell_parts(cell, CLSEQ_BIAS_NONE, false, layer.parts);
+    clseq__cell_options(cell, false, layer.options);
+    MUST(schedule->create(&layer, &data));
+    schedule->sizes(&layer, &shape, &sizes);
+    guarded g[OPERANDS] = {numbers(ctx, &random, 2, w_ih),
+                           numbers(ctx, &random, 2, w_hh),
+                           numbers(ctx, &random, 3, x),
+                           numbers(ctx, &random, 3, y),
+                           empty(ctx, 3, y),
+                           empty(ctx, 3, x),
+                           empty(ctx, 2, w_ih),
+                           empty(ctx, 2, w_hh)};
+    guarded forward = memory(ctx, sizes.packed_forward), backward = memory(ctx, sizes.packed_backward),
+            reserve = memory(ctx, sizes.reserve), workspace = memory(ctx, sizes.workspace);
+    const clseq__layer_pass pass = {.layer = &layer,
+                                    .data = data,
+                                    .T = T,
+                                    .B = B,
+                                    .packed_forward = place_of(&forward),
+                                    .packed_backward = place_of(&backward),
+                                    .reserve = place_of(&reserve),
+                                    .workspace = place_of(&workspace),
+                                    .x.rows = g[X].tensor};
+    MUST(schedule->pack(&pass, (const clseq_tensor[]){g[W_IH].tensor, g[W_HH].tensor}));
+    MUST(schedule->forward(&pass, &(clseq__layer_forward){.y = g[Y].tensor}));
+    MUST(schedule->backward(
+        &pass, &(clseq__layer_backward){.dy.rows = g[DY].tensor,
+                                        .dx.rows = g[DX].tensor,
+                                        .dweights = (const clseq_tensor[]){g[DW_IH].tensor, g[DW_HH].tensor},
+                                        .overwrite = true}));
+    for (int i = 0; i < OPERANDS; i++) {
+        results[i] = guarded_read(&g[i]);
+        n[i] = g[i].n;
+        cr_assert(guarded_intact("operand", &g[i]), "%s", guarded_message());
+        guarded_destroy(&g[i]);
+    }
+    cr_assert(guarded_intact("reserve", &reserve) && guarded_intact("workspace", &workspace), "%s",
+              guarded_message());
+    guarded_destroy(&forward);
+    guarded_destroy(&backward);
+    guarded_destroy(&reserve);
+    guarded_destroy(&workspace);
+    schedule->destroy(data);
+}
+
+/* Roundings of sums of I + H products in each slot and phase, of all rows in a weight's gradient, and of the cells, each of
+ * what is below 1 or, of gradients, below the largest. */
+static double bound_of(const clseq__cell *cell, const float *values, int64_t n)
+{
+    double largest = 1;
+    for (int64_t k = 0; k < n; k++)
+        largest = fmax(largest, fabs((double)values[k]));
+    return (T * cell->gates * (I + H) + T * B + 16) * (double)FLT_EPSILON * largest;
+}
+
+static void check_cell(clseq_context *ctx, const clseq__cell *cell)
+{
+    static const char *const names[] = {"w_ih", "w_hh", "x", "dy", "y", "dx", "dw_ih", "dw_hh"};
+    float *stepped[OPERANDS], *team[OPERANDS];
+    int64_t n[OPERANDS];
+    results_of(ctx, cell, &clseq__rnn_gemm_step, stepped, n);
+    results_of(ctx, cell, &clseq__rnn_team, team, n);
+    for (int i = 0; i < OPERANDS; i++) {
+        const double bound = bound_of(cell, stepped[i], n[i]);
+        for (int64_t k = 0; k < n[i]; k++)
+            cr_assert(fabs((double)stepped[i][k] - team[i][k]) <= bound,
+                      "%s of %d gates: %s[%d] is %g and %g within %g", cell->name, cell->gates, names[i],
+                      (int)k, (double)stepped[i][k], (double)team[i][k], bound);
+        free(stepped[i]);
+        free(team[i]);
+    }
+}
+
+Test(rnn_cells, any_number_of_gates_and_phases)
+{
     char folder[FOLDER_PATH];
     folder_create(folder);
     for (size_t i = 0; i < clseq__source_count; i++)
         folder_write(folder, clseq__sources[i].name, clseq__sources[i].text, clseq__sources[i].size);
-    folder_write_text(folder, "rnn/cells/sum.clh", equations);
+    folder_write_text(folder, "rnn/cells/sum.clh", sum);
+    folder_write_text(folder, "rnn/cells/deep.clh", deep);
     setenv("CLSEQ_KERNEL_DIR", folder, 1);
     clseq_context *ctx = test_context();
-    for (size_t i = 0; i < sizeof gates / sizeof gates[0] && ctx->is_cpu; i++) {
-        const int G = gates[i];
-        clseq__cell cell = {.name = "sum", .gates = G, .states = 1, .slots = G};
-        for (int k = 0; k < G; k++)
-            cell.x_gates[k] = cell.h_gates[k] = k;
-        /* With all tiles, without those of two vectors, and without any. */
-        static const char *const tiles[] = {"", " -DNO_TILES_2", " -DNO_TILES_1 -DNO_TILES_2 -DNO_TILES_4"};
-        float *stepped = outputs_of(ctx, &cell, &clseq__rnn_gemm_step, "");
-        for (int t = 0; t < (i == 0 ? 3 : 1); t++) {
-            float *split = outputs_of(ctx, &cell, &clseq__rnn_batch_split, tiles[t]);
-            /* Roundings of G sums of I + H products, each below 1, and of the cell. */
-            const double bound = (G * (I + H) + 16) * (double)FLT_EPSILON;
-            for (int k = 0; k < T * B * H; k++)
-                cr_assert(fabs((double)split[k] - stepped[k]) <= bound, "%d gates%s, element %d: %g and %g",
-                          G, tiles[t], k, (double)split[k], (double)stepped[k]);
-            free(split);
-        }
-        free(stepped);
-        if (test_small())
-            break;
-    }
+    for (size_t i = 0;
+         i < sizeof to_come / sizeof to_come[0] && clseq__rnn_team.applicable(ctx, &(const char *){0}); i++)
+        if (!test_small() || i == 1)
+            check_cell(ctx, &to_come[i]);
     clseq_context_destroy(ctx);
     folder_remove(folder);
 }
 
-/* Options without a case in the kernels, and what the compiler says then. */
+/* ---- options ---- */
+
+/* Options of a good cell, one of them replaced by one without a case, and what the compiler says then. */
 static const struct {
-    const char *file, *options, *words;
-} bad[] = {
-    {"rnn/gemm_step.cl", "-DSTATES=3 -DGATES=1 -DSLOTS=1 -DX_SLOT=0 -DH_SLOT=0",
-     "STATES of a cell: expected 1"},
-    {"rnn/gemm_step.cl", "-DSTATES=1 -DGATES=0 -DSLOTS=1 -DX_SLOT=0 -DH_SLOT=0", "at least one gate"},
-    {"rnn/gemm_step.cl", "-DSTATES=1 -DGATES=9 -DSLOTS=9 -DX_SLOT=0 -DH_SLOT=0", "at most eight slots"},
-    {"rnn/gemm_step.cl", "-DSTATES=1 -DGATES=3 -DSLOTS=4 -DX_SLOT=2 -DH_SLOT=0", "expected GATES slots"},
-    {"rnn/gemm_step.cl", "-DSTATES=1 -DGATES=3 -DSLOTS=4 -DX_SLOT=0 -DH_SLOT=2", "expected GATES slots"},
-    {"rnn/batch_split.cl", "-DSTATES=3 -DGATES=1 -DSLOTS=1 -DX_SLOT=0 -DH_SLOT=0", "STATES of a cell"},
-    {"linalg/gemm.cl", "-DVW=6", "VW, floats a vector: expected 4, 8 or 16"},
-    {"linalg/gemm.cl", "-DREGISTERS=24", "REGISTERS of a device: expected 16 or 32"},
-    {"rnn/batch_split_weights.cl",
-     "-DVW=4 -DREGISTERS=32 -DSTATES=1 -DGATES=1 -DSLOTS=1 -DX_SLOT=0 -DH_SLOT=0",
-     "expected a divisor of VW"},
+    const char *file, *good, *bad, *words;
+} wrong[] = {
+    {"rnn/gemm_step.cl", "-DSTATES=1", "-DSTATES=0", "expected at least one state"},
+    {"rnn/gemm_step.cl", "-DSLOTS=1", "-DSLOTS=0", "at least one state and one slot"},
+    {"rnn/gemm_step.cl", "-DPHASES=1", "-DPHASES=4", "1 to 3 phases"},
+    {"rnn/gemm_step.cl", "-DNORMS=0", "-DNORMS=4", "at most 3 norms"},
+    {"rnn/gemm_step.cl", "-DINPUT_SLOT=0", "-DINPUT_SLOT=1", "expected the products among its slots"},
+    {"rnn/gemm_step.cl", "-DCOUNT_0=1", "-DCOUNT_0=2", "expected the products among its slots"},
+    {"rnn/gemm_step.cl", "-DOPERAND_0=-1", "-DOPERAND_0=0", "OPERAND_0 of a cell: expected h"},
+    {"rnn/gemm_step.cl", "-DSTATES=1", "-DSTATES=5", "expected at most GEMM_STEP_STATES"},
+    {"rnn/team_forward.cl", "-DSTATES=1", "-DSTATES=5", "STATES of a cell: expected 1 to 4"},
+    {"linalg/gemm.cl", "-DCPU=1", "-DCPU=1 -DVW=6", "VW, floats a vector: expected 4, 8 or 16"},
+    {"linalg/gemm.cl", "-DCPU=1", "-DREGISTERS=24", "REGISTERS of a device: expected 16 or 32"},
 };
 
 Test(rnn_cells, options_without_a_case_do_not_compile)
 {
     clseq_context *ctx = test_context();
     log_capture(CLSEQ_LOG_ERROR);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         clseq__kernel *kernel = NULL;
-        char options[192];
-        snprintf(options, sizeof options, "-DCELL=rnn_tanh -DX_GATES=0 -DH_GATES=0 -DCARRIES_H=0 %s",
-                 bad[i].options);
-        cr_assert_eq(clseq__kernel_get(ctx, bad[i].file, options, "none", &kernel), CLSEQ_BUILD_FAILED,
-                     "%s with %s: %s", bad[i].file, bad[i].options, clseq_last_error());
-        cr_assert(strstr(clseq_last_error(), bad[i].words), "%s: %s", bad[i].words, clseq_last_error());
+        char good[CLSEQ__CELL_OPTIONS], options[CLSEQ__CELL_OPTIONS + 64];
+        clseq__cell_options(clseq__cell_of(CLSEQ_CELL_RNN_TANH, false), false, good);
+        const char *at = strstr(good, wrong[i].good);
+        if (at)
+            snprintf(options, sizeof options, "%.*s%s%s", (int)(at - good), good, wrong[i].bad,
+                     at + strlen(wrong[i].good));
+        else
+            snprintf(options, sizeof options, "%s", wrong[i].bad);
+        cr_assert_eq(clseq__kernel_get(ctx, wrong[i].file, options, "none", &kernel), CLSEQ_BUILD_FAILED,
+                     "%s with %s: %s", wrong[i].file, wrong[i].bad, clseq_last_error());
+        cr_assert(strstr(clseq_last_error(), wrong[i].words), "%s: %s", wrong[i].words, clseq_last_error());
     }
     clseq_context_destroy(ctx);
 }

@@ -11,93 +11,104 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-enum { T = 2, B = 2, I = 3, H = 4, G = 3 };
+enum { T = 2, B = 2, I = 3, H = 4, L = 2, MOST_WEIGHTS = 64 };
 
-/* The tensors of one pass over a layer, all in one buffer of zeros. */
-typedef struct layer {
-    clseq_tensor memory, w_ih, w_hh, x, y, dx;
+/* The tensors of one pass, all in one buffer of zeros. */
+typedef struct operands {
+    clseq_tensor memory, x, y, dx, weights[MOST_WEIGHTS];
     int64_t used;
-} layer;
+} operands;
 
-static clseq_tensor part(layer *l, int ndim, const int64_t *dims)
+static clseq_tensor part(operands *o, int ndim, const int64_t *dims)
 {
     const clseq_tensor tensor =
-        clseq_tensor_view(l->memory.buffer, l->memory.offset + l->used, CLSEQ_DTYPE_F32, ndim, dims);
-    l->used += clseq_tensor_elements(&tensor);
+        clseq_tensor_view(o->memory.buffer, o->memory.offset + o->used, CLSEQ_DTYPE_F32, ndim, dims);
+    o->used += clseq_tensor_elements(&tensor);
     return tensor;
 }
 
-static clseq_status layer_create(clseq_context *ctx, layer *l)
+static clseq_status operands_create(clseq_context *ctx, const clseq_rnn_plan *plan, operands *o)
 {
-    const int64_t room = G * H * (I + H) + T * B * (2 * I + H);
-    CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &room, &l->memory));
-    CLSEQ__RETURN_IF(clseq_tensor_fill(ctx, &l->memory, 0));
-    l->w_ih = part(l, 2, (int64_t[]){G * H, I});
-    l->w_hh = part(l, 2, (int64_t[]){G * H, H});
-    l->x = part(l, 3, (int64_t[]){T, B, I});
-    l->y = part(l, 3, (int64_t[]){T, B, H});
-    l->dx = part(l, 3, (int64_t[]){T, B, I});
+    CLSEQ__RETURN_IF(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){2000}, &o->memory));
+    CLSEQ__RETURN_IF(clseq_tensor_fill(ctx, &o->memory, 0));
+    o->x = part(o, 3, (int64_t[]){T, B, I});
+    o->y = part(o, 3, (int64_t[]){T, B, clseq_rnn_output_size(plan)});
+    o->dx = part(o, 3, (int64_t[]){T, B, I});
+    for (int64_t i = 0; i < clseq_rnn_weight_count(plan); i++) {
+        clseq_rnn_weight weight;
+        CLSEQ__RETURN_IF(clseq_rnn_weight_info(plan, i, &weight));
+        o->weights[i] = part(o, weight.ndim, weight.dims);
+    }
     return CLSEQ_OK;
 }
 
 typedef struct scenario {
     clseq_context *ctx;
-    clseq_schedule schedule;
+    clseq_rnn_desc desc;
 } scenario;
 
-/* A step of training with one GRU layer; the weights' own memory takes their gradients. */
+/* A step of training; the weights' own memory takes their gradients. */
 static clseq_status train(void *data)
 {
     const scenario *of = data;
     clseq_status status = CLSEQ_OK;
     clseq_context *ctx = of->ctx;
     clseq_rnn_plan *plan = NULL;
-    clseq_tensor packed = {0}, reserve = {0}, workspace = {0};
-    layer l = {.used = 0};
-    clseq_rnn_sizes sizes;
-    const clseq_rnn_desc desc = {
-        .cell = CLSEQ_CELL_GRU, .input = I, .hidden = H, .bias = CLSEQ_BIAS_NONE, .schedule = of->schedule};
+    clseq_rnn_buffers buffers = {.reserve = NULL};
+    operands o = {.used = 0};
     const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_MODE_TRAINING};
-    CLSEQ__TRY(clseq_rnn_plan_create(ctx, &desc, &plan));
-    CLSEQ__TRY(clseq_rnn_plan_sizes(plan, &shape, &sizes));
-    CLSEQ__TRY(layer_create(ctx, &l));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.packed, &packed));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.reserve, &reserve));
-    CLSEQ__TRY(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes.workspace, &workspace));
-    const clseq_rnn_weights weights = {.w_ih = l.w_ih, .w_hh = l.w_hh};
-    CLSEQ__TRY(clseq_rnn_pack(plan, &shape, &weights, &packed));
-    CLSEQ__TRY(clseq_rnn_forward(
-        plan, &shape,
-        &(clseq_rnn_forward_args){
-            .packed = packed, .x = l.x, .y = l.y, .reserve = reserve, .workspace = workspace}));
+    CLSEQ__TRY(clseq_rnn_plan_create(ctx, &of->desc, &plan));
+    CLSEQ__TRY(operands_create(ctx, plan, &o));
+    CLSEQ__TRY(clseq_rnn_buffers_create(plan, &shape, &buffers));
+    CLSEQ__TRY(clseq_rnn_pack(plan, &shape, o.weights, &buffers.packed));
+    CLSEQ__TRY(clseq_rnn_forward(plan, &shape,
+                                 &(clseq_rnn_forward_args){.packed = buffers.packed,
+                                                           .x = o.x,
+                                                           .y = o.y,
+                                                           .reserve = buffers.reserve,
+                                                           .workspace = buffers.workspace}));
     CLSEQ__TRY(clseq_rnn_backward(plan, &shape,
-                                  &(clseq_rnn_backward_args){.packed = packed,
-                                                             .x = l.x,
-                                                             .dy = l.y,
-                                                             .dx = l.dx,
-                                                             .dweights = &weights,
-                                                             .reserve = reserve,
-                                                             .workspace = workspace}));
+                                  &(clseq_rnn_backward_args){.packed = buffers.packed,
+                                                             .x = o.x,
+                                                             .dy = o.y,
+                                                             .dx = o.dx,
+                                                             .dweights = o.weights,
+                                                             .reserve = buffers.reserve,
+                                                             .workspace = buffers.workspace}));
     CLSEQ__TRY(clseq_context_finish(ctx));
 done:
+    clseq_rnn_buffers_destroy(plan, &buffers);
     clseq_rnn_plan_destroy(plan);
-    clseq_tensor_destroy(ctx, &packed);
-    clseq_tensor_destroy(ctx, &reserve);
-    clseq_tensor_destroy(ctx, &workspace);
-    clseq_tensor_destroy(ctx, &l.memory);
+    clseq_tensor_destroy(ctx, &o.memory);
     return status;
 }
+
+static const int64_t widths[] = {3, 4};
+
+/* A plain layer, and a stack with every option that has code of its own. */
+static const clseq_rnn_desc descs[] = {
+    {.cell = CLSEQ_CELL_GRU, .input = I, .hidden = H, .bias = CLSEQ_BIAS_NONE},
+    {.input = I,
+     .layers = L,
+     .widths = widths,
+     .direction = CLSEQ_DIRECTION_BIDIRECTIONAL,
+     .projection = 2,
+     .layer_norm = true},
+};
+enum { DESCS = sizeof descs / sizeof descs[0] };
 
 Test(rnn_faults, every_schedule)
 {
     clseq_context *ctx = test_context();
-    for (int s = 0; s < rnn_schedule_count; s++) {
-        scenario of = {ctx, rnn_schedules[s].id};
-        if (!rnn_schedule_expected(ctx, &rnn_schedules[s]))
+    for (int i = 0; i < DESCS * rnn_schedule_count; i++) {
+        const rnn_schedule *schedule = &rnn_schedules[i / DESCS];
+        scenario of = {ctx, descs[i % DESCS]};
+        if (!rnn_schedule_expected(ctx, schedule))
             continue;
-        cr_assert_eq(train(&of), CLSEQ_OK, "%s: %s", rnn_schedules[s].name, clseq_last_error());
-        cr_assert(faults_each(train, &of), "%s: %s", rnn_schedules[s].name, faults_message());
-        cr_assert(faults_count() > 50, "%s: %s", rnn_schedules[s].name, faults_message());
+        of.desc.schedule = schedule->id;
+        cr_assert_eq(train(&of), CLSEQ_OK, "%s: %s", schedule->name, clseq_last_error());
+        cr_assert(faults_each(train, &of), "%s: %s", schedule->name, faults_message());
+        cr_assert(faults_count() > 50, "%s: %s", schedule->name, faults_message());
     }
     clseq_context_destroy(ctx);
 }

@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T = 3, B = 2, I = 5, H = 4, MOST = 32 };
+enum { T = 3, B = 2, I = 5, H = 4, L = 2, MOST = 64 };
 
 /* An argument: its name in sentences, the tensor in the arguments of the call, whether the call writes it. */
 typedef struct argument {
-    char name[32];
+    char name[64];
     clseq_tensor *tensor;
     bool is_written;
 } argument;
@@ -26,27 +26,28 @@ typedef struct fixture {
     rnn_run *run;
     clseq_rnn_forward_args forward;
     clseq_rnn_backward_args backward;
-    clseq_rnn_weights weights[RNN_CASE_LAYERS], dweights[RNN_CASE_LAYERS];
     argument arguments[MOST];
     int count;
 } fixture;
 
+/* Two layers, so that there are two reserves; peepholes and a projection beside the usual weights. */
 static void fixture_create(fixture *f)
 {
     static const int lengths[] = {3, 2};
     *f = (fixture){.ctx = test_context()};
-    f->c = rnn_case_create(
-        &(reference_rnn){
-            .cell = reference_cell_find("lstm"), .T = T, .B = B, .I = I, .H = H, .L = 2, .lengths = lengths},
-        1, 0);
+    f->c = rnn_case_create(&(reference_rnn){.cell = reference_cell_find("lstm_peephole"),
+                                            .T = T,
+                                            .B = B,
+                                            .I = I,
+                                            .H = H,
+                                            .L = L,
+                                            .P = 3,
+                                            .lengths = lengths},
+                           1, 0);
     f->run = rnn_run_create(f->ctx, f->c, &(rnn_run_options){.schedule = CLSEQ_SCHEDULE_AUTO});
     cr_assert_not_null(f->run, "%s", clseq_last_error());
     f->forward = rnn_run_forward_args(f->run);
-    f->backward = rnn_run_backward_args(f->run, f->dweights);
-    for (int l = 0; l < 2; l++) {
-        const guarded *w = &f->run->in[RNN_WEIGHTS + 4 * l];
-        f->weights[l] = (clseq_rnn_weights){w[0].tensor, w[1].tensor, w[2].tensor, w[3].tensor};
-    }
+    f->backward = rnn_run_backward_args(f->run);
 }
 
 static void fixture_destroy(fixture *f)
@@ -65,22 +66,38 @@ static void add(fixture *f, const char *name, clseq_tensor *tensor, bool is_writ
     a->is_written = is_written;
 }
 
-static void add_weights(fixture *f, const char *name, clseq_rnn_weights *weights, bool is_written)
+/* The arrays of arguments belong to the run. */
+static void add_states(fixture *f, const char *name, int first, clseq_tensor *tensors, bool is_written)
 {
-    static const char *const names[] = {"w_ih", "w_hh", "b_ih", "b_hh"};
-    for (int l = 0; l < 2; l++) {
-        clseq_tensor *tensors[] = {&weights[l].w_ih, &weights[l].w_hh, &weights[l].b_ih, &weights[l].b_hh};
-        for (int k = 0; k < 4; k++) {
-            char text[32];
-            snprintf(text, sizeof text, "%s[%d].%s", name, l, names[k]);
-            add(f, text, tensors[k], is_written);
-        }
+    static const char *const states[] = {"h", "c"};
+    for (int s = 0; s < 2; s++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s[%d] (%s)", name, s, states[s]);
+        add(f, text, &tensors[first + s], is_written);
+    }
+}
+
+static void add_weights(fixture *f, const char *name, clseq_tensor *tensors, bool is_written)
+{
+    for (int i = 0; i < f->c->weights; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s[%d] (%s)", name, i, f->c->weight[i].name);
+        add(f, text, &tensors[RNN_WEIGHTS + i], is_written);
+    }
+}
+
+static void add_reserves(fixture *f)
+{
+    for (int l = 0; l < L; l++) {
+        char text[64];
+        snprintf(text, sizeof text, "reserve[%d]", l);
+        add(f, text, &f->run->reserves[l], true);
     }
 }
 
 static clseq_status run_pack(fixture *f)
 {
-    return clseq_rnn_pack(f->run->plan, &f->run->shape, f->weights, &f->forward.packed);
+    return clseq_rnn_pack(f->run->plan, &f->run->shape, f->run->given + RNN_WEIGHTS, &f->forward.packed);
 }
 
 static clseq_status run_forward(fixture *f)
@@ -96,7 +113,7 @@ static clseq_status run_backward(fixture *f)
 static void add_pack(fixture *f)
 {
     add(f, "packed", &f->forward.packed, true);
-    add_weights(f, "weights", f->weights, false);
+    add_weights(f, "weights", f->run->given, false);
 }
 
 static void add_forward(fixture *f)
@@ -104,12 +121,10 @@ static void add_forward(fixture *f)
     add(f, "packed", &f->forward.packed, false);
     add(f, "x", &f->forward.x, false);
     add(f, "lengths", &f->forward.lengths, false);
-    add(f, "initial[0]", &f->forward.initial[0], false);
-    add(f, "initial[1]", &f->forward.initial[1], false);
+    add_states(f, "initial", RNN_INITIAL, f->run->given, false);
     add(f, "y", &f->forward.y, true);
-    add(f, "final[0]", &f->forward.final[0], true);
-    add(f, "final[1]", &f->forward.final[1], true);
-    add(f, "reserve", &f->forward.reserve, true);
+    add_states(f, "final", RNN_FINAL, f->run->written, true);
+    add_reserves(f);
     add(f, "workspace", &f->forward.workspace, true);
 }
 
@@ -119,14 +134,12 @@ static void add_backward(fixture *f)
     add(f, "x", &f->backward.x, false);
     add(f, "lengths", &f->backward.lengths, false);
     add(f, "dy", &f->backward.dy, false);
-    add(f, "dfinal[0]", &f->backward.dfinal[0], false);
-    add(f, "dfinal[1]", &f->backward.dfinal[1], false);
+    add_states(f, "dfinal", RNN_DFINAL, f->run->given, false);
     add(f, "dx", &f->backward.dx, true);
-    add(f, "dinitial[0]", &f->backward.dinitial[0], true);
-    add(f, "dinitial[1]", &f->backward.dinitial[1], true);
-    add(f, "reserve", &f->backward.reserve, true);
+    add_states(f, "dinitial", RNN_DINITIAL, f->run->written, true);
+    add_reserves(f);
     add(f, "workspace", &f->backward.workspace, true);
-    add_weights(f, "dweights", f->dweights, true);
+    add_weights(f, "dweights", f->run->written, true);
 }
 
 static const struct call {
@@ -151,41 +164,58 @@ static void refused(const fixture *f, const struct call *call, clseq_status got,
               "%s and %s: %s", a, b, clseq_last_error());
 }
 
+static int64_t bytes_of(const clseq_tensor *t)
+{
+    return clseq_tensor_elements(t) * (int64_t)clseq_dtype_size(t->dtype);
+}
+
+/* Memory for the library's own use begins at multiples of 64 bytes, everything else at elements. */
+static int64_t alignment_of(const clseq_tensor *t)
+{
+    return t->dtype == CLSEQ_DTYPE_U8 ? 64 : (int64_t)clseq_dtype_size(t->dtype);
+}
+
+static int64_t aligned(int64_t at, const clseq_tensor *t)
+{
+    return (at + alignment_of(t) - 1) / alignment_of(t) * alignment_of(t);
+}
+
+static void put(clseq_tensor *t, cl_mem buffer, int64_t byte)
+{
+    *t = clseq_tensor_view(buffer, byte / (int64_t)clseq_dtype_size(t->dtype), t->dtype, t->ndim, t->dims);
+}
+
 /* Every argument of a call in one buffer, one right behind the other; then each pair on the same place. */
 static void check_call(const struct call *call)
 {
     fixture f;
-    int64_t size = 0;
-    clseq_tensor arena = {0}, place[MOST];
+    int64_t size = 0, place[MOST];
+    clseq_tensor arena = {0};
     fixture_create(&f);
     call->add(&f);
-    for (int i = 0; i < f.count; i++)
-        size += clseq_tensor_elements(f.arguments[i].tensor);
-    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 1, &size, &arena));
-    MUST(clseq_tensor_fill(f.ctx, &arena, 0));
-    MUST(clseq_rnn_forward(f.run->plan, &f.run->shape, &f.forward));
-    int64_t at = 0;
     for (int i = 0; i < f.count; i++) {
-        clseq_tensor *t = f.arguments[i].tensor;
-        place[i] = *t = clseq_tensor_view(arena.buffer, at, t->dtype, t->ndim, t->dims);
-        at += clseq_tensor_elements(t);
+        place[i] = aligned(size, f.arguments[i].tensor);
+        size = place[i] + bytes_of(f.arguments[i].tensor);
     }
-    if (call->run == run_backward) {
-        f.forward.reserve = f.backward.reserve;
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_U8, 1, &size, &arena));
+    MUST(clseq_tensor_fill(f.ctx, &arena, 0));
+    for (int i = 0; i < f.count; i++)
+        put(f.arguments[i].tensor, arena.buffer, place[i]);
+    if (call->run == run_backward)
         MUST(run_forward(&f));
-    }
     MUST(call->run(&f));
     for (int i = 0; i < f.count; i++)
         for (int j = 0; j < i; j++) {
-            /* The last element of j is the first of i. */
-            const int64_t to = place[j].offset + clseq_tensor_elements(&place[j]) - 1;
-            if (!(f.arguments[i].is_written || f.arguments[j].is_written) ||
-                to + clseq_tensor_elements(&place[i]) > size)
+            /* The last element of j is the first of i, or as near as i may begin. */
+            clseq_tensor *t = f.arguments[i].tensor;
+            const int64_t end = place[j] + bytes_of(f.arguments[j].tensor),
+                          to = aligned(end, t) - alignment_of(t);
+            if (!(f.arguments[i].is_written || f.arguments[j].is_written) || to + bytes_of(t) > size)
                 continue;
-            f.arguments[i].tensor->offset = to;
+            put(t, arena.buffer, to);
             const clseq_status got = call->run(&f);
-            f.arguments[i].tensor->offset = place[i].offset;
-            if (j == i - 1)
+            put(t, arena.buffer, place[i]);
+            if (j == i - 1 && to >= place[j])
                 refused(&f, call, got, i, j);
             else
                 cr_assert(got == CLSEQ_INVALID_ARGUMENT && strstr(clseq_last_error(), "overlaps"),
@@ -216,13 +246,75 @@ Test(rnn_overlap, states_over_states)
 {
     fixture f;
     fixture_create(&f);
-    f.forward.final[0] = f.forward.initial[0];
-    f.forward.final[1] = f.forward.initial[1];
+    clseq_tensor *initial = f.run->given + RNN_INITIAL, *final = f.run->written + RNN_FINAL;
+    final[0] = initial[0];
+    final[1] = initial[1];
     MUST(run_forward(&f));
-    f.forward.final[0] = f.forward.initial[1];
-    f.forward.final[1] = f.forward.initial[0];
+    clseq_tensor h = {0};
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){2 * L * B * H}, &h));
+    initial[0] = clseq_tensor_view(h.buffer, 0, CLSEQ_DTYPE_F32, 3, initial[0].dims);
+    initial[1] =
+        clseq_tensor_view(h.buffer, clseq_tensor_elements(&initial[0]), CLSEQ_DTYPE_F32, 3, initial[1].dims);
+    final[0] = initial[0];
+    final[1] = initial[1];
+    MUST(run_forward(&f));
+    final[0].offset++;
     cr_assert_eq(run_forward(&f), CLSEQ_INVALID_ARGUMENT);
-    cr_assert(strstr(clseq_last_error(), "final[0] overlaps"), "%s", clseq_last_error());
+    cr_assert_str_eq(clseq_last_error(),
+                     "rnn forward: final[0] (h) overlaps initial[0] (h), expected memory of its own");
+    final[0].offset--;
+    final[1] = f.run->out[RNN_FINAL + 1].tensor;
+    final[0].offset = initial[1].offset;
+    cr_assert_eq(run_forward(&f), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_str_eq(clseq_last_error(),
+                     "rnn forward: final[0] (h) overlaps initial[1] (c), expected memory of its own");
+    clseq_tensor_destroy(f.ctx, &h);
+    fixture_destroy(&f);
+}
+
+/* What is only read may lie on one place any number of times. */
+Test(rnn_overlap, reads_share)
+{
+    fixture f;
+    fixture_create(&f);
+    clseq_tensor *weights = f.run->given + RNN_WEIGHTS;
+    const int per_layer = f.c->weights / L;
+    for (int i = 0; i < f.c->weights; i++)
+        for (int j = 0; j < i; j++)
+            if (weights[i].ndim == weights[j].ndim && weights[i].dims[0] == weights[j].dims[0] &&
+                (weights[i].ndim == 1 || weights[i].dims[1] == weights[j].dims[1]))
+                weights[i] = weights[j];
+    cr_assert_eq(weights[per_layer + 2].buffer, weights[2].buffer);
+    MUST(run_pack(&f));
+    f.run->given[RNN_DFINAL + 1] = f.run->given[RNN_INITIAL + 1];
+    MUST(run_forward(&f));
+    MUST(run_backward(&f));
+    fixture_destroy(&f);
+}
+
+/* Of memory for the library's own use no more counts than it needs. */
+Test(rnn_overlap, larger_memory_may_reach_over_others)
+{
+    fixture f;
+    clseq_tensor arena = {0};
+    fixture_create(&f);
+    clseq_tensor *const memory[] = {&f.forward.packed, &f.run->reserves[0], &f.run->reserves[1],
+                                    &f.forward.workspace};
+    int64_t size = 0, place[4];
+    for (int i = 0; i < 4; i++) {
+        place[i] = aligned(size, memory[i]);
+        size = place[i] + bytes_of(memory[i]);
+    }
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_U8, 1, &size, &arena));
+    MUST(clseq_tensor_fill(f.ctx, &arena, 0));
+    for (int i = 0; i < 4; i++)
+        *memory[i] = clseq_tensor_slice(&arena, 0, place[i], size - place[i]);
+    f.backward.packed = f.forward.packed;
+    f.backward.workspace = f.forward.workspace;
+    MUST(run_pack(&f));
+    MUST(run_forward(&f));
+    MUST(run_backward(&f));
+    clseq_tensor_destroy(f.ctx, &arena);
     fixture_destroy(&f);
 }
 
@@ -232,9 +324,9 @@ Test(rnn_overlap, columns_of_one_array)
     fixture f;
     clseq_tensor both = {0};
     fixture_create(&f);
-    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){T, B, I + H}, &both));
+    MUST(clseq_tensor_create(f.ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){T, B, I + 3}, &both));
     const clseq_tensor x = clseq_tensor_slice(&both, 2, 0, I);
-    f.forward.y = clseq_tensor_slice(&both, 2, I, H);
+    f.forward.y = clseq_tensor_slice(&both, 2, I, 3);
     MUST(clseq_tensor_copy(f.ctx, &f.forward.x, &x));
     f.forward.x = x;
     MUST(run_forward(&f));
@@ -242,8 +334,8 @@ Test(rnn_overlap, columns_of_one_array)
     rnn_outputs apart, together = rnn_run_outputs(f.run);
     rnn_run_forward(f.run);
     apart = rnn_run_outputs(f.run);
-    cr_assert(memcmp(apart.data[RNN_Y], together.data[RNN_Y], apart.n[RNN_Y] * sizeof(float)) == 0);
-    f.forward.y = clseq_tensor_slice(&both, 2, I - 1, H);
+    cr_assert(memcmp(apart.data[RNN_Y], together.data[RNN_Y], f.c->n[RNN_Y] * sizeof(float)) == 0);
+    f.forward.y = clseq_tensor_slice(&both, 2, I - 1, 3);
     cr_assert_eq(run_forward(&f), CLSEQ_INVALID_ARGUMENT);
     cr_assert_str_eq(clseq_last_error(), "rnn forward: y overlaps x, expected memory of its own");
     rnn_outputs_free(&apart);
@@ -263,13 +355,13 @@ Test(rnn_overlap, refuses_foreign_memory_and_what_lies_beyond)
         MUST(run_forward(&f));
         for (int k = 0; k < f.count; k++) {
             const clseq_tensor own = *f.arguments[k].tensor;
-            char sentence[64];
+            char sentence[128];
             snprintf(sentence, sizeof sentence, "%s: %s", calls[i].name, f.arguments[k].name);
             for (int foreign = 0; foreign < 2; foreign++) {
                 clseq_tensor tensor = {0};
                 MUST(clseq_tensor_create(foreign ? other : f.ctx, own.dtype, own.ndim, own.dims, &tensor));
                 *f.arguments[k].tensor = tensor;
-                f.arguments[k].tensor->offset = !foreign;
+                f.arguments[k].tensor->offset = foreign ? 0 : alignment_of(&own) == 64 ? 64 : 1;
                 const clseq_status got = calls[i].run(&f);
                 cr_assert_eq(got, foreign ? CLSEQ_INVALID_ARGUMENT : CLSEQ_OUT_OF_BOUNDS, "%s: %s", sentence,
                              clseq_status_name(got));

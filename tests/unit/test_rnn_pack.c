@@ -44,7 +44,6 @@ static rnn_outputs with_pack_of(clseq_context *ctx, const rnn_case *c, rnn_run_o
 static void refuse_in_training(clseq_context *ctx, const rnn_case *c, rnn_run_options options,
                                const char *label)
 {
-    clseq_rnn_weights dweights[RNN_CASE_LAYERS];
     rnn_run *run = rnn_run_create(ctx, c, &options);
     clseq_rnn_sizes sizes;
     clseq_rnn_shape inference = run->shape;
@@ -53,7 +52,7 @@ static void refuse_in_training(clseq_context *ctx, const rnn_case *c, rnn_run_op
     const bool same = sizes.packed == run->sizes.packed;
     cr_assert(same == (options.schedule == CLSEQ_SCHEDULE_GEMM_STEP), "%s", label);
     clseq_rnn_forward_args forward = rnn_run_forward_args(run);
-    clseq_rnn_backward_args backward = rnn_run_backward_args(run, dweights);
+    clseq_rnn_backward_args backward = rnn_run_backward_args(run);
     MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
     forward.packed.dims[0] = backward.packed.dims[0] = sizes.packed;
     const clseq_status want = same ? CLSEQ_OK : CLSEQ_INVALID_SHAPE;

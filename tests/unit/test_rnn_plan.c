@@ -1,10 +1,12 @@
-/* Plans of recurrent layers: every refusal and its sentence, the choice of a schedule, the table of cells. */
-#include "rnn/cells.h"
+/* Plans of recurrent layers: every refusal of a descriptor and its sentence, the choice of a schedule, its description. */
+#include "core/context.h"
+#include "rnn/plan.h"
 #include "support/device.h"
 #include "support/guarded.h"
 #include "support/rnn_run.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@ static void refused(clseq_status got, clseq_status expected, const char *sentenc
               clseq_last_error(), sentence);
 }
 
-/* ---- plans ---- */
+/* ---- descriptors ---- */
 
 static void refuse_plan(clseq_context *ctx, clseq_rnn_desc desc, clseq_status expected, const char *sentence)
 {
@@ -26,30 +28,111 @@ static void refuse_plan(clseq_context *ctx, clseq_rnn_desc desc, clseq_status ex
     cr_assert_null(plan);
 }
 
+static const int64_t no_width[] = {4, 0, 5}, one_too_wide[] = {4, INT64_C(1) << 31, 5},
+                     wide_pair[] = {30000, 30000}, narrow[] = {4, 3, 5};
+
+/* Descriptors that are wrong, and what is said of each. */
+static const struct {
+    clseq_rnn_desc desc;
+    clseq_status status;
+    const char *sentence;
+} wrong[] = {
+    {{.cell = CLSEQ_CELL_COUNT, .input = 3, .hidden = 4},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: cell is 6, expected 0 to 5"},
+    {{.cell = (clseq_cell)-1, .input = 3, .hidden = 4},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: cell is -1, expected 0 to 5"},
+    {{.hidden = 4}, CLSEQ_INVALID_ARGUMENT, "rnn plan: input is 0, expected 1 to 2147483647"},
+    {{.input = INT64_C(1) << 31, .hidden = 4}, CLSEQ_INVALID_ARGUMENT, "rnn plan: input is 2147483648"},
+    {{.input = 4, .hidden = -1}, CLSEQ_INVALID_ARGUMENT, "rnn plan: hidden is -1, expected 1 to 2147483647"},
+    {{.input = 4, .hidden = INT64_C(1) << 31}, CLSEQ_INVALID_ARGUMENT, "rnn plan: hidden is 2147483648"},
+    {{.input = 4, .hidden = 4, .layers = -2},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: layers is -2, expected 1 to 2147483647"},
+    {{.input = 4, .layers = 3, .widths = no_width},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: widths[1] is 0, expected 1 to 2147483647"},
+    {{.input = 4, .layers = 3, .widths = one_too_wide},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: widths[1] is 2147483648"},
+    {{.input = 4, .hidden = 60000},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: input 4 and hidden 60000 of layer 0 make a weight matrix of 2^31 elements or more"},
+    {{.input = 4, .layers = 2, .widths = wide_pair},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: input 4 and hidden 30000 of layer 0 make a weight matrix"},
+    /* Of two directions side by side, which a layer above reads. */
+    {{.input = 4, .hidden = 20000, .layers = 2, .direction = CLSEQ_DIRECTION_BIDIRECTIONAL},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: input 40000 and hidden 20000 of layer 1 make a weight matrix"},
+    {{.input = 4, .hidden = 4, .bias = (clseq_bias)7},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: bias is 7, which is no clseq_bias"},
+    {{.input = 4, .hidden = 4, .bias = (clseq_bias)-1}, CLSEQ_INVALID_ARGUMENT, "rnn plan: bias is -1"},
+    {{.input = 4, .hidden = 4, .direction = (clseq_direction)3},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: direction is 3, which is no clseq_direction"},
+    {{.input = 4, .hidden = 4, .merge = (clseq_merge)2},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: merge is 2, which is no clseq_merge"},
+    {{.input = 4, .hidden = 4, .schedule = (clseq_schedule)99},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: schedule is 99, which is no clseq_schedule"},
+    {{.input = 4, .hidden = 4, .projection = -1},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: projection is -1, expected 0 (none) or 1 to hidden, which is 4"},
+    {{.input = 4, .hidden = 4, .projection = 5},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: projection is 5, expected 0 (none) or 1 to hidden, which is 4"},
+    {{.input = 4, .layers = 3, .widths = narrow, .projection = 4},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: projection is 4, expected 0 (none) or 1 to widths[1], which is 3"},
+    {{.cell = CLSEQ_CELL_GRU, .input = 4, .hidden = 4, .projection = 2},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: projection is 2, but a unit of the cell gru carries its own h on, expected 0"},
+    {{.cell = CLSEQ_CELL_GRU_RESET_BEFORE, .input = 4, .hidden = 4, .projection = 2},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: projection is 2, but a unit of the cell gru_reset_before carries its own h on"},
+    {{.cell = CLSEQ_CELL_RNN_TANH, .input = 4, .hidden = 4, .layer_norm = true},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: layer_norm is set, but the cell rnn_tanh has no form with layer normalisation"},
+    {{.cell = CLSEQ_CELL_LSTM_PEEPHOLE, .input = 4, .hidden = 4, .layer_norm = true},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: layer_norm is set, but the cell lstm_peephole has no form"},
+};
+
 Test(rnn_plan, refuses_what_it_cannot_do)
 {
     clseq_context *ctx = test_context();
     clseq_rnn_plan *plan = NULL;
     const clseq_rnn_desc good = {.input = 3, .hidden = 4};
-    refused(clseq_rnn_plan_create(NULL, &good, &plan), CLSEQ_INVALID_ARGUMENT, "ctx is NULL");
-    refused(clseq_rnn_plan_create(ctx, NULL, &plan), CLSEQ_INVALID_ARGUMENT, "desc is NULL");
-    refused(clseq_rnn_plan_create(ctx, &good, NULL), CLSEQ_INVALID_ARGUMENT, "out is NULL");
-    refuse_plan(ctx, (clseq_rnn_desc){.cell = CLSEQ_CELL_COUNT, .input = 3, .hidden = 4},
-                CLSEQ_INVALID_ARGUMENT, "cell is");
-    refuse_plan(ctx, (clseq_rnn_desc){.hidden = 4}, CLSEQ_INVALID_ARGUMENT, "input is 0");
-    refuse_plan(ctx, (clseq_rnn_desc){.input = 4, .hidden = -1}, CLSEQ_INVALID_ARGUMENT, "hidden is -1");
-    refuse_plan(ctx, (clseq_rnn_desc){.input = 4, .hidden = 4, .layers = -2}, CLSEQ_INVALID_ARGUMENT,
-                "layers is -2");
-    refuse_plan(ctx, (clseq_rnn_desc){.input = 4, .hidden = INT64_C(1) << 31}, CLSEQ_INVALID_ARGUMENT,
-                "hidden is 2147483648");
-    refuse_plan(ctx, (clseq_rnn_desc){.input = 4, .hidden = 60000}, CLSEQ_INVALID_ARGUMENT, "weight matrix");
-    refuse_plan(ctx, (clseq_rnn_desc){.input = 4, .hidden = 4, .bias = (clseq_bias)7}, CLSEQ_INVALID_ARGUMENT,
-                "bias is 7");
-    refuse_plan(ctx, (clseq_rnn_desc){.input = 4, .hidden = 4, .schedule = (clseq_schedule)99},
-                CLSEQ_INVALID_ARGUMENT, "schedule is 99");
+    refused(clseq_rnn_plan_create(NULL, &good, &plan), CLSEQ_INVALID_ARGUMENT, "rnn plan: ctx is NULL");
+    refused(clseq_rnn_plan_create(ctx, NULL, &plan), CLSEQ_INVALID_ARGUMENT, "rnn plan: desc is NULL");
+    refused(clseq_rnn_plan_create(ctx, &good, NULL), CLSEQ_INVALID_ARGUMENT, "rnn plan: out is NULL");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        refuse_plan(ctx, wrong[i].desc, wrong[i].status, wrong[i].sentence);
     setenv("CLSEQ_SCHEDULE", "lucky", 1);
-    refuse_plan(ctx, good, CLSEQ_INVALID_ARGUMENT, "\"lucky\"");
+    refuse_plan(ctx, good, CLSEQ_INVALID_ARGUMENT, "rnn plan: CLSEQ_SCHEDULE is \"lucky\"");
     clseq_rnn_plan_destroy(NULL);
+    clseq_context_destroy(ctx);
+}
+
+/* What looks odd and is right. */
+Test(rnn_plan, takes_what_is_odd)
+{
+    static const int64_t widths[] = {3, 5};
+    const clseq_rnn_desc odd[] = {
+        {.input = 3, .hidden = 4, .projection = 4},
+        {.input = 3, .hidden = -7, .layers = 2, .widths = widths, .projection = 3},
+        {.input = 3, .hidden = 4, .merge = CLSEQ_MERGE_SUM},
+        {.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4, .layer_norm = true, .bias = CLSEQ_BIAS_NONE}};
+    clseq_context *ctx = test_context();
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        clseq_rnn_plan *plan = NULL;
+        MUST(clseq_rnn_plan_create(ctx, &odd[i], &plan));
+        clseq_rnn_plan_destroy(plan);
+    }
     clseq_context_destroy(ctx);
 }
 
@@ -111,317 +194,175 @@ Test(rnn_plan, chooses_by_device_environment_and_descriptor)
     clseq_context_destroy(ctx);
 }
 
-/* ---- calls ---- */
-
-/* Everything that a good call needs, to be spoilt one thing at a time. */
-typedef struct good {
-    clseq_context *ctx;
-    clseq_rnn_plan *plan;
-    rnn_case *c;
-    rnn_run *run;
-    clseq_rnn_shape shape;
-    clseq_rnn_forward_args forward;
-    clseq_rnn_backward_args backward;
-    clseq_rnn_weights weights[2], dweights[2];
-} good;
-
-enum { T = 5, B = 3, I = 7, H = 4, L = 2 };
-
-static const int lengths[] = {5, 0, 2};
-
-static good good_create(const char *cell)
+/* Which schedule a call takes, asked of the plan. */
+Test(rnn_plan, tells_its_schedule)
 {
-    good g = {.ctx = test_context(), .shape = {.T = T, .B = B}};
-    g.c = rnn_case_create(&(reference_rnn){.cell = reference_cell_find(cell),
-                                           .T = T,
-                                           .B = B,
-                                           .I = I,
-                                           .H = H,
-                                           .L = L,
-                                           .bias = REFERENCE_BIAS_SINGLE,
-                                           .lengths = lengths},
-                          1, 0);
-    g.run = rnn_run_create(g.ctx, g.c, &(rnn_run_options){.schedule = CLSEQ_SCHEDULE_AUTO});
-    cr_assert_not_null(g.run, "%s", clseq_last_error());
-    const rnn_run *run = g.run;
-    clseq_rnn_weights all[RNN_CASE_LAYERS];
-    g.plan = run->plan;
-    for (int l = 0; l < L; l++) {
-        const guarded *w = &run->in[RNN_WEIGHTS + 4 * l], *d = &run->out[RNN_DWEIGHTS + 4 * l];
-        g.weights[l] = (clseq_rnn_weights){w[0].tensor, w[1].tensor, w[2].tensor, w[3].tensor};
-        g.dweights[l] = (clseq_rnn_weights){d[0].tensor, d[1].tensor, d[2].tensor, d[3].tensor};
-    }
-    g.forward = rnn_run_forward_args(run);
-    g.backward = rnn_run_backward_args(run, all);
-    g.backward.dweights = NULL;
-    return g;
-}
-
-static void good_destroy(good *g)
-{
-    rnn_run_destroy(g->run);
-    rnn_case_destroy(g->c);
-    clseq_context_destroy(g->ctx);
-}
-
-/* Ways to spoil a tensor, each with what must be said of it. */
-static void spoil(clseq_tensor *tensor, int how)
-{
-    const int last = tensor->ndim - 1;
-    switch (how) {
-    case 0:
-        tensor->dtype = tensor->dtype == CLSEQ_DTYPE_F32 ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32;
-        break;
-    case 1:
-        tensor->ndim--;
-        break;
-    case 2:
-        tensor->dims[last]--;
-        break;
-    case 3:
-        tensor->strides[last] = 0;
-        break;
-    default:
-        tensor->offset = 1 << 20;
-        break;
-    }
-}
-
-/* Numbers in the place of x: nothing is multiplied, what fits features does not fit them, and no gradient comes back. */
-Test(rnn_plan, one_hot)
-{
-    good g = good_create("gru");
-    clseq_rnn_sizes sizes;
+    clseq_context *ctx = test_context();
     clseq_rnn_plan *plan = NULL;
-    const clseq_rnn_desc desc = {.cell = CLSEQ_CELL_GRU,
-                                 .input = I,
-                                 .hidden = H,
-                                 .layers = L,
-                                 .bias = CLSEQ_BIAS_ONE,
-                                 .one_hot = true};
-    clseq_rnn_forward_args forward = g.forward;
-    clseq_rnn_backward_args backward = g.backward;
-    MUST(clseq_rnn_plan_create(g.ctx, &desc, &plan));
-    MUST(clseq_rnn_plan_sizes(plan, &g.shape, &sizes));
-    cr_assert_float_eq(sizes.flop_forward, 2.0 * 3 * H * (H + 2 * H) * T * B, 0.5);
-    refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_DTYPE, "rnn forward: x");
-    forward.x.dtype = CLSEQ_DTYPE_I32;
-    refused(clseq_rnn_forward(plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "rnn forward: x");
-    backward.x.dtype = CLSEQ_DTYPE_I32;
-    backward.x.ndim = 2;
-    refused(clseq_rnn_backward(plan, &g.shape, &backward), CLSEQ_INVALID_ARGUMENT, "dx is given");
-    clseq_rnn_plan_destroy(plan);
-    good_destroy(&g);
-}
-
-static const clseq_status spoilt[] = {CLSEQ_INVALID_DTYPE, CLSEQ_INVALID_SHAPE, CLSEQ_INVALID_SHAPE,
-                                      CLSEQ_INVALID_SHAPE, CLSEQ_OUT_OF_BOUNDS};
-enum { SPOILS = sizeof spoilt / sizeof spoilt[0] };
-
-/* A tensor at `offset` of a copy of the arguments is spoilt in every way; the sentence must name it. */
-static void refuse_forward(const good *g, size_t offset, const char *name)
-{
-    for (int how = 0; how < SPOILS; how++) {
-        clseq_rnn_forward_args args = g->forward;
-        spoil((clseq_tensor *)(void *)((char *)&args + offset), how);
-        refused(clseq_rnn_forward(g->plan, &g->shape, &args), spoilt[how], name);
+    clseq_schedule got = CLSEQ_SCHEDULE_AUTO;
+    const clseq_rnn_shape shape = {.T = 5, .B = 2}, bad = {.T = 0, .B = 2};
+    for (int i = 0; i < rnn_schedule_count; i++) {
+        if (!rnn_schedule_expected(ctx, &rnn_schedules[i]))
+            continue;
+        const clseq_rnn_desc desc = {.input = 3, .hidden = 4, .schedule = rnn_schedules[i].id};
+        MUST(clseq_rnn_plan_create(ctx, &desc, &plan));
+        MUST(clseq_rnn_plan_schedule(plan, &shape, &got));
+        cr_assert_eq(got, rnn_schedules[i].id);
+        refused(clseq_rnn_plan_schedule(plan, &shape, NULL), CLSEQ_INVALID_ARGUMENT,
+                "rnn schedule: out is NULL");
+        refused(clseq_rnn_plan_schedule(plan, &bad, &got), CLSEQ_INVALID_ARGUMENT, "rnn schedule: T is 0");
+        clseq_rnn_plan_destroy(plan);
     }
+    refused(clseq_rnn_plan_schedule(NULL, &shape, &got), CLSEQ_INVALID_ARGUMENT,
+            "rnn schedule: plan is NULL");
+    clseq_context_destroy(ctx);
 }
 
-static void refuse_backward(const good *g, size_t offset, const char *name)
+/* ---- sizes ---- */
+
+/* A buffer that the device cannot make, and a reserve that products cannot address, each by its name. */
+Test(rnn_plan, refuses_sizes_beyond_the_device)
 {
-    for (int how = 0; how < SPOILS; how++) {
-        clseq_rnn_backward_args args = g->backward;
-        spoil((clseq_tensor *)(void *)((char *)&args + offset), how);
-        refused(clseq_rnn_backward(g->plan, &g->shape, &args), spoilt[how], name);
-    }
-}
-
-#define F(member) offsetof(clseq_rnn_forward_args, member)
-#define K(member) offsetof(clseq_rnn_backward_args, member)
-
-Test(rnn_plan, refuses_wrong_tensors)
-{
-    good g = good_create("gru");
-    refuse_forward(&g, F(packed), "rnn forward: packed");
-    refuse_forward(&g, F(x), "rnn forward: x");
-    refuse_forward(&g, F(lengths), "rnn forward: lengths");
-    refuse_forward(&g, F(initial), "rnn forward: initial[0]");
-    refuse_forward(&g, F(y), "rnn forward: y");
-    refuse_forward(&g, F(final), "rnn forward: final[0]");
-    refuse_forward(&g, F(reserve), "rnn forward: reserve");
-    refuse_forward(&g, F(workspace), "rnn forward: workspace");
-    refuse_backward(&g, K(packed), "rnn backward: packed");
-    refuse_backward(&g, K(x), "rnn backward: x");
-    refuse_backward(&g, K(lengths), "rnn backward: lengths");
-    refuse_backward(&g, K(dy), "rnn backward: dy");
-    refuse_backward(&g, K(dfinal), "rnn backward: dfinal[0]");
-    refuse_backward(&g, K(dx), "rnn backward: dx");
-    refuse_backward(&g, K(dinitial), "rnn backward: dinitial[0]");
-    refuse_backward(&g, K(reserve), "rnn backward: reserve");
-    refuse_backward(&g, K(workspace), "rnn backward: workspace");
-    for (int how = 0; how < SPOILS; how++)
-        for (int l = 0; l < L; l++)
-            for (int k = 0; k < 3; k++) {
-                static const char *const names[] = {"w_ih", "w_hh", "b_ih"};
-                char name[32];
-                clseq_rnn_weights w[] = {g.weights[0], g.weights[1]}, d[] = {g.dweights[0], g.dweights[1]};
-                clseq_rnn_backward_args args = g.backward;
-                args.dweights = d;
-                spoil((&w[l].w_ih) + k, how);
-                spoil((&d[l].w_ih) + k, how);
-                snprintf(name, sizeof name, "weights[%d].%s", l, names[k]);
-                refused(clseq_rnn_pack(g.plan, &g.shape, w, &g.run->packed.tensor), spoilt[how], name);
-                refused(clseq_rnn_backward(g.plan, &g.shape, &args), spoilt[how], name);
-            }
-    good_destroy(&g);
-}
-
-/* What must be there, and what the cell, the bias mode or the mode of the pass has no place for. */
-Test(rnn_plan, refuses_missing_and_needless_tensors)
-{
-    static const size_t needed[] = {F(packed), F(x), F(y), F(reserve), F(workspace)};
-    static const size_t needed_back[] = {K(packed), K(x), K(reserve), K(workspace)};
-    good g = good_create("gru");
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        clseq_rnn_forward_args args = g.forward;
-        memset((char *)&args + needed[i], 0, sizeof(clseq_tensor));
-        refused(clseq_rnn_forward(g.plan, &g.shape, &args), CLSEQ_INVALID_ARGUMENT, "is NULL");
-    }
-    for (size_t i = 0; i < sizeof needed_back / sizeof needed_back[0]; i++) {
-        clseq_rnn_backward_args args = g.backward;
-        memset((char *)&args + needed_back[i], 0, sizeof(clseq_tensor));
-        refused(clseq_rnn_backward(g.plan, &g.shape, &args), CLSEQ_INVALID_ARGUMENT, "is NULL");
-    }
-    clseq_rnn_forward_args two_states = g.forward;
-    two_states.initial[CLSEQ_STATE_C] = two_states.initial[CLSEQ_STATE_H];
-    refused(clseq_rnn_forward(g.plan, &g.shape, &two_states), CLSEQ_INVALID_ARGUMENT, "initial[1]");
-    clseq_rnn_backward_args two_back = g.backward;
-    two_back.dinitial[CLSEQ_STATE_C] = two_back.dinitial[CLSEQ_STATE_H];
-    refused(clseq_rnn_backward(g.plan, &g.shape, &two_back), CLSEQ_INVALID_ARGUMENT, "dinitial[1]");
-
-    g.weights[1].b_hh = g.weights[1].b_ih;
-    refused(clseq_rnn_pack(g.plan, &g.shape, g.weights, &g.run->packed.tensor), CLSEQ_INVALID_ARGUMENT,
-            "weights[1].b_hh");
-    g.weights[1].b_hh = (clseq_tensor){0};
-    const clseq_tensor w_hh = g.weights[0].w_hh;
-    g.weights[0].w_hh = (clseq_tensor){0};
-    refused(clseq_rnn_pack(g.plan, &g.shape, g.weights, &g.run->packed.tensor), CLSEQ_INVALID_ARGUMENT,
-            "weights[0].w_hh is NULL");
-    refused(clseq_rnn_pack(g.plan, &g.shape, NULL, &g.run->packed.tensor), CLSEQ_INVALID_ARGUMENT,
-            "rnn pack: weights is NULL");
-    g.weights[0].w_hh = w_hh;
-    refused(clseq_rnn_pack(g.plan, &g.shape, g.weights, NULL), CLSEQ_INVALID_ARGUMENT,
-            "rnn pack: packed is NULL");
-    good_destroy(&g);
-}
-
-Test(rnn_plan, refuses_wrong_shapes_and_memory)
-{
-    good g = good_create("lstm");
-    clseq_rnn_sizes sizes;
+    clseq_context *ctx = test_context();
+    clseq_rnn_plan *plan = NULL;
+    clseq_rnn_sizes sizes, wanted;
+    const clseq_rnn_shape small = {.T = 7, .B = 3}, large = {.T = 10000000, .B = 1000};
+    const uint64_t limit = ctx->device.max_allocation;
     char text[64];
-    static const clseq_rnn_shape bad[] = {{.T = 0, .B = B},
-                                          {.T = T, .B = 0},
-                                          {.T = -1, .B = B},
-                                          {.T = INT64_C(1) << 40, .B = B},
-                                          {.T = T, .B = INT64_C(1) << 31},
-                                          {.T = T, .B = INT64_C(1) << 30},
-                                          {.T = T, .B = B, .mode = (clseq_mode)5}};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        refused(clseq_rnn_plan_sizes(g.plan, &bad[i], &sizes), CLSEQ_INVALID_ARGUMENT, "rnn sizes: ");
-        refused(clseq_rnn_describe(g.plan, &bad[i], text, sizeof text), CLSEQ_INVALID_ARGUMENT,
-                "rnn describe: ");
-        refused(clseq_rnn_forward(g.plan, &bad[i], &g.forward), CLSEQ_INVALID_ARGUMENT, "rnn forward: ");
-        refused(clseq_rnn_backward(g.plan, &bad[i], &g.backward), CLSEQ_INVALID_ARGUMENT, "rnn backward: ");
+    MUST(clseq_rnn_plan_create(ctx, &(clseq_rnn_desc){.input = 8, .hidden = 16, .layers = 2}, &plan));
+    MUST(clseq_rnn_plan_sizes(plan, &small, &wanted));
+    const struct {
+        int64_t bytes;
+        const char *name;
+    } buffers[] = {{wanted.packed, "packed"}, {wanted.reserve, "reserve"}, {wanted.workspace, "workspace"}};
+    for (int i = 0; i < 3; i++) {
+        char sentence[128];
+        bool first = true;
+        for (int k = 0; k < i; k++)
+            first = first && buffers[k].bytes < buffers[i].bytes;
+        ctx->device.max_allocation = (uint64_t)buffers[i].bytes - 1;
+        snprintf(sentence, sizeof sentence, "rnn sizes: %s needs %" PRId64 " bytes, ", buffers[i].name,
+                 buffers[i].bytes);
+        refused(clseq_rnn_plan_sizes(plan, &small, &sizes), CLSEQ_UNSUPPORTED,
+                first ? sentence : "rnn sizes: ");
+        cr_assert(strstr(clseq_last_error(), "allows buffers of up to"), "%s", clseq_last_error());
     }
-    refused(clseq_rnn_plan_sizes(NULL, &g.shape, &sizes), CLSEQ_INVALID_ARGUMENT, "plan is NULL");
-    refused(clseq_rnn_plan_sizes(g.plan, NULL, &sizes), CLSEQ_INVALID_ARGUMENT, "shape is NULL");
-    refused(clseq_rnn_plan_sizes(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "rnn sizes: out is NULL");
-    refused(clseq_rnn_describe(g.plan, &g.shape, NULL, 3), CLSEQ_INVALID_ARGUMENT,
-            "rnn describe: text is NULL");
-    refused(clseq_rnn_describe(g.plan, &g.shape, text, 0), CLSEQ_INVALID_ARGUMENT, "rnn describe: size is 0");
-    refused(clseq_rnn_describe(NULL, &g.shape, text, 3), CLSEQ_INVALID_ARGUMENT,
-            "rnn describe: plan is NULL");
-    refused(clseq_rnn_forward(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "rnn forward: args is NULL");
-    refused(clseq_rnn_backward(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "rnn backward: args is NULL");
-    const clseq_rnn_shape inference = {.T = T, .B = B, .mode = CLSEQ_MODE_INFERENCE};
-    refused(clseq_rnn_backward(g.plan, &inference, &g.backward), CLSEQ_INVALID_ARGUMENT,
-            "CLSEQ_MODE_INFERENCE");
-
-    clseq_rnn_forward_args forward = g.forward;
-    forward.workspace.dims[0] = g.run->sizes.workspace - 1;
-    refused(clseq_rnn_forward(g.plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "at least");
-    forward = g.forward;
-    forward.y.strides[1] = H - 1; /* rows on top of each other */
-    refused(clseq_rnn_forward(g.plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "overlap");
-    forward.y.strides[1] = H;
-    forward.y.strides[0] = 0;
-    refused(clseq_rnn_forward(g.plan, &g.shape, &forward), CLSEQ_INVALID_SHAPE, "overlap");
-    clseq_rnn_backward_args backward = g.backward;
-    backward.dx = backward.x;
-    refused(clseq_rnn_backward(g.plan, &g.shape, &backward), CLSEQ_INVALID_ARGUMENT,
-            "rnn backward: dx overlaps x");
-    good_destroy(&g);
+    ctx->device.max_allocation = UINT64_MAX;
+    refused(clseq_rnn_plan_sizes(plan, &large, &sizes), CLSEQ_UNSUPPORTED,
+            " bytes in one layer, expected fewer than 8589934592: products address a buffer with 32 bits");
+    refused(clseq_rnn_describe(plan, &large, text, sizeof text), CLSEQ_UNSUPPORTED,
+            "rnn describe: reserve needs");
+    refused(clseq_rnn_pack(plan, &large, NULL, NULL), CLSEQ_UNSUPPORTED, "rnn pack: reserve needs");
+    refused(clseq_rnn_forward(plan, &large, NULL), CLSEQ_UNSUPPORTED, "rnn forward: reserve needs");
+    refused(clseq_rnn_backward(plan, &large, NULL), CLSEQ_UNSUPPORTED, "rnn backward: reserve needs");
+    ctx->device.max_allocation = limit;
+    MUST(clseq_rnn_plan_sizes(plan, &small, &sizes));
+    clseq_rnn_plan_destroy(plan);
+    clseq_context_destroy(ctx);
 }
 
-/* After all refusals the same objects still work. */
-Test(rnn_plan, works_after_a_refusal)
+/* A reserve is as large as its layer needs, and the sizes tell the largest. */
+Test(rnn_plan, sizes_reserves_by_layer)
 {
-    good g = good_create("lstm");
-    refused(clseq_rnn_forward(g.plan, &g.shape, NULL), CLSEQ_INVALID_ARGUMENT, "rnn forward: args is NULL");
-    MUST(clseq_rnn_forward(g.plan, &g.shape, &g.forward));
-    MUST(clseq_rnn_backward(g.plan, &g.shape, &g.backward));
-    MUST(clseq_context_finish(g.ctx));
-    good_destroy(&g);
+    static const int64_t widths[] = {4, 40, 9};
+    clseq_context *ctx = test_context();
+    clseq_rnn_plan *plan = NULL;
+    clseq_rnn_sizes sizes;
+    const clseq_rnn_shape shape = {.T = 9, .B = 3};
+    int64_t bytes[3], other = 0;
+    MUST(clseq_rnn_plan_create(ctx, &(clseq_rnn_desc){.input = 2, .layers = 3, .widths = widths}, &plan));
+    MUST(clseq_rnn_plan_sizes(plan, &shape, &sizes));
+    for (int l = 0; l < 3; l++)
+        MUST(clseq_rnn_reserve_size(plan, &shape, l, &bytes[l]));
+    cr_assert(bytes[1] > bytes[0] && bytes[1] > bytes[2] && bytes[0] > 0);
+    cr_assert_eq(sizes.reserve, bytes[1]);
+    refused(clseq_rnn_reserve_size(plan, &shape, 3, &other), CLSEQ_INVALID_ARGUMENT, "layer is 3");
+    refused(clseq_rnn_reserve_size(plan, &shape, -1, &other), CLSEQ_INVALID_ARGUMENT, "layer is -1");
+    refused(clseq_rnn_reserve_size(plan, &shape, 0, NULL), CLSEQ_INVALID_ARGUMENT, "out is NULL");
+    refused(clseq_rnn_reserve_size(NULL, &shape, 0, &other), CLSEQ_INVALID_ARGUMENT, "plan is NULL");
+    clseq_rnn_plan_destroy(plan);
+    clseq_context_destroy(ctx);
 }
 
-/* ---- cells ---- */
+/* ---- descriptions ---- */
 
-Test(rnn_plan, knows_its_cells)
+Test(rnn_plan, describes_every_option)
 {
-    cr_assert_eq(clseq_cell_gates(CLSEQ_CELL_LSTM), 4);
-    cr_assert_eq(clseq_cell_states(CLSEQ_CELL_LSTM), 2);
-    cr_assert_eq(clseq_cell_gates(CLSEQ_CELL_GRU), 3);
-    cr_assert_eq(clseq_cell_states(CLSEQ_CELL_RNN_RELU), 1);
-    cr_assert_str_eq(clseq_cell_name(CLSEQ_CELL_RNN_TANH), "rnn_tanh");
-    cr_assert_str_eq(clseq_cell_name((clseq_cell)77), "unknown");
-    cr_assert_eq(clseq_cell_gates((clseq_cell)-1), 0);
-    cr_assert_eq(clseq_cell_states((clseq_cell)77), 0);
-    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++) {
-        const clseq__cell *found = clseq__cell_find((clseq_cell)cell);
-        cr_assert_str_eq(found->name, clseq_cell_name((clseq_cell)cell));
-        bool x[CLSEQ__MAX_SLOTS] = {false}, h[CLSEQ__MAX_SLOTS] = {false};
-        for (int k = 0; k < found->gates; k++)
-            x[found->x_gates[k]] = h[found->h_gates[k]] = true;
-        for (int k = 0; k < found->gates; k++)
-            cr_assert(x[k] && h[k], "%s: block %d of the weights goes nowhere", found->name, k);
+    static const int64_t widths[] = {6, 5, 5};
+    static const struct {
+        clseq_rnn_desc desc;
+        const char *line;
+    } cases[] = {
+        {{.input = 3, .hidden = 4}, "lstm, 1 layer, input 3, hidden 4, T 5, B 2, training\n"},
+        {{.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4, .layers = 2, .one_hot = true, .layer_norm = true},
+         "gru, 2 layers, input 3 (one-hot), hidden 4, layer_norm, T 5, B 2, training\n"},
+        {{.input = 3, .hidden = 4, .direction = CLSEQ_DIRECTION_REVERSE},
+         "lstm, 1 layer, reverse, input 3, hidden 4, T 5"},
+        {{.input = 3,
+          .layers = 3,
+          .widths = widths,
+          .projection = 2,
+          .direction = CLSEQ_DIRECTION_BIDIRECTIONAL},
+         "lstm, 3 layers, bidirectional, input 3, hidden 6 5 5, projection 2, T 5"},
+        {{.input = 3, .hidden = 4, .direction = CLSEQ_DIRECTION_BIDIRECTIONAL, .merge = CLSEQ_MERGE_SUM},
+         "lstm, 1 layer, bidirectional (sum), input 3, hidden 4, T 5"}};
+    clseq_context *ctx = test_context();
+    const clseq_rnn_shape shape = {.T = 5, .B = 2},
+                          inference = {.T = 5, .B = 2, .mode = CLSEQ_MODE_INFERENCE};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clseq_rnn_plan *plan = NULL;
+        char text[4096];
+        MUST(clseq_rnn_plan_create(ctx, &cases[i].desc, &plan));
+        MUST(clseq_rnn_describe(plan, &shape, text, sizeof text));
+        cr_assert(strncmp(text, cases[i].line, strlen(cases[i].line)) == 0, "%s", text);
+        cr_assert(strstr(text, "\nforward: at most ") && strstr(text, "\nbackward: at most ") &&
+                      strstr(text, "\nmemory: ") && strstr(text, " MiB reserve"),
+                  "%s", text);
+        MUST(clseq_rnn_describe(plan, &inference, text, sizeof text));
+        cr_assert(!strstr(text, "backward:") && !strstr(text, "reserve") && strstr(text, "inference\n"), "%s",
+                  text);
+        clseq_rnn_plan_destroy(plan);
     }
+    clseq_context_destroy(ctx);
 }
 
-Test(rnn_plan, finds_runs_of_gates)
+static void tell_width(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, char *text, size_t size)
 {
-    clseq__cell_run runs[CLSEQ__MAX_SLOTS];
-    const clseq__cell *gru = clseq__cell_find(CLSEQ_CELL_GRU), *lstm = clseq__cell_find(CLSEQ_CELL_LSTM);
-    cr_assert_eq(clseq__cell_runs(lstm, 0, lstm->x_gates, runs), 1);
-    cr_assert_eq(runs[0].count, 4);
-    cr_assert_eq(clseq__cell_runs(gru, gru->x_slot, gru->x_gates, runs), 2);
-    cr_assert(runs[0].first == 0 && runs[0].gate == 2 && runs[0].count == 1);
-    cr_assert(runs[1].first == 1 && runs[1].gate == 0 && runs[1].count == 2);
-    cr_assert_eq(clseq__cell_runs(gru, gru->h_slot, gru->h_gates, runs), 1);
-    cr_assert(runs[0].first == 1 && runs[0].gate == 0 && runs[0].count == 3);
+    (void)shape;
+    snprintf(text, size, "width %" PRId64 "\n", layer->hidden);
 }
 
-/* Rows of y that share a single element, by time and by row. */
-Test(rnn_plan, refuses_rows_that_overlap_by_one)
+/* Bytes stand in MiB; the schedule's lines come for the first layer, and again where a layer has others. */
+Test(rnn_plan, describes_memory_and_layers)
 {
-    good g = good_create("gru");
-    clseq_rnn_forward_args args = g.forward;
-    args.y.strides[1] = H;
-    args.y.strides[0] = B * H - 1;
-    refused(clseq_rnn_forward(g.plan, &g.shape, &args), CLSEQ_INVALID_SHAPE, "elements overlap");
-    args.y.strides[0] = H;
-    args.y.strides[1] = T * H - 1;
-    refused(clseq_rnn_forward(g.plan, &g.shape, &args), CLSEQ_INVALID_SHAPE, "elements overlap");
-    good_destroy(&g);
+    static const int64_t widths[] = {60, 60, 300, 300, 60};
+    enum { L = sizeof widths / sizeof widths[0] };
+    clseq_context *ctx = test_context();
+    clseq_rnn_plan *plan = NULL;
+    clseq_rnn_sizes sizes;
+    char text[4096], last[512];
+    const clseq_rnn_shape shape = {.T = 90, .B = 20};
+    int64_t reserve = 0;
+    const clseq_rnn_desc desc = {.input = 60, .layers = L, .widths = widths};
+    MUST(clseq_rnn_plan_create(ctx, &desc, &plan));
+    MUST(clseq_rnn_plan_sizes(plan, &shape, &sizes));
+    for (int l = 0; l < L; l++) {
+        int64_t bytes = 0;
+        MUST(clseq_rnn_reserve_size(plan, &shape, l, &bytes));
+        reserve += bytes;
+    }
+    clseq__rnn_schedule talking = *plan->forms[0].schedule;
+    talking.describe = tell_width;
+    plan->forms[0].schedule = &talking;
+    snprintf(last, sizeof last,
+             "memory: %.3f MiB packed weights, %.3f MiB reserve (%.3f MiB in the largest layer), %.3f MiB "
+             "workspace\nwidth 60\nlayer 2:\nwidth 300\nlayer 4:\nwidth 60\n",
+             (double)sizes.packed / 1048576, (double)reserve / 1048576, (double)sizes.reserve / 1048576,
+             (double)sizes.workspace / 1048576);
+    MUST(clseq_rnn_describe(plan, &shape, text, sizeof text));
+    const char *memory = strstr(text, "memory: ");
+    cr_assert_not_null(memory, "%s", text);
+    cr_assert_str_eq(memory, last);
+    clseq_rnn_plan_destroy(plan);
+    clseq_context_destroy(ctx);
 }

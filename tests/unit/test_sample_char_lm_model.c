@@ -161,7 +161,8 @@ Test(char_lm_model, numbers_are_numbers_and_nothing_else)
         {"--epochs", "1.5", "--epochs 1.5: expected a whole number from 0 to 1000000000"},
         {"--epochs", "1e400", "--epochs 1e400: expected a whole number"},
         {"--hidden", "", "--hidden \"\": expected a whole number from 1 to 16384"},
-        {"--cell", "\x1b[31m", "--cell \\x1b[31m: expected lstm, gru, rnn_tanh or rnn_relu"},
+        {"--cell", "\x1b[31m",
+         "--cell \\x1b[31m: expected lstm, gru, rnn_tanh, rnn_relu, gru_reset_before or lstm_peephole"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cr_expect_eq(RUN(small, "--epochs", "0", cases[i][0], cases[i][1]), 1, "%s", output);

@@ -1,0 +1,119 @@
+/*
+ * Layer normalisation in the schedule gemm_step: statistics of rows before the map of a phase, and backward the norm
+ * after it. A group has one row at a time; on a CPU it is one work-item.
+ */
+#define V float
+#include "rnn/gemm_step.clh"
+
+#if NORMS < 1
+#error "the norms of a cell: expected at least one"
+#endif
+
+#define EPSILON 1e-5f
+
+/* Sums that a work-item carries along, so that additions need not wait for each other. */
+#define SUMS 8
+
+/* The sum over the group of what each work-item gives; all get it. */
+static inline float group_sum(float x, local float *items)
+{
+    const int item = (int)get_local_id(0);
+    items[item] = x;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int count = (int)get_local_size(0); count > 1;) {
+        const int half_count = (count + 1) / 2;
+        if (item + half_count < count)
+            items[item] += items[item + half_count];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        count = half_count;
+    }
+    const float sum = items[0];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+/* The work-item's part of the sum of x - mean, or of its square, over x[0,n). */
+static inline float part_sum(const global float *x, long n, float mean, int square)
+{
+    const long items = (long)get_local_size(0) * SUMS;
+    float sums[SUMS] = {0.0f}, sum = 0.0f;
+    for (long i = (long)get_local_id(0) * SUMS; i < n; i += items) {
+        const int count = (int)min((long)SUMS, n - i);
+        for (int k = 0; k < count; k++) {
+            const float d = x[i + k] - mean;
+            sums[k] += square ? d * d : d;
+        }
+    }
+    for (int k = 0; k < SUMS; k++)
+        sum += sums[k];
+    return sum;
+}
+
+/* For each row its mean and 1 / sqrt(variance + EPSILON). */
+kernel void rnn_row_statistics(gemm_step_rows r, const global float *restrict x, global float *restrict out,
+                               local float *items)
+{
+    for (long row = (long)get_group_id(0); row < r.rows; row += (long)get_num_groups(0)) {
+        const global float *from = x + r.at + row * r.ld;
+        const float mean = group_sum(part_sum(from, r.n, 0.0f, 0), items) / (float)r.n;
+        const float variance = group_sum(part_sum(from, r.n, mean, 1), items) / (float)r.n;
+        if (get_local_id(0) == 0) {
+            out[r.out_at + row * r.out_ld] = mean;
+            out[r.out_at + row * r.out_ld + 1] = 1.0f / sqrt(variance + EPSILON);
+        }
+    }
+}
+
+/* The work-item's part of the sums over a row of what reaches norm k's values, and of that times the value. */
+static inline void norm_sums(int k, const gemm_step_layer *r, long row, const global float *packed,
+                             global float *kept, const global float *h, float *sum_d, float *sum_dx)
+{
+    for (uint j = (uint)get_local_id(0); j < r->H; j += (uint)get_local_size(0)) {
+        Unit u;
+        load_unit(0, r, row, j, packed, kept, h, &u);
+        for (int i = 0; i < OF_NORM(k, VALUES); i++) {
+            const float d = cell_dnormalised(&u, k, i);
+            *sum_d += d;
+            *sum_dx = fma(d, cell_normalised(&u, k, i), *sum_dx);
+        }
+    }
+}
+
+/* Norm k of one row: its source's gradient, into its slots or onto the state's, which `dstate` has. */
+static inline void norm_backward(int k, const gemm_step_layer *r, long row, const global float *packed,
+                                 global float *kept, const global float *h, float mean_d, float mean_dx,
+                                 global float *dstate)
+{
+    for (uint j = (uint)get_local_id(0); j < r->H; j += (uint)get_local_size(0)) {
+        Unit u;
+        load_unit(0, r, row, j, packed, kept, h, &u);
+        for (int s = 0; s < STATES; s++)
+            u.d[s] = 0.0f;
+        cell_norm_backward(k, &u, mean_d, mean_dx);
+        if (OF_NORM(k, IS_STATE))
+            dstate[j] += u.d[OF_NORM(k, SOURCE) % STATES];
+        for (int i = 0; i < OF_NORM(k, VALUES) && !OF_NORM(k, IS_STATE); i++)
+            slots_of(r, kept, row, j)[(OF_NORM(k, SOURCE) + i) * r->H] = u.slot[OF_NORM(k, SOURCE) + i];
+    }
+}
+
+/* Norm `norm` of rows [first, first + rows), whose targets hold gradients; of a state's only those of one step. */
+kernel void rnn_norm_backward(gemm_step_layer r, long first, long rows, int norm,
+                              const global float *restrict packed, global float *restrict kept,
+                              const global float *restrict h, global float *restrict scratch,
+                              local float *items)
+{
+    const float n = (float)(OF_NORM(norm, VALUES) * r.H);
+    const int s = OF_NORM(norm, IS_STATE) ? OF_NORM(norm, SOURCE) : 0;
+    global float *dstates = scratch + (s == 0 && PROJECTED ? r.dm : r.dstates[s]);
+    for (long row = (long)get_group_id(0); row < rows; row += (long)get_num_groups(0)) {
+        float sum_d = 0.0f, sum_dx = 0.0f;
+        for (int k = 0; k < NORMS; k++)
+            if (k == norm)
+                norm_sums(k, &r, first + row, packed, kept, h, &sum_d, &sum_dx);
+        const float mean_d = group_sum(sum_d, items) / n, mean_dx = group_sum(sum_dx, items) / n;
+        for (int k = 0; k < NORMS; k++)
+            if (k == norm)
+                norm_backward(k, &r, first + row, packed, kept, h, mean_d, mean_dx, dstates + row * r.H);
+    }
+}

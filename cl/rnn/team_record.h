@@ -1,0 +1,180 @@
+/*
+ * What the kernels of the schedule team take beside their buffers; host/rnn/team_pass.c fills it in. Offsets (`at`) and
+ * strides count floats. team.clh shows where things lie.
+ */
+#ifndef RNN_TEAM_RECORD_H
+#define RNN_TEAM_RECORD_H
+
+#include "core/record.h"
+
+/* States, phases, products of matrices, and weights at most; host/rnn/cells.h has the same numbers. */
+#define TEAM_STATES 4
+#define TEAM_PHASES 3
+#define TEAM_MATRICES 5
+#define TEAM_PARTS 12
+#define TEAM_VECTORS 8
+
+/*
+ * An array of all batch rows over all steps. That of the block of rows [r0,r1) begins at `at` + r0 * `row`, and its
+ * chunks lie (r1 - r0) * `chunk` apart: 0 where only one is kept, which all chunks take in turn.
+ */
+#define TEAM_ARRAY(M)  \
+    M(clseq_long, at)  \
+    M(clseq_long, row) \
+    M(clseq_long, chunk)
+CLSEQ_RECORD(team_array, TEAM_ARRAY);
+
+/* A tensor [T,B,columns]. */
+#define TEAM_ROWS(M)  \
+    M(clseq_long, at) \
+    M(clseq_long, t)  \
+    M(clseq_long, b)
+CLSEQ_RECORD(team_rows, TEAM_ROWS);
+
+/* Sizes: T, B, in, H, O; steps a chunk; blocks of rows; whether rows run from their last step to their first. */
+#define TEAM_SIZES(M)    \
+    M(clseq_int, T)      \
+    M(clseq_int, B)      \
+    M(clseq_int, I)      \
+    M(clseq_int, H)      \
+    M(clseq_int, O)      \
+    M(clseq_int, tc)     \
+    M(clseq_int, blocks) \
+    M(clseq_int, reverse)
+CLSEQ_RECORD(team_sizes, TEAM_SIZES);
+
+/* What a layer keeps of a pass. `states`: those after h. `quantities`: m is the last one where there is a projection. */
+#define TEAM_KEPT(M)          \
+    M(team_array, gates)      \
+    M(team_array, h)          \
+    M(team_array, states)     \
+    M(team_array, quantities) \
+    M(team_array, statistics)
+CLSEQ_RECORD(team_kept, TEAM_KEPT);
+
+/* Where a sequence comes from. */
+#define TEAM_NONE 0
+#define TEAM_FROM_ROWS 1
+#define TEAM_FROM_TOKENS 2
+#define TEAM_FROM_PANELS 3
+
+#define TEAM_FORWARD(M)                 \
+    M(team_sizes, sizes)                \
+    M(clseq_long, lengths)              \
+    M(team_kept, kept)                  \
+    M(team_rows, x)                     \
+    M(team_array, x_panels)             \
+    M(team_rows, y)                     \
+    M(clseq_long, w_x)                  \
+    M(clseq_long, w_h[TEAM_PHASES])     \
+    M(clseq_long, w_projection)         \
+    M(clseq_long, units)                \
+    M(clseq_long, initial[TEAM_STATES]) \
+    M(clseq_long, final[TEAM_STATES])   \
+    M(clseq_int, x_from)                \
+    M(clseq_int, add_y)
+CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
+
+/* dh: that of all steps, with a projection; dstates: one step's; db: of each block of rows. */
+#define TEAM_BACKWARD(M)                 \
+    M(team_sizes, sizes)                 \
+    M(clseq_long, lengths)               \
+    M(team_kept, kept)                   \
+    M(team_rows, dy)                     \
+    M(team_array, dy_panels)             \
+    M(team_rows, dx)                     \
+    M(team_array, dx_panels)             \
+    M(team_array, dh)                    \
+    M(team_array, dstates)               \
+    M(team_array, dquantities)           \
+    M(clseq_long, db)                    \
+    M(clseq_long, w_x)                   \
+    M(clseq_long, w_h[TEAM_PHASES])      \
+    M(clseq_long, w_projection)          \
+    M(clseq_long, units)                 \
+    M(clseq_long, dfinal[TEAM_STATES])   \
+    M(clseq_long, dinitial[TEAM_STATES]) \
+    M(clseq_int, dy_from)                \
+    M(clseq_int, want_dx)                \
+    M(clseq_int, add_dx)                 \
+    M(clseq_int, none)
+CLSEQ_RECORD(team_backward_record, TEAM_BACKWARD);
+
+/*
+ * A matrix [gates * units][columns], weight number `part`, of which `count` gates are used, gate (gates >> 4*k & 15) as
+ * number k. In `forward` it lies [unit panel][k][columns][VW], in `backward`, where has_backward,
+ * [column panel][k][units][VW].
+ */
+#define TEAM_MATRIX(M)         \
+    M(clseq_long, w)           \
+    M(clseq_long, forward)     \
+    M(clseq_long, backward)    \
+    M(clseq_int, part)         \
+    M(clseq_int, has_backward) \
+    M(clseq_int, units)        \
+    M(clseq_int, columns)      \
+    M(clseq_int, count)        \
+    M(clseq_int, gates)
+CLSEQ_RECORD(team_matrix, TEAM_MATRIX);
+
+/* Weight number `part`, numbers of units: its gate number k belongs to row `row` + k of all that a unit has, its biases
+ * by slot, then its parameters. */
+#define TEAM_VECTOR(M)  \
+    M(clseq_long, w)    \
+    M(clseq_int, part)  \
+    M(clseq_int, row)   \
+    M(clseq_int, count) \
+    M(clseq_int, gates)
+CLSEQ_RECORD(team_vector, TEAM_VECTOR);
+
+#define TEAM_PACK(M)                      \
+    M(team_matrix, matrix[TEAM_MATRICES]) \
+    M(team_vector, vector[TEAM_VECTORS])  \
+    M(clseq_long, units)                  \
+    M(clseq_int, matrices)                \
+    M(clseq_int, vectors)                 \
+    M(clseq_int, rows)                    \
+    M(clseq_int, H)
+CLSEQ_RECORD(team_pack_record, TEAM_PACK);
+
+/*
+ * dW[gate * units + u][column] (+)= the sum over all rows of `a` (slot `slot` + k, unit u) times `x` (column), for gate
+ * number k. Buffers by number: 0 what forward kept, 1 the workspace, 2 what the layer below kept. x begins with panel
+ * x_panel; its panels hold x_steps steps, of which the first x_skip are not used.
+ */
+#define TEAM_GRADIENT(M)   \
+    M(team_array, a)       \
+    M(team_array, x)       \
+    M(clseq_long, dw)      \
+    M(clseq_int, a_buffer) \
+    M(clseq_int, x_buffer) \
+    M(clseq_int, part)     \
+    M(clseq_int, slot)     \
+    M(clseq_int, units)    \
+    M(clseq_int, columns)  \
+    M(clseq_int, count)    \
+    M(clseq_int, gates)    \
+    M(clseq_int, x_steps)  \
+    M(clseq_int, x_skip)   \
+    M(clseq_int, x_panel)  \
+    M(clseq_int, none)
+CLSEQ_RECORD(team_gradient, TEAM_GRADIENT);
+
+/* has_tokens: x of gradient 0 is tokens, by_token its scratch. segments: chunks that are summed before they are added. */
+#define TEAM_WEIGHTS(M)                       \
+    M(team_sizes, sizes)                      \
+    M(clseq_long, lengths)                    \
+    M(team_gradient, gradient[TEAM_MATRICES]) \
+    M(team_vector, vector[TEAM_VECTORS])      \
+    M(team_rows, tokens)                      \
+    M(clseq_long, by_token)                   \
+    M(clseq_long, db)                         \
+    M(clseq_int, gradients)                   \
+    M(clseq_int, vectors)                     \
+    M(clseq_int, rows)                        \
+    M(clseq_int, segments)                    \
+    M(clseq_int, has_tokens)                  \
+    M(clseq_int, add)
+CLSEQ_RECORD(team_weights_record, TEAM_WEIGHTS);
+
+#endif

@@ -1,0 +1,122 @@
+/* Forward pass of the schedule gemm_step. */
+#include "core/error.h"
+#include "rnn/gemm_step.h"
+
+typedef clseq__gemm_step_pass pass;
+
+/* C += A W^T, with n slots' rows of a packed matrix of k columns as W. */
+static clseq_status product(const pass *p, int64_t m, int64_t n, int64_t k, clseq_matrix a, int64_t w,
+                            float beta, clseq_matrix c)
+{
+    return clseq_gemm(p->ctx,
+                      &(clseq_gemm_args){.m = m,
+                                         .n = n,
+                                         .k = k,
+                                         .alpha = 1.0f,
+                                         .beta = beta,
+                                         .a = a,
+                                         .b = {.buffer = p->packed, .offset = w, .ld = k, .transpose = true},
+                                         .c = c});
+}
+
+/* The source of a norm in `steps` steps from t on, as rows of n numbers, and where its statistics go. */
+static clseq_status statistics(const pass *p, int norm, int64_t t, int64_t steps)
+{
+    const clseq__norm *x = &p->cell->norm[norm];
+    const bool is_m = x->is_state && x->source == 0 && p->layer->is_projected;
+    const int64_t first = t * p->r.B;
+    clseq_matrix from =
+        x->is_state ? clseq__gemm_step_state(p, x->source, t + 1) : clseq__gemm_step_slots(p, x->source, t);
+    if (is_m)
+        from = clseq__gemm_step_m(p, t);
+    const gemm_step_rows rows = {.rows = steps * p->r.B,
+                                 .n = x->count * p->r.H,
+                                 .ld = from.ld,
+                                 .at = from.offset,
+                                 .out_ld = 2 * p->cell->norms,
+                                 .out_at = p->r.statistics + (first * p->cell->norms + norm) * 2};
+    const clseq__grid grid = clseq__gemm_step_row_grid(p->ctx, rows.rows);
+    return clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_ROW_STATISTICS], grid,
+                         CLSEQ__ARGS(CLSEQ__RECORD(&rows), CLSEQ__M(from.buffer), CLSEQ__M(p->kept),
+                                     CLSEQ__LOCAL(grid.local[0] * sizeof(float))));
+}
+
+/* Slots of all steps without the products of their phases. */
+static clseq_status project(const pass *p)
+{
+    const clseq__slots *input = &p->cell->input;
+    const int64_t rows = p->r.T * p->r.B, width = p->cell->slots * p->r.H, n = input->count * p->r.H;
+    CLSEQ__RETURN_IF(
+        clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_FILL_ROWS], clseq__grid_for(p->ctx, rows * width),
+                      CLSEQ__ARGS(CLSEQ__L(rows), CLSEQ__I(width), CLSEQ__M(p->packed), CLSEQ__L(p->r.bias),
+                                  CLSEQ__M(p->kept), CLSEQ__L(p->r.slots))));
+    if (p->layer->one_hot)
+        CLSEQ__RETURN_IF(
+            clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_ADD_COLUMNS], clseq__grid_for(p->ctx, rows * n),
+                          CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__M(p->lengths), CLSEQ__M(p->tokens),
+                                      CLSEQ__M(p->packed), CLSEQ__M(p->kept))));
+    else
+        CLSEQ__RETURN_IF(
+            product(p, rows, n, p->r.in, p->x, p->r.w_ih, 1.0f, clseq__gemm_step_slots(p, input->slot, 0)));
+    for (int k = 0; k < p->cell->norms; k++)
+        if (clseq__gemm_step_is_ahead(p->cell, k))
+            CLSEQ__RETURN_IF(statistics(p, k, 0, p->r.T));
+    return CLSEQ_OK;
+}
+
+/* Phase number `number` of step t: its product, its norms, its map. */
+static clseq_status run_phase(const pass *p, int number, int64_t t, cl_mem y)
+{
+    const clseq__phase *phase = &p->cell->phase[number];
+    const clseq__slots *to = &phase->product;
+    if (phase->operand != CLSEQ__OPERAND_NONE)
+        CLSEQ__RETURN_IF(product(p, p->r.B, to->count * p->r.H, p->r.O, clseq__gemm_step_operand(p, phase, t),
+                                 clseq__gemm_step_w_hh(p, number), 1.0f,
+                                 clseq__gemm_step_slots(p, to->slot, t)));
+    for (int k = phase->norm; k < phase->norm + phase->norms; k++)
+        if (!clseq__gemm_step_is_ahead(p->cell, k))
+            CLSEQ__RETURN_IF(statistics(p, k, t, 1));
+    return clseq__launch(
+        p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_FORWARD], clseq__grid_for(p->ctx, p->r.B * p->r.H),
+        CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__I(number), CLSEQ__M(p->lengths),
+                    CLSEQ__M(p->packed), CLSEQ__M(p->kept), CLSEQ__M(p->h), CLSEQ__M(y)));
+}
+
+/* h' = m W_hr^T at step t, and y. */
+static clseq_status project_output(const pass *p, int64_t t, cl_mem y)
+{
+    CLSEQ__RETURN_IF(product(p, p->r.B, p->r.O, p->r.H, clseq__gemm_step_m(p, t), p->r.w_hr, 0.0f,
+                             clseq__gemm_step_state(p, 0, t + 1)));
+    return clseq__launch(
+        p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_OUTPUT], clseq__grid_for(p->ctx, p->r.B * p->r.O),
+        CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths), CLSEQ__M(p->h), CLSEQ__M(y)));
+}
+
+clseq_status clseq__gemm_step_forward(const clseq__layer_pass *args, const clseq__layer_forward *io)
+{
+    pass p = clseq__gemm_step_begin(args, false);
+    const int states = p.cell->states;
+    p.r.output = clseq__gemm_step_view(p.layer, &io->y);
+    p.r.output.add = io->add_y;
+    CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, args));
+    CLSEQ__RETURN_IF(project(&p));
+    for (int s = 0; s < states; s++) {
+        const clseq_matrix to = clseq__gemm_step_state(&p, s, 0);
+        CLSEQ__RETURN_IF(
+            clseq__gemm_step_copy_or_zero(p.ctx, &io->initial[s], to.buffer, to.offset, p.r.B * to.ld));
+    }
+    for (int64_t t = 0; t < p.r.T; t++) {
+        for (int k = 0; k < p.cell->phases; k++)
+            CLSEQ__RETURN_IF(run_phase(&p, k, t, io->y.buffer));
+        if (p.layer->is_projected)
+            CLSEQ__RETURN_IF(project_output(&p, t, io->y.buffer));
+    }
+    for (int s = 0; s < states; s++) {
+        const clseq_matrix from = clseq__gemm_step_state(&p, s, p.r.T);
+        const clseq_tensor *to = &io->final[s];
+        if (to->buffer)
+            CLSEQ__RETURN_IF(clseq__gemm_step_copy(p.ctx, from.buffer, from.offset, to->buffer, to->offset,
+                                                   p.r.B * from.ld));
+    }
+    return CLSEQ_OK;
+}

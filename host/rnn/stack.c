@@ -1,0 +1,332 @@
+/*
+ * The stack: layers and directions over schedules that run one layer in one direction.
+ *
+ * Layers of one direction form a chain: each reads what the schedule keeps of the layer below, where it lies. With two
+ * directions a layer's outputs go to a sequence [T,B,F] in the order of time, side by side or summed, which both
+ * directions of the layer above read; gradients come back the same way.
+ *
+ * packed     [forward part of each layer][backward part of each layer, training]: a pack of training begins with one of
+ *            inference
+ * reserve l  [direction] what its schedule keeps; with two directions, of a schedule that does not copy x, what the layer
+ *            reads
+ * workspace  of the layer's schedule, then two places that layers take by turns for what goes from one to the next
+ */
+#include "core/error.h"
+#include "rnn/plan.h"
+#include <string.h>
+
+/* Parts of a buffer begin at multiples of so many floats, a cache line. */
+#define ALIGNED 16
+
+static int64_t aligned(int64_t floats)
+{
+    return (floats + ALIGNED - 1) / ALIGNED * ALIGNED;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void clseq__layer_sizes_of(const clseq__rnn_form *form, const clseq__rnn_layer *layer,
+                           const clseq_rnn_shape *shape, clseq__layer_sizes *out)
+{
+    memset(out, 0, sizeof *out);
+    form->schedule->sizes(layer, shape, out);
+    out->packed_forward = aligned(out->packed_forward);
+    out->packed_backward = aligned(out->packed_backward);
+    out->reserve = aligned(out->reserve);
+    out->workspace = aligned(out->workspace);
+}
+
+static void layer_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                        const clseq__rnn_layer *layer, clseq__layer_sizes *out)
+{
+    clseq__layer_sizes_of(clseq__rnn_form_of(plan, shape), layer, shape, out);
+}
+
+/* Floats of the sequence that layer l reads in both directions, where the reserve keeps it. */
+static int64_t kept_rows(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l)
+{
+    if (plan->directions == 1 || l == 0 || clseq__rnn_form_of(plan, shape)->schedule->copies_x)
+        return 0;
+    return aligned(shape->T * shape->B * clseq__rnn_features(plan, l - 1));
+}
+
+/* Where everything lies for a shape, in floats. */
+typedef struct layout {
+    int64_t layer_workspace; /* the largest */
+    int64_t between;         /* of one of the two places */
+    int64_t launches_forward, launches_backward;
+} layout;
+
+static layout layout_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
+{
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
+    layout at = {0};
+    for (int64_t i = 0; i < plan->desc.layers * plan->directions; i++) {
+        const int64_t l = i / plan->directions;
+        clseq__layer_sizes s;
+        layer_sizes(plan, shape, &plan->layers[i], &s);
+        at.layer_workspace = larger(at.layer_workspace, s.workspace);
+        at.launches_forward += s.launches_forward;
+        at.launches_backward += s.launches_backward;
+        if (plan->directions == 2 && l > 0)
+            at.between = larger(at.between, shape->T * shape->B * clseq__rnn_features(plan, l - 1));
+        if (plan->directions == 1 && !training && l < plan->desc.layers - 1)
+            at.between = larger(at.between, s.chain);
+        if (plan->directions == 1 && training && l > 0)
+            at.between = larger(at.between, s.dchain);
+    }
+    at.between = aligned(at.between);
+    return at;
+}
+
+int64_t clseq__stack_reserve(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l)
+{
+    int64_t floats = kept_rows(plan, shape, l);
+    for (int d = 0; d < plan->directions; d++) {
+        clseq__layer_sizes s;
+        layer_sizes(plan, shape, clseq__rnn_layer_at(plan, l, d), &s);
+        floats += s.reserve;
+    }
+    return larger(floats, 1) * (int64_t)sizeof(float);
+}
+
+/* Two floating-point operations for each product of a weight and a number. */
+static double flop_of(const clseq__rnn_layer *layer, double rows)
+{
+    const double inputs = (double)layer->output + (layer->one_hot ? 0 : (double)layer->input);
+    const double hidden = (double)layer->hidden;
+    const double projection = layer->is_projected ? hidden * (double)layer->output : 0;
+    return 2.0 * rows * (layer->cell->gates * hidden * inputs + projection);
+}
+
+void clseq__stack_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out)
+{
+    const layout at = layout_of(plan, shape);
+    const clseq__rnn_form *form = clseq__rnn_form_of(plan, shape);
+    const int64_t layers = plan->desc.layers * plan->directions;
+    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
+    const int64_t bytes = (int64_t)sizeof(float);
+    memset(out, 0, sizeof *out);
+    out->packed = bytes * (training ? form->packed_backward[layers] : form->packed_forward[layers]);
+    out->workspace = bytes * larger(at.layer_workspace + 2 * at.between, 1);
+    out->reserve = 1;
+    for (int64_t l = 0; training && l < plan->desc.layers; l++)
+        out->reserve = larger(out->reserve, clseq__stack_reserve(plan, shape, l));
+    out->launches_forward = at.launches_forward;
+    out->launches_backward = at.launches_backward;
+    for (int64_t i = 0; i < layers; i++)
+        out->flop_forward += flop_of(&plan->layers[i], (double)shape->T * (double)shape->B);
+}
+
+/* A call over the stack. */
+typedef struct call {
+    const clseq_rnn_plan *plan;
+    const clseq_rnn_shape *shape;
+    const clseq__rnn_form *form;
+    layout at;
+    clseq__place packed, workspace;
+    clseq_tensor x, lengths;
+    const clseq_tensor *reserve;
+} call;
+
+/* Tensors of bytes begin at multiples of floats: check.c. */
+static clseq__place place_of(const clseq_tensor *bytes)
+{
+    return (clseq__place){bytes->buffer, bytes->offset / (int64_t)sizeof(float)};
+}
+
+static clseq__place moved(clseq__place place, int64_t floats)
+{
+    place.at += floats;
+    return place;
+}
+
+/* What goes from layer l to the next one, or back to layer l, lies in one of two places by turns. */
+static clseq__place between(const call *c, int64_t l)
+{
+    return moved(c->workspace, c->at.layer_workspace + l % 2 * c->at.between);
+}
+
+/* [T,B,features of layer l] at a place. */
+static clseq_tensor rows_at(const call *c, clseq__place place, int64_t l)
+{
+    const int64_t dims[] = {c->shape->T, c->shape->B, clseq__rnn_features(c->plan, l)};
+    return clseq_tensor_view(place.buffer, place.at, CLSEQ_DTYPE_F32, 3, dims);
+}
+
+/* With two directions, the sequence that goes from layer l to the next one. */
+static clseq_tensor rows_between(const call *c, int64_t l)
+{
+    if (c->shape->mode == CLSEQ_MODE_TRAINING && !c->form->schedule->copies_x) {
+        const int64_t kept = kept_rows(c->plan, c->shape, l + 1);
+        const int64_t whole = clseq__stack_reserve(c->plan, c->shape, l + 1) / (int64_t)sizeof(float);
+        return rows_at(c, moved(place_of(&c->reserve[l + 1]), whole - kept), l);
+    }
+    return rows_at(c, between(c, l), l);
+}
+
+/* The columns of a sequence that belong to direction d of layer l. */
+static clseq_tensor part_of(const call *c, const clseq_tensor *rows, int64_t l, int d)
+{
+    const int64_t output = clseq__rnn_layer_at(c->plan, l, d)->output;
+    if (!rows->buffer || c->plan->directions == 1 || c->plan->desc.merge == CLSEQ_MERGE_SUM)
+        return *rows;
+    return clseq_tensor_slice(rows, 2, d * output, output);
+}
+
+/* The [B,W] part of state s that belongs to layer l in direction d; none stays none. */
+static clseq_tensor state_part(const call *c, const clseq_tensor *states, int s, int64_t l, int d)
+{
+    const int64_t B = c->shape->B, index = l * c->plan->directions + d;
+    const clseq__rnn_layer *layer = &c->plan->layers[index];
+    if (!states || !states[s].buffer)
+        return (clseq_tensor){0};
+    const int64_t dims[] = {B, clseq__rnn_state_width(layer, s)};
+    return clseq_tensor_view(states[s].buffer, states[s].offset + B * layer->state_at[s], CLSEQ_DTYPE_F32, 2,
+                             dims);
+}
+
+/* The pass over layer l in direction d, all but what it reads. */
+static clseq__layer_pass bare_pass(const call *c, int64_t l, int d)
+{
+    const clseq_rnn_plan *plan = c->plan;
+    const int64_t index = l * plan->directions + d;
+    const bool training = c->shape->mode == CLSEQ_MODE_TRAINING;
+    clseq__layer_pass pass = {.layer = &plan->layers[index],
+                              .data = c->form->data[index],
+                              .T = c->shape->T,
+                              .B = c->shape->B,
+                              .mode = c->shape->mode,
+                              .lengths = c->lengths,
+                              .packed_forward = moved(c->packed, c->form->packed_forward[index]),
+                              .packed_backward = moved(c->packed, c->form->packed_backward[index]),
+                              .workspace = c->workspace};
+    if (training && c->reserve) {
+        clseq__layer_sizes s;
+        pass.reserve = place_of(&c->reserve[l]);
+        layer_sizes(plan, c->shape, pass.layer, &s);
+        pass.reserve.at += d * s.reserve;
+    } else if (!training && plan->directions == 1 && l < plan->desc.layers - 1) {
+        pass.chain = between(c, l);
+    }
+    return pass;
+}
+
+/* The pass over layer l in direction d. */
+static clseq__layer_pass pass_of(const call *c, int64_t l, int d)
+{
+    clseq__layer_pass pass = bare_pass(c, l, d);
+    if (l == 0) {
+        pass.x.rows = c->x;
+    } else if (c->plan->directions == 2) {
+        pass.x.rows = rows_between(c, l - 1);
+    } else {
+        const clseq__layer_pass below = bare_pass(c, l - 1, 0);
+        pass.x.chained = c->form->schedule->output(&below);
+    }
+    return pass;
+}
+
+static call call_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_tensor *packed)
+{
+    return (call){.plan = plan,
+                  .shape = shape,
+                  .form = clseq__rnn_form_of(plan, shape),
+                  .at = layout_of(plan, shape),
+                  .packed = place_of(packed)};
+}
+
+clseq_status clseq__stack_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                               const clseq_tensor *weights, const clseq_tensor *packed)
+{
+    const call c = call_of(plan, shape, packed);
+    for (int64_t l = 0; l < plan->desc.layers; l++)
+        for (int d = 0; d < plan->directions; d++) {
+            const clseq__layer_pass pass = bare_pass(&c, l, d);
+            CLSEQ__RETURN_IF(c.form->schedule->pack(&pass, weights));
+            weights += pass.layer->part_count;
+        }
+    return CLSEQ_OK;
+}
+
+/* What layer l puts out in both directions, for the caller or for the layer above; none in a chain. */
+static clseq_tensor output_rows(const call *c, const clseq_tensor *y, int64_t l)
+{
+    if (l == c->plan->desc.layers - 1)
+        return *y;
+    return c->plan->directions == 2 ? rows_between(c, l) : (clseq_tensor){0};
+}
+
+clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                  const clseq_rnn_forward_args *args)
+{
+    call c = call_of(plan, shape, &args->packed);
+    c.workspace = place_of(&args->workspace);
+    c.x = args->x;
+    c.lengths = args->lengths;
+    c.reserve = args->reserve;
+    for (int64_t l = 0; l < plan->desc.layers; l++) {
+        const clseq_tensor rows = output_rows(&c, &args->y, l);
+        for (int d = 0; d < plan->directions; d++) {
+            const clseq__layer_pass pass = pass_of(&c, l, d);
+            clseq__layer_forward f = {.y = part_of(&c, &rows, l, d),
+                                      .add_y = d == 1 && plan->desc.merge == CLSEQ_MERGE_SUM};
+            for (int s = 0; s < plan->cell->states; s++) {
+                f.initial[s] = state_part(&c, args->initial, s, l, d);
+                f.final[s] = state_part(&c, args->final, s, l, d);
+            }
+            CLSEQ__RETURN_IF(c.form->schedule->forward(&pass, &f));
+        }
+    }
+    return CLSEQ_OK;
+}
+
+/* The gradient of what layer l put out, for its direction d. */
+static clseq__sequence gradient_above(const call *c, const clseq_tensor *dy, int64_t l, int d)
+{
+    if (l == c->plan->desc.layers - 1)
+        return (clseq__sequence){.rows = part_of(c, dy, l, d)};
+    if (c->plan->directions == 1)
+        return (clseq__sequence){.chained = between(c, l)};
+    const clseq_tensor rows = rows_at(c, between(c, l), l);
+    return (clseq__sequence){.rows = part_of(c, &rows, l, d)};
+}
+
+/* Where the gradient of what layer l reads goes. */
+static clseq__sequence gradient_below(const call *c, const clseq_tensor *dx, int64_t l)
+{
+    if (l == 0)
+        return (clseq__sequence){.rows = *dx};
+    if (c->plan->directions == 1)
+        return (clseq__sequence){.chained = between(c, l - 1)};
+    return (clseq__sequence){.rows = rows_at(c, between(c, l - 1), l - 1)};
+}
+
+clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                   const clseq_rnn_backward_args *args)
+{
+    call c = call_of(plan, shape, &args->packed);
+    c.workspace = place_of(&args->workspace);
+    c.x = args->x;
+    c.lengths = args->lengths;
+    c.reserve = args->reserve;
+    for (int64_t l = plan->desc.layers - 1; l >= 0; l--)
+        for (int d = 0; d < plan->directions; d++) {
+            const clseq__layer_pass pass = pass_of(&c, l, d);
+            const int64_t first = (l * plan->directions + d) * pass.layer->part_count;
+            clseq__layer_backward b = {.dy = gradient_above(&c, &args->dy, l, d),
+                                       .dx = gradient_below(&c, &args->dx, l),
+                                       .add_dx = d == 1,
+                                       .dweights = args->dweights ? args->dweights + first : NULL,
+                                       .overwrite = args->overwrite};
+            for (int s = 0; s < plan->cell->states; s++) {
+                b.dfinal[s] = state_part(&c, args->dfinal, s, l, d);
+                b.dinitial[s] = state_part(&c, args->dinitial, s, l, d);
+            }
+            CLSEQ__RETURN_IF(c.form->schedule->backward(&pass, &b));
+        }
+    return CLSEQ_OK;
+}

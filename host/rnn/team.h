@@ -1,0 +1,47 @@
+/*
+ * The schedule team for CPU devices: one launch a layer forward, two backward. cl/rnn/team.clh shows the layout of what is
+ * kept, cl/rnn/team_forward.cl and team_backward.cl tell what the kernels do.
+ */
+#ifndef CLSEQ_RNN_TEAM_H
+#define CLSEQ_RNN_TEAM_H
+
+#include "core/launch.h"
+#include "rnn/schedule.h"
+#include "rnn/team_record.h"
+
+/* What a plan holds for a layer. */
+typedef struct clseq__team {
+    clseq__kernel *pack, *forward, *backward, *weights;
+} clseq__team;
+
+/* The weights, in floats from where the forward and the backward part begin; -1: it has none. */
+typedef struct clseq__team_packed {
+    int64_t w_x, w_h[TEAM_PHASES], w_projection, units, end;
+    int64_t back_x, back_h[TEAM_PHASES], back_projection, back_end;
+} clseq__team_packed;
+
+/* Where a layer's things lie for a shape, in floats. */
+typedef struct clseq__team_layout {
+    team_sizes sizes;
+    int64_t chunks;
+    /* In the reserve in training, else in the workspace. */
+    team_kept kept;
+    team_array x; /* the layer's copy of what it reads */
+    int64_t kept_end;
+    /* In training's workspace. */
+    team_array dh, dstates, dquantities, dx;
+    int64_t db, by_token, workspace_end;
+    /* Between layers, all chunks: h of this layer, and of the one below; gradients of both. */
+    team_array chain, chain_below, dchain, dchain_below;
+    int64_t chain_end, dchain_end; /* of chain and dchain_below */
+    int64_t segments; /* chunks that the weights' gradients sum up before they add to the result */
+    clseq__team_packed packed;
+} clseq__team_layout;
+
+clseq__team_layout clseq__team_layout_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape);
+
+clseq_status clseq__team_pack(const clseq__layer_pass *pass, const clseq_tensor *weights);
+clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args);
+clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args);
+
+#endif

@@ -1,0 +1,39 @@
+#include "rnn_variant.h"
+
+const rnn_variant rnn_variants[RNN_VARIANTS] = {
+    [RNN_PLAIN] = {.title = "plain"},
+    [RNN_REVERSE] = {.title = "reverse", .direction = REFERENCE_REVERSE},
+    [RNN_BOTH] = {.title = "bidirectional", .direction = REFERENCE_BIDIRECTIONAL},
+    [RNN_SUMMED] = {.title = "summed", .direction = REFERENCE_BIDIRECTIONAL, .merge = REFERENCE_SUM},
+    [RNN_PROJECTED] = {.title = "projection", .projection = true},
+    [RNN_WIDTHS] = {.title = "widths", .widths = true},
+    [RNN_NORMED] = {.title = "layer norm", .layer_norm = true},
+    [RNN_REVERSE_WITH_OPTIONS] = {.title = "reverse, projection, widths",
+                                  .direction = REFERENCE_REVERSE,
+                                  .projection = true,
+                                  .widths = true},
+    [RNN_BOTH_WITH_OPTIONS] = {.title = "bidirectional, projection, widths, layer norm",
+                               .direction = REFERENCE_BIDIRECTIONAL,
+                               .projection = true,
+                               .widths = true,
+                               .layer_norm = true},
+    [RNN_SUMMED_WITH_OPTIONS] = {.title = "summed, projection, layer norm",
+                                 .direction = REFERENCE_BIDIRECTIONAL,
+                                 .merge = REFERENCE_SUM,
+                                 .projection = true,
+                                 .layer_norm = true},
+};
+
+bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int widths[RNN_VARIANT_LAYERS])
+{
+    net->direction = variant->direction;
+    net->merge = variant->merge;
+    net->layer_norm = variant->layer_norm && net->cell->layer_norm;
+    net->P = variant->projection && !net->cell->carries_h ? (net->H + 1) / 2 : 0;
+    for (int l = 0; l < net->L; l++)
+        widths[l] = net->H + l * 5 % 7;
+    if (variant->widths)
+        net->widths = widths;
+    return variant == &rnn_variants[RNN_PLAIN] || net->direction != REFERENCE_FORWARD || net->P ||
+           net->widths || net->layer_norm;
+}
