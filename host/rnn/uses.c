@@ -107,11 +107,11 @@ static use *first_shared(use **list, const use *with)
     return NULL;
 }
 
+/* Calls list what they read before what they write, so that of two the later one is written. */
 static clseq_status overlap(const clseq_rnn_plan *plan, const use *a, const use *b)
 {
     char what[CLSEQ__ARGUMENT_TEXT], with[CLSEQ__ARGUMENT_TEXT];
-    const use *later = a > b ? a : b, *earlier = a > b ? b : a;
-    const use *written = later->is_written ? later : earlier, *other = later->is_written ? earlier : later;
+    const use *written = a > b ? a : b, *other = a > b ? b : a;
     clseq__argument_text(plan, &other->argument, with);
     return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s overlaps %s, expected memory of its own",
                         clseq__argument_text(plan, &written->argument, what),

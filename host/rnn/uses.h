@@ -31,7 +31,8 @@ void clseq__uses_destroy(clseq_rnn_plan *plan);
 /* Begins the list of a call. */
 void clseq__uses_begin(const clseq_rnn_plan *plan);
 
-/* Adds a tensor that has been checked, or its first `bytes` bytes (0: all of it); nothing where there is none. */
+/* Adds a tensor that has been checked, or its first `bytes` bytes (0: all of it); nothing where there is none. What is
+ * written comes after all that is read. */
 void clseq__uses_add(const clseq_rnn_plan *plan, clseq__argument argument, const clseq_tensor *tensor,
                      int64_t bytes, bool is_written);
 

@@ -28,7 +28,7 @@ static void refuse_plan(clseq_context *ctx, clseq_rnn_desc desc, clseq_status ex
     cr_assert_null(plan);
 }
 
-static const int64_t no_width[] = {4, 0, 5}, one_too_wide[] = {4, INT64_C(1) << 31, 5},
+static const int64_t no_width[] = {4, 0, 5}, no_last[] = {4, 5, 0}, one_too_wide[] = {4, INT64_C(1) << 31, 5},
                      wide_pair[] = {30000, 30000}, narrow[] = {4, 3, 5};
 
 /* Descriptors that are wrong, and what is said of each. */
@@ -53,6 +53,7 @@ static const struct {
     {{.input = 4, .layers = 3, .widths = no_width},
      CLSEQ_INVALID_ARGUMENT,
      "rnn plan: widths[1] is 0, expected 1 to 2147483647"},
+    {{.input = 4, .layers = 3, .widths = no_last}, CLSEQ_INVALID_ARGUMENT, "rnn plan: widths[2] is 0"},
     {{.input = 4, .layers = 3, .widths = one_too_wide},
      CLSEQ_INVALID_ARGUMENT,
      "rnn plan: widths[1] is 2147483648"},
