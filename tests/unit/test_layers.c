@@ -330,7 +330,7 @@ Test(layers, states)
     clseq_context *ctx = test_context();
     clseq_params *params = store(ctx);
     clseq_rnn *lstm = NULL, *gru = NULL;
-    clseq_state *state = NULL;
+    clseq_state *state = NULL, *none = NULL;
     clseq_tensor tensor = {0};
     float values[N];
     EXPECT_OK(clseq_rnn_new(params, "lstm",
@@ -358,11 +358,11 @@ Test(layers, states)
     EXPECT_ERROR(clseq_state_tensor(state, -1, &tensor), CLSEQ_INVALID_ARGUMENT, "there is no state -1");
     EXPECT_ERROR(clseq_state_tensor(state, 0, NULL), CLSEQ_INVALID_ARGUMENT, "state tensor: out is NULL");
     EXPECT_ERROR(clseq_state_tensor(NULL, 0, &tensor), CLSEQ_INVALID_ARGUMENT, "state tensor: state is NULL");
-    EXPECT_ERROR(clseq_state_create(NULL, 1, &state), CLSEQ_INVALID_ARGUMENT, "state create: rnn is NULL");
+    EXPECT_ERROR(clseq_state_create(NULL, 1, &none), CLSEQ_INVALID_ARGUMENT, "state create: rnn is NULL");
     EXPECT_ERROR(clseq_state_create(gru, 1, NULL), CLSEQ_INVALID_ARGUMENT, "state create: out is NULL");
     EXPECT_ERROR(clseq_state_reset(NULL), CLSEQ_INVALID_ARGUMENT, "state reset: state is NULL");
     clseq_state_destroy(state);
-    EXPECT_ERROR(clseq_state_create(gru, 0, &state), CLSEQ_INVALID_SHAPE,
+    EXPECT_ERROR(clseq_state_create(gru, 0, &none), CLSEQ_INVALID_SHAPE,
                  "state create: B is 0, expected at least 1");
     clseq_state_destroy(NULL);
     clseq_params_destroy(params);
