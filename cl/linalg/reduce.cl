@@ -10,6 +10,7 @@
  * errors", CACM 8, 1965), so that the error does not grow with n; a sum that overflows becomes NaN.
  */
 #include "core/elementwise.clh"
+#include "core/group.clh"
 #include "linalg/reduce_block.h"
 
 /* One more summand; `lost` is what `sum` is too large by. */
@@ -78,18 +79,9 @@ static inline float sum_of_item(global const float *x, long n, int squares)
 kernel void reduce_sum(global const float *restrict x, long x_offset, long n, int squares, global float *out,
                        long out_offset, local float *items)
 {
-    const int item = (int)get_local_id(0);
-    items[item] = sum_of_item(x + x_offset, n, squares);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int count = (int)get_local_size(0); count > 1;) {
-        const int half_count = (count + 1) / 2;
-        if (item + half_count < count)
-            items[item] += items[item + half_count];
-        barrier(CLK_LOCAL_MEM_FENCE);
-        count = half_count;
-    }
-    if (item == 0)
-        out[out_offset + (long)get_group_id(0)] = items[0];
+    const float sum = group_sum(sum_of_item(x + x_offset, n, squares), items);
+    if (get_local_id(0) == 0)
+        out[out_offset + (long)get_group_id(0)] = sum;
 }
 
 /* Vectors of columns that are summed side by side. */

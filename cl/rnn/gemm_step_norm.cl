@@ -3,34 +3,15 @@
  * after it. A group has one row at a time; on a CPU it is one work-item.
  */
 #define V float
+#include "core/group.clh"
 #include "rnn/gemm_step.clh"
 
 #if NORMS < 1
 #error "the norms of a cell: expected at least one"
 #endif
 
-#define EPSILON 1e-5f
-
 /* Sums that a work-item carries along, so that additions need not wait for each other. */
 #define SUMS 8
-
-/* The sum over the group of what each work-item gives; all get it. */
-static inline float group_sum(float x, local float *items)
-{
-    const int item = (int)get_local_id(0);
-    items[item] = x;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int count = (int)get_local_size(0); count > 1;) {
-        const int half_count = (count + 1) / 2;
-        if (item + half_count < count)
-            items[item] += items[item + half_count];
-        barrier(CLK_LOCAL_MEM_FENCE);
-        count = half_count;
-    }
-    const float sum = items[0];
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return sum;
-}
 
 /* The work-item's part of the sum of x - mean, or of its square, over x[0,n). */
 static inline float part_sum(const global float *x, long n, float mean, int square)
@@ -49,7 +30,7 @@ static inline float part_sum(const global float *x, long n, float mean, int squa
     return sum;
 }
 
-/* For each row its mean and 1 / sqrt(variance + EPSILON). */
+/* For each row its mean and 1 / sqrt(variance + NORM_EPSILON). */
 kernel void rnn_row_statistics(gemm_step_rows r, const global float *restrict x, global float *restrict out,
                                local float *items)
 {
@@ -59,7 +40,7 @@ kernel void rnn_row_statistics(gemm_step_rows r, const global float *restrict x,
         const float variance = group_sum(part_sum(from, r.n, mean, 1), items) / (float)r.n;
         if (get_local_id(0) == 0) {
             out[r.out_at + row * r.out_ld] = mean;
-            out[r.out_at + row * r.out_ld + 1] = 1.0f / sqrt(variance + EPSILON);
+            out[r.out_at + row * r.out_ld + 1] = 1.0f / sqrt(variance + NORM_EPSILON);
         }
     }
 }

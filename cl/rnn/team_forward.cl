@@ -262,7 +262,7 @@ static inline void norm_rows(const Layer *l, int k, const Step *s)
         }
         s->statistics[2 * k * norm + b] = mean;
         s->statistics[(2 * k + 1) * norm + b] =
-            1.0f / sqrt(sum_of_lanes(squares) / (float)(values * l->H) + 1e-5f);
+            1.0f / sqrt(sum_of_lanes(squares) / (float)(values * l->H) + NORM_EPSILON);
     }
 }
 #endif

@@ -85,9 +85,6 @@ gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t
 /* A pass with all its places; x is not there yet. */
 clseq__gemm_step_pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward);
 
-/* Width of a row of state s. */
-int64_t clseq__gemm_step_width(const clseq__rnn_layer *layer, int s);
-
 /* State s after t steps; slots from `slot` on at step t and all after it; what the product of a phase reads at step t
  * and all after it, and its gradient at one step. As matrices of one row a row. */
 clseq_matrix clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t);

@@ -67,7 +67,7 @@ static clseq_status steps_back(const pass *p, const clseq__layer_backward *io, c
     const int64_t H = p->r.H;
     for (int s = 0; s < cell->states; s++)
         CLSEQ__RETURN_IF(clseq__gemm_step_copy_or_zero(p->ctx, &io->dfinal[s], p->scratch, p->r.dstates[s],
-                                                       p->r.B * clseq__gemm_step_width(p->layer, s)));
+                                                       p->r.B * clseq__rnn_state_width(p->layer, s)));
     CLSEQ__RETURN_IF(clseq__gemm_step_zero(p->ctx, p->scratch, p->r.dquantities,
                                            (cell->quantities + cell->parameters) * p->r.B * H));
     for (int64_t t = p->r.T - 1; t >= 0; t--) {
@@ -88,7 +88,7 @@ static clseq_status store_dinitial(const pass *p, const clseq_tensor *dinitial)
         if (dinitial[s].buffer)
             CLSEQ__RETURN_IF(clseq__gemm_step_copy(p->ctx, p->scratch, p->r.dstates[s], dinitial[s].buffer,
                                                    dinitial[s].offset,
-                                                   p->r.B * clseq__gemm_step_width(p->layer, s)));
+                                                   p->r.B * clseq__rnn_state_width(p->layer, s)));
     return CLSEQ_OK;
 }
 

@@ -13,11 +13,6 @@ static int64_t take(int64_t *end, int64_t n)
     return at;
 }
 
-int64_t clseq__gemm_step_width(const clseq__rnn_layer *layer, int s)
-{
-    return s == 0 ? layer->output : layer->hidden;
-}
-
 gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t T, int64_t B)
 {
     return (gemm_step_layer){.T = T, .B = B, .in = layer->input, .H = layer->hidden, .O = layer->output};
@@ -44,7 +39,7 @@ int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, int64_t at, g
     int64_t end = at;
     r->slots = take(&end, rows * cell->slots * r->H);
     for (int s = 0; s < cell->states; s++)
-        r->states[s] = take(&end, (r->T + 1) * r->B * clseq__gemm_step_width(layer, s));
+        r->states[s] = take(&end, (r->T + 1) * r->B * clseq__rnn_state_width(layer, s));
     r->quantities = take(&end, cell->quantities * rows * r->H);
     r->m = take(&end, layer->is_projected ? rows * r->H : 0);
     r->statistics = take(&end, cell->norms * rows * 2);
@@ -60,7 +55,7 @@ int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backw
     if (!backward)
         return end;
     for (int s = 0; s < cell->states; s++)
-        r->dstates[s] = take(&end, r->B * clseq__gemm_step_width(layer, s));
+        r->dstates[s] = take(&end, r->B * clseq__rnn_state_width(layer, s));
     r->dquantities = take(&end, cell->quantities * r->B * r->H);
     r->dparameters = take(&end, cell->parameters * r->B * r->H);
     r->dm = take(&end, layer->is_projected ? r->B * r->H : 0);
@@ -96,7 +91,7 @@ pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
 
 clseq_matrix clseq__gemm_step_state(const pass *p, int s, int64_t t)
 {
-    const int64_t width = clseq__gemm_step_width(p->layer, s);
+    const int64_t width = clseq__rnn_state_width(p->layer, s);
     return (clseq_matrix){
         .buffer = s == 0 ? p->h : p->kept, .offset = p->r.states[s] + t * p->r.B * width, .ld = width};
 }

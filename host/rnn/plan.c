@@ -154,6 +154,7 @@ clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *des
 {
     clseq_status status = CLSEQ_OK;
     clseq_rnn_plan *plan = NULL;
+    char text[CLSEQ__DESC_TEXT];
     CLSEQ__MAKES("rnn plan", out);
     CLSEQ__NEEDS("rnn plan", ctx);
     CLSEQ__TRY(clseq__rnn_check_desc(desc));
@@ -163,10 +164,7 @@ clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *des
     plan->ctx = clseq__context_retain(ctx);
     CLSEQ__TRY(take_desc(plan, desc));
     CLSEQ__TRY(choose(plan));
-    clseq__log(CLSEQ_LOG_INFO,
-               "rnn: %s, %" PRId64 " layer%s, input %" PRId64 "%s, hidden %" PRId64 ": schedule %s (%s)",
-               clseq_cell_name(plan->desc.cell), plan->desc.layers, plan->desc.layers == 1 ? "" : "s",
-               plan->desc.input, plan->desc.one_hot ? " (one-hot)" : "", plan->layers[0].hidden,
+    clseq__log(CLSEQ_LOG_INFO, "rnn: %s: schedule %s (%s)", clseq__rnn_desc_text(&plan->desc, text),
                clseq_schedule_name(plan->forms[0].schedule->id), plan->forms[0].why);
     *out = plan;
     plan = NULL;

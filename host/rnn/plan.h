@@ -38,12 +38,6 @@ static inline const clseq__rnn_layer *clseq__rnn_layer_at(const clseq_rnn_plan *
     return &plan->layers[l * plan->directions + d];
 }
 
-/* Width of state s of a layer: O for h, H for the others. */
-static inline int64_t clseq__rnn_state_width(const clseq__rnn_layer *layer, int s)
-{
-    return s == 0 ? layer->output : layer->hidden;
-}
-
 /* Features that layer l puts out in all directions together. */
 int64_t clseq__rnn_features(const clseq_rnn_plan *plan, int64_t l);
 

@@ -32,6 +32,12 @@ typedef struct clseq__rnn_layer {
     char options[CLSEQ__CELL_OPTIONS];   /* build options of kernels that include rnn/cell.clh */
 } clseq__rnn_layer;
 
+/* Width of state s of a layer: O for h, H for the others. */
+static inline int64_t clseq__rnn_state_width(const clseq__rnn_layer *layer, int s)
+{
+    return s == 0 ? layer->output : layer->hidden;
+}
+
 /* A place in a buffer, in floats from its beginning. */
 typedef struct clseq__place {
     cl_mem buffer;
