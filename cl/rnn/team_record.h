@@ -16,12 +16,14 @@
 
 /*
  * An array of all batch rows over all steps. That of the block of rows [r0,r1) begins at `at` + r0 * `row`, and its
- * chunks lie (r1 - r0) * `chunk` apart: 0 where only one is kept, which all chunks take in turn.
+ * chunks lie (r1 - r0) * `chunk` apart. Chunk i of time has place i & `places`: -1 each its own, 1 two that they take by
+ * turns, 0 one for all.
  */
-#define TEAM_ARRAY(M)  \
-    M(clseq_long, at)  \
-    M(clseq_long, row) \
-    M(clseq_long, chunk)
+#define TEAM_ARRAY(M)    \
+    M(clseq_long, at)    \
+    M(clseq_long, row)   \
+    M(clseq_long, chunk) \
+    M(clseq_long, places)
 CLSEQ_RECORD(team_array, TEAM_ARRAY);
 
 /* A tensor [T,B,columns]. */
@@ -43,6 +45,28 @@ CLSEQ_RECORD(team_rows, TEAM_ROWS);
     M(clseq_int, reverse)
 CLSEQ_RECORD(team_sizes, TEAM_SIZES);
 
+/*
+ * How a block is shared out: to at most `members` groups. What a whole chunk takes one product for is cut into `parts`
+ * steps; polls that a group may be late in such a step, and in others. Scratch of a group: `scratch` + slot * `floats`.
+ */
+#define TEAM_SHARING(M)            \
+    M(clseq_long, scratch)         \
+    M(clseq_long, floats)          \
+    M(clseq_int, members)          \
+    M(clseq_int, parts)            \
+    M(clseq_int, patience)         \
+    M(clseq_int, chunk_patience)
+CLSEQ_RECORD(team_sharing, TEAM_SHARING);
+
+/*
+ * Steps of a team for a phase, and how many times they write its slots anew. Forward: the products and then the map panel
+ * by panel; where the phase has norms products, statistics and map one after the other. Backward: the map; means and norms.
+ */
+#define TEAM_STEPS_FORWARD(norms, has_product) ((norms) > 0 ? 2 + (has_product) : 1)
+#define TEAM_STEPS_BACKWARD(norms) ((norms) > 0 ? 3 : 1)
+#define TEAM_VERSIONS_FORWARD(norms, has_product) ((norms) > 0 ? 1 + (has_product) : 1)
+#define TEAM_VERSIONS_BACKWARD(norms) ((norms) > 0 ? 2 : 1)
+
 /* What a layer keeps of a pass. `states`: those after h. `quantities`: m is the last one where there is a projection. */
 #define TEAM_KEPT(M)          \
     M(team_array, gates)      \
@@ -58,13 +82,17 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
 #define TEAM_FROM_TOKENS 2
 #define TEAM_FROM_PANELS 3
 
+/* versions: what the slots hold before they hold what is kept. base_y: what y is added to. */
 #define TEAM_FORWARD(M)                 \
     M(team_sizes, sizes)                \
+    M(team_sharing, sharing)            \
     M(clseq_long, lengths)              \
     M(team_kept, kept)                  \
+    M(team_array, versions)             \
     M(team_rows, x)                     \
     M(team_array, x_panels)             \
     M(team_rows, y)                     \
+    M(team_rows, base_y)                \
     M(clseq_long, w_x)                  \
     M(clseq_long, w_h[TEAM_PHASES])     \
     M(clseq_long, w_projection)         \
@@ -75,18 +103,28 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
     M(clseq_int, add_y)
 CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
 
-/* dh: that of all steps, with a projection; dstates: one step's; db: of each block of rows. */
+/*
+ * dgates: they take the place of the activations where one group has the block to itself. dh: of all steps, with a
+ * projection. base_dx: what dx is added to. dstates: what goes from step to step; versions: that and the slots on their way through a step. means: of
+ * the norms. sums: those of gradients of biases and parameters on their way, `sums` floats a block; db: in the end.
+ */
 #define TEAM_BACKWARD(M)                 \
     M(team_sizes, sizes)                 \
+    M(team_sharing, sharing)             \
     M(clseq_long, lengths)               \
     M(team_kept, kept)                   \
+    M(team_array, dgates)                \
     M(team_rows, dy)                     \
     M(team_array, dy_panels)             \
     M(team_rows, dx)                     \
+    M(team_rows, base_dx)                \
     M(team_array, dx_panels)             \
     M(team_array, dh)                    \
     M(team_array, dstates)               \
-    M(team_array, dquantities)           \
+    M(team_array, versions)              \
+    M(team_array, means)                 \
+    M(clseq_long, sums)                  \
+    M(clseq_long, sums_floats)           \
     M(clseq_long, db)                    \
     M(clseq_long, w_x)                   \
     M(clseq_long, w_h[TEAM_PHASES])      \
@@ -96,8 +134,8 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_long, dinitial[TEAM_STATES]) \
     M(clseq_int, dy_from)                \
     M(clseq_int, want_dx)                \
-    M(clseq_int, add_dx)                 \
-    M(clseq_int, none)
+    M(clseq_int, keeps_dx)               \
+    M(clseq_int, add_dx)
 CLSEQ_RECORD(team_backward_record, TEAM_BACKWARD);
 
 /*

@@ -4,6 +4,7 @@
 #include "core/pool.h"
 #include "core/profile.h"
 #include "core/program.h"
+#include "core/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,12 +43,28 @@ static clseq_status choose_shape(clseq_context *ctx)
     return CLSEQ_OK;
 }
 
+/* "RxU", blocks of rows and groups for each of the schedule team. */
+static clseq_status read_team(clseq_context *ctx)
+{
+    const char *wish = getenv("CLSEQ_TEAM");
+    char rest;
+    if (wish == NULL || wish[0] == '\0')
+        return CLSEQ_OK;
+    if (sscanf(wish, "%4dx%4d%c", &ctx->team_blocks, &ctx->team_members, &rest) == 2 && ctx->team_blocks > 0 &&
+        ctx->team_members > 0)
+        return CLSEQ_OK;
+    return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                        "context create: CLSEQ_TEAM is \"%s\", expected RxU, blocks of rows and groups for each, as 2x4",
+                        CLSEQ__SHOW(wish));
+}
+
 /* What both ways of making a context share, once its OpenCL handles are there. */
 static clseq_status create_parts(clseq_context *ctx, const clseq_context_desc *desc, bool profile)
 {
     const char *gemm = getenv("CLSEQ_GEMM");
     snprintf(ctx->gemm_wish, sizeof ctx->gemm_wish, "%s", gemm != NULL ? gemm : "");
     CLSEQ__RETURN_IF(choose_shape(ctx));
+    CLSEQ__RETURN_IF(read_team(ctx));
     CLSEQ__RETURN_IF(clseq__pool_create(&ctx->pool));
     CLSEQ__RETURN_IF(clseq__programs_create(ctx, desc, &ctx->programs));
     if (profile)

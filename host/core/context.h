@@ -22,6 +22,7 @@ struct clseq_context {
     int vector_width;     /* floats a vector in CPU-shaped kernels: 4, 8 or 16 */
     int vector_registers; /* how many such registers there are: 16, or 32 with 16 floats */
     int groups;           /* work-groups that run at once in CPU-shaped kernels: the compute units */
+    int team_blocks, team_members; /* CLSEQ_TEAM when the context was made; 0: not set */
     clseq__pool *pool;
     clseq__programs *programs;
     clseq__profile *profile; /* NULL: not measured */

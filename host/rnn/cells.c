@@ -83,6 +83,7 @@ static const clseq__cell cells[] = {
      .slots = 3,
      .states = 1,
      .state = {"h"},
+     .set_by = {1},
      .quantities = 1,
      .input = GRU_NRZ(0),
      .bias_ih = GRU_NRZ(0),
@@ -116,6 +117,7 @@ static const clseq__cell cells[] = {
      .slots = 13,
      .states = 2,
      .state = {"h", "c"},
+     .set_by = {1, 0},
      .parameters = 9,
      .input = LSTM_GATES(5),
      .bias_ih = LSTM_GATES(0),
@@ -251,6 +253,8 @@ void clseq__cell_options(const clseq__cell *cell, bool is_projected, char text[C
     define(text, "INPUT_COUNT", -1, cell->input.count);
     define(text, "PHASES", -1, cell->phases);
     define(text, "NORMS", -1, cell->norms);
+    for (int k = 0; k < CLSEQ__MAX_STATES; k++)
+        define(text, "SET_BY_", k, cell->set_by[k]);
     for (int p = 0; p < cell->phases; p++) {
         const clseq__phase *phase = &cell->phase[p];
         define(text, "OPERAND_", p, phase->operand);

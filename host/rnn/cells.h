@@ -77,6 +77,7 @@ typedef struct clseq__cell {
     const char *name; /* of cl/rnn/cells/NAME.clh */
     int gates, slots, states, quantities, parameters, phases, norms;
     const char *state[CLSEQ__MAX_STATES]; /* names */
+    int set_by[CLSEQ__MAX_STATES];        /* the phase whose map sets it */
     clseq__slots input;                   /* gates of weight_ih */
     clseq__slots bias_ih, bias_hh;        /* where the biases of the same rows are added */
     clseq__phase phase[CLSEQ__MAX_PHASES];
@@ -94,7 +95,7 @@ int clseq__cell_parts(const clseq__cell *cell, clseq_bias bias, bool is_projecte
                       clseq__part parts[CLSEQ__MAX_PARTS]);
 
 /* The build options of kernels that include rnn/cell.clh, as that file lists them. */
-#define CLSEQ__CELL_OPTIONS 640
+#define CLSEQ__CELL_OPTIONS 704
 void clseq__cell_options(const clseq__cell *cell, bool is_projected, char text[CLSEQ__CELL_OPTIONS]);
 
 /* Slots from `slot` on whose rows in the weights follow one another from gate `gate` on. */

@@ -25,6 +25,20 @@ static const clseq__rnn_schedule *by_id(clseq_schedule id)
     return NULL;
 }
 
+static int64_t hidden_of(const clseq_rnn_desc *desc, int64_t l)
+{
+    return desc->widths ? desc->widths[l] : desc->hidden;
+}
+
+/* H of the widest layer of the chain that layer l belongs to: with two directions each is one of its own. */
+static int64_t widest_of(const clseq_rnn_plan *plan, int64_t l)
+{
+    int64_t widest = hidden_of(&plan->desc, l);
+    for (int64_t i = 0; plan->directions == 1 && i < plan->desc.layers; i++)
+        widest = hidden_of(&plan->desc, i) > widest ? hidden_of(&plan->desc, i) : widest;
+    return widest;
+}
+
 /* The layers, without what schedules make for them. */
 static void describe_layers(clseq_rnn_plan *plan)
 {
@@ -34,12 +48,14 @@ static void describe_layers(clseq_rnn_plan *plan)
             clseq__rnn_layer *layer = &plan->layers[l * plan->directions + d];
             layer->ctx = plan->ctx;
             layer->cell = plan->cell;
-            layer->hidden = desc->widths ? desc->widths[l] : desc->hidden;
+            layer->hidden = hidden_of(desc, l);
+            layer->widest = widest_of(plan, l);
             layer->is_projected = desc->projection > 0;
             layer->output = layer->is_projected ? desc->projection : layer->hidden;
             layer->input = l == 0 ? desc->input : clseq__rnn_features(plan, l - 1);
             layer->one_hot = l == 0 && desc->one_hot;
             layer->is_chained = l > 0 && plan->directions == 1;
+            layer->is_second = d == 1;
             layer->reverse = d == 1 || desc->direction == CLSEQ_DIRECTION_REVERSE;
             layer->part_count = clseq__cell_parts(plan->cell, desc->bias, layer->is_projected, layer->parts);
             clseq__cell_options(plan->cell, layer->is_projected, layer->options);

@@ -1,5 +1,6 @@
 /* The passes of the schedule team over a layer: the records and launches. */
 #include "core/error.h"
+#include "core/team.h"
 #include "rnn/team.h"
 
 _Static_assert(TEAM_STATES >= CLSEQ__MAX_STATES && TEAM_PHASES >= CLSEQ__MAX_PHASES &&
@@ -8,7 +9,7 @@ _Static_assert(TEAM_STATES >= CLSEQ__MAX_STATES && TEAM_PHASES >= CLSEQ__MAX_PHA
 
 /* Kernel arguments that are put together one by one. */
 typedef struct arguments {
-    clseq__arg list[16 + TEAM_PARTS];
+    clseq__arg list[18 + TEAM_PARTS];
     size_t count;
 } arguments;
 
@@ -134,27 +135,64 @@ clseq_status clseq__team_pack(const clseq__layer_pass *pass, const clseq_tensor 
                          a.count);
 }
 
+/* As many groups of one work-item as find work in a grid. */
+static clseq_status launch(const clseq__rnn_layer *layer, clseq__kernel *kernel, clseq__team_grid grid,
+                           const arguments *a)
+{
+    return clseq__launch(layer->ctx, kernel, CLSEQ__GRID1(clseq__team_groups(grid.blocks, grid.members), 1),
+                         a->list, a->count);
+}
+
+static team_sharing sharing_at(const clseq__team_layout *at, int64_t floats)
+{
+    team_sharing sharing = at->sharing;
+    sharing.scratch += floats;
+    return sharing;
+}
+
+/*
+ * What stands in the rows that a second direction adds to. A group that has its block to itself adds in place; a team
+ * adds to a copy, as what one of its groups has done another one may do again.
+ */
+static clseq_status base_of(const clseq__layer_pass *pass, const clseq__team_layout *at, const clseq_tensor *rows,
+                            const team_rows *copy, bool add, team_rows *out)
+{
+    *out = rows_of(rows);
+    if (!add || at->grid.members == 1)
+        return CLSEQ_OK;
+    *out = *copy;
+    out->at += pass->workspace.at;
+    const clseq_tensor to =
+        clseq_tensor_view(pass->workspace.buffer, out->at, CLSEQ_DTYPE_F32, 3, rows->dims);
+    return clseq_tensor_copy(pass->layer->ctx, rows, &to);
+}
+
 clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args)
 {
     const clseq__rnn_layer *layer = pass->layer;
-    const clseq__team *team = pass->data;
+    clseq__team *team = pass->data;
     const clseq__team_layout at = layout_of(pass);
     const clseq__place kept = pass->mode == CLSEQ_MODE_TRAINING ? pass->reserve : pass->workspace;
     const bool chained = pass->x.chained.buffer != NULL;
+    const int64_t packed = pass->packed_forward.at;
     cl_mem h = kept.buffer;
     team_forward_record r = {.sizes = at.sizes,
+                             .sharing = sharing_at(&at, pass->workspace.at),
                              .lengths = pass->lengths.offset,
                              .kept = kept_at(&at.kept, kept.at),
+                             .versions = moved(at.versions, pass->workspace.at),
                              .x = rows_of(&pass->x.rows),
                              .x_panels = moved(at.x, kept.at),
                              .y = rows_of(&args->y),
-                             .w_x = pass->packed_forward.at + at.packed.w_x,
-                             .w_projection = pass->packed_forward.at + at.packed.w_projection,
-                             .units = pass->packed_forward.at + at.packed.units,
+                             .w_x = packed + at.packed.w_x,
+                             .w_projection = packed + at.packed.w_projection,
+                             .units = packed + at.packed.units,
                              .x_from = layer->one_hot ? TEAM_FROM_TOKENS : TEAM_FROM_ROWS,
                              .add_y = args->add_y};
+    CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at.grid, false));
+    CLSEQ__RETURN_IF(base_of(pass, &at, &args->y, &at.base_y, args->add_y, &r.base_y));
     for (int p = 0; p < TEAM_PHASES; p++)
-        r.w_h[p] = pass->packed_forward.at + at.packed.w_h[p];
+        r.w_h[p] = packed + at.packed.w_h[p];
     if (chained) {
         r.x_from = TEAM_FROM_PANELS;
         r.x_panels = moved(at.chain_below, pass->x.chained.at);
@@ -169,6 +207,8 @@ clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__lay
     add_buffer(&a, chained ? pass->x.chained.buffer : pass->x.rows.buffer);
     add_buffer(&a, h);
     add_buffer(&a, kept.buffer);
+    add_buffer(&a, pass->workspace.buffer);
+    add_buffer(&a, team->control);
     add_buffer(&a, args->y.buffer);
     for (int s = 0; s < layer->cell->states; s++) {
         add_buffer(&a, args->initial[s].buffer);
@@ -176,51 +216,59 @@ clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__lay
         r.initial[s] = args->initial[s].offset;
         r.final[s] = args->final[s].offset;
     }
-    return clseq__launch(layer->ctx, team->forward, CLSEQ__GRID1((size_t)at.sizes.blocks, 1), a.list,
-                         a.count);
+    return launch(layer, team->forward[at.grid.members > 1], at.grid, &a);
 }
 
 /* Where dx goes, in panels, and from there to rows. */
-static void set_dx(const clseq__layer_pass *pass, const clseq__layer_backward *args,
-                   const clseq__team_layout *at, team_backward_record *r)
+static clseq_status set_dx(const clseq__layer_pass *pass, const clseq__layer_backward *args,
+                           const clseq__team_layout *at, team_backward_record *r)
 {
-    const bool chained = args->dx.chained.buffer != NULL;
-    r->want_dx = chained || args->dx.rows.buffer != NULL;
+    r->keeps_dx = args->dx.chained.buffer != NULL;
+    r->want_dx = r->keeps_dx || args->dx.rows.buffer != NULL;
     r->add_dx = args->add_dx;
     r->dx = rows_of(&args->dx.rows);
-    r->dx_panels = chained ? moved(at->dchain_below, args->dx.chained.at) : moved(at->dx, pass->workspace.at);
+    r->dx_panels =
+        r->keeps_dx ? moved(at->dchain_below, args->dx.chained.at) : moved(at->dx, pass->workspace.at);
+    return base_of(pass, at, &args->dx.rows, &at->base_dx, args->add_dx && args->dx.rows.buffer, &r->base_dx);
 }
 
 static clseq_status backward_steps(const clseq__layer_pass *pass, const clseq__layer_backward *args,
                                    const clseq__team_layout *at)
 {
     const clseq__rnn_layer *layer = pass->layer;
-    const clseq__team *team = pass->data;
+    clseq__team *team = pass->data;
     const bool chained = args->dy.chained.buffer != NULL, dx_chained = args->dx.chained.buffer != NULL;
     const int64_t work = pass->workspace.at, packed = pass->packed_backward.at;
     team_backward_record r = {.sizes = at->sizes,
+                              .sharing = sharing_at(at, work),
                               .lengths = pass->lengths.offset,
                               .kept = kept_at(&at->kept, pass->reserve.at),
+                              .dgates = moved(at->dgates, work),
                               .dy = rows_of(&args->dy.rows),
                               .dy_panels = moved(at->dchain, args->dy.chained.at),
                               .dh = moved(at->dh, work),
                               .dstates = moved(at->dstates, work),
-                              .dquantities = moved(at->dquantities, work),
+                              .versions = moved(at->back_versions, work),
+                              .means = moved(at->means, work),
+                              .sums = work + at->sums,
+                              .sums_floats = at->sums_floats,
                               .db = work + at->db,
                               .w_x = packed + at->packed.back_x,
                               .w_projection = packed + at->packed.back_projection,
                               .units = pass->packed_forward.at + at->packed.units,
                               .dy_from = chained ? TEAM_FROM_PANELS : TEAM_FROM_ROWS};
     arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
+    CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at->grid, true));
+    CLSEQ__RETURN_IF(set_dx(pass, args, at, &r));
     for (int p = 0; p < TEAM_PHASES; p++)
         r.w_h[p] = packed + at->packed.back_h[p];
-    set_dx(pass, args, at, &r);
     add_buffer(&a, pass->packed_forward.buffer);
     add_buffer(&a, pass->packed_backward.buffer);
     add_buffer(&a, pass->lengths.buffer);
     add_buffer(&a, pass->reserve.buffer);
     add_buffer(&a, chained ? args->dy.chained.buffer : args->dy.rows.buffer);
     add_buffer(&a, pass->workspace.buffer);
+    add_buffer(&a, team->control);
     add_buffer(&a, dx_chained ? args->dx.chained.buffer : pass->workspace.buffer);
     add_buffer(&a, args->dx.rows.buffer);
     for (int s = 0; s < layer->cell->states; s++) {
@@ -229,8 +277,7 @@ static clseq_status backward_steps(const clseq__layer_pass *pass, const clseq__l
         r.dfinal[s] = args->dfinal[s].offset;
         r.dinitial[s] = args->dinitial[s].offset;
     }
-    return clseq__launch(layer->ctx, team->backward, CLSEQ__GRID1((size_t)at->sizes.blocks, 1), a.list,
-                         a.count);
+    return launch(layer, team->backward[at->grid.members > 1], at->grid, &a);
 }
 
 /* Buffers of the weights' kernel, by number. */
@@ -239,9 +286,11 @@ enum { KEPT = 0, WORK = 1, BELOW = 2 };
 /* Sets what a gradient sums over: dgates from `slot` on, and the rows of h before each step. */
 static team_gradient recurrent_gradient(const clseq__layer_pass *pass, const clseq__team_layout *at, int slot)
 {
-    return (team_gradient){.a = moved(at->kept.gates, pass->reserve.at),
+    const bool in_place = at->grid.members == 1;
+    return (team_gradient){.a = in_place ? moved(at->kept.gates, pass->reserve.at)
+                                         : moved(at->dgates, pass->workspace.at),
                            .x = moved(at->kept.h, pass->reserve.at),
-                           .a_buffer = KEPT,
+                           .a_buffer = in_place ? KEPT : WORK,
                            .x_buffer = KEPT,
                            .slot = slot,
                            .x_steps = at->sizes.tc + 1};

@@ -1,0 +1,80 @@
+/* The grid of the schedule team: a model of the time of a step. */
+#include "rnn/team_grid.h"
+
+/*
+ * Nanoseconds, of cores at about 3 GHz. Measured on Intel Sapphire Rapids and AMD Zen 3 and 4 (tests/bench/README.md); they
+ * differ by less than a factor of two, beside a third-level cache, for which the slower stands here.
+ */
+#define FMA 0.17           /* a vector */
+#define FEW_ROWS_FMA 0.33  /* with one row, where each sum waits for the one before */
+#define READ_L2 0.0105     /* a byte */
+#define READ_L3 0.055      /* a byte; what all cores together get grows with them as long as it is shared by few */
+#define MAP 3.0            /* a vector of units in a slot, forward and backward */
+#define MEETING 220.0      /* the groups of a block, once */
+#define MEETING_OF_EACH 25 /* and for each of them */
+/* What a core keeps of the weights, of the second-level cache: OpenCL tells the size of the largest cache alone. */
+#define L2_BYTES 1.0e6
+/* Rows of a tile of products. */
+#define TILE_ROWS 6
+
+static int64_t divided(int64_t n, int64_t parts)
+{
+    return (n + parts - 1) / parts;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+clseq__team_machine clseq__team_machine_of(const clseq_context *ctx)
+{
+    return (clseq__team_machine){
+        .cores = ctx->groups, .vector_width = ctx->vector_width, .registers = ctx->vector_registers};
+}
+
+/* Of `vectors` vectors of weights, each times so many rows; a byte of them takes so long to come. */
+static double product(double vectors, int64_t rows, double bytes, double byte)
+{
+    const double arithmetic = vectors * (double)rows * (rows == 1 ? FEW_ROWS_FMA : FMA);
+    /* Tiles after the first find what they read in the first-level cache, where K is cut into blocks for it. */
+    const double first = arithmetic / (double)divided(rows, TILE_ROWS);
+    return arithmetic - first + larger(first, bytes * byte);
+}
+
+clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const clseq__team_work *work,
+                                     clseq__team_grid grid)
+{
+    const int64_t VW = machine->vector_width, rows = divided(work->rows, grid.blocks);
+    const int64_t panels = divided(divided(work->hidden, VW), grid.members);
+    const double vectors = (double)(panels * work->gates * work->output);
+    const double inputs = (double)(panels * work->gates * work->input);
+    clseq__team_cost c = {.bytes = vectors * (double)VW * 4};
+    c.in_l2 = c.bytes <= L2_BYTES;
+    /* Forward and backward each read the weights once, in a form of their own. */
+    c.products = 2 * product(vectors, rows, c.bytes, 2 * c.bytes <= L2_BYTES || c.in_l2 ? READ_L2 : READ_L3);
+    c.input = 2 * inputs * (double)rows * FMA;
+    c.units = (double)(panels * work->gates * rows) * MAP;
+    if (grid.members > 1)
+        c.meeting = 2 * work->phases * (MEETING + MEETING_OF_EACH * (double)grid.members);
+    c.total = c.products + c.input + c.units + c.meeting;
+    return c;
+}
+
+clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work, int blocks)
+{
+    clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
+    const int64_t panels = divided(work->hidden, machine->vector_width);
+    double least = clseq__team_cost_of(machine, work, best).total;
+    for (int R = 1; R <= machine->cores && R <= work->rows; R++) {
+        for (int U = 1; U * R <= machine->cores && U <= panels; U++) {
+            const clseq__team_grid grid = {.blocks = R, .members = U};
+            const double total = clseq__team_cost_of(machine, work, grid).total;
+            if ((blocks > 0 && R != blocks) || total >= least)
+                continue;
+            best = grid;
+            least = total;
+        }
+    }
+    return best;
+}
