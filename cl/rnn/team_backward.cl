@@ -128,8 +128,8 @@ static inline void end_pass(const Pass *a, const team_backward_record *r, const 
     }
 }
 
-static inline Pass pass_of(const team_backward_record *r, int block, In packed, In units, Ints lengths, Out kept,
-                           In dy, Out work, Out dx_panels, Out dx, In const dfinal[STATES])
+static inline Pass pass_of(const team_backward_record *r, int block, In packed, In units, Ints lengths,
+                           Out kept, In dy, Out work, Out dx_panels, Out dx, In const dfinal[STATES])
 {
     Pass a;
     a.l = layer_of(r->sizes, block, lengths, r->lengths);

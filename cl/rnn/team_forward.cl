@@ -58,9 +58,9 @@ static inline Pass pass_of(const team_forward_record *r, int block, In packed, I
         a.states[k] = k == 0 ? chunks_of(&a.l, h, r->kept.h) : chunks_of(&a.l, kept, r->kept.states);
         a.states[k].first += k > 1 ? (k - 1) * a.l.panels * a.l.state_panel : 0;
     }
-    const Target target = {y ? y + r->y.at : y, r->add_y ? (TEAM ? work : y) + r->base_y.at : NULL,
-                           r->y.t,              r->y.b,
-                           r->base_y.t,         r->base_y.b};
+    const Target target = {
+        y ? y + r->y.at : y, r->add_y ? (TEAM ? work : y) + r->base_y.at : NULL, r->y.t, r->y.b, r->base_y.t,
+        r->base_y.b};
     a.y = target;
     return a;
 }
@@ -145,8 +145,7 @@ static inline void begin_chunk(const Pass *a, const team_forward_record *r, int 
             carry_state(l, panels, chunk_at(&a->states[k], chunk - 1) + l->panel, first);
     }
     if (r->x_from == TEAM_FROM_ROWS)
-        load_x(l, chunk * l->tc, share_of(team, 0, steps_of(l, chunk)), a->x, r->x,
-               chunk_at(&a->xs, chunk));
+        load_x(l, chunk * l->tc, share_of(team, 0, steps_of(l, chunk)), a->x, r->x, chunk_at(&a->xs, chunk));
 }
 
 static inline void end_pass(const Pass *a, const Team *team, Out const final[STATES])

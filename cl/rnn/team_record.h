@@ -49,12 +49,12 @@ CLSEQ_RECORD(team_sizes, TEAM_SIZES);
  * How a block is shared out: to at most `members` groups. What a whole chunk takes one product for is cut into `parts`
  * steps; polls that a group may be late in such a step, and in others. Scratch of a group: `scratch` + slot * `floats`.
  */
-#define TEAM_SHARING(M)            \
-    M(clseq_long, scratch)         \
-    M(clseq_long, floats)          \
-    M(clseq_int, members)          \
-    M(clseq_int, parts)            \
-    M(clseq_int, patience)         \
+#define TEAM_SHARING(M)    \
+    M(clseq_long, scratch) \
+    M(clseq_long, floats)  \
+    M(clseq_int, members)  \
+    M(clseq_int, parts)    \
+    M(clseq_int, patience) \
     M(clseq_int, chunk_patience)
 CLSEQ_RECORD(team_sharing, TEAM_SHARING);
 

@@ -50,12 +50,13 @@ static clseq_status read_team(clseq_context *ctx)
     char rest;
     if (wish == NULL || wish[0] == '\0')
         return CLSEQ_OK;
-    if (sscanf(wish, "%4dx%4d%c", &ctx->team_blocks, &ctx->team_members, &rest) == 2 && ctx->team_blocks > 0 &&
-        ctx->team_members > 0)
+    if (sscanf(wish, "%4dx%4d%c", &ctx->team_blocks, &ctx->team_members, &rest) == 2 &&
+        ctx->team_blocks > 0 && ctx->team_members > 0)
         return CLSEQ_OK;
-    return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                        "context create: CLSEQ_TEAM is \"%s\", expected RxU, blocks of rows and groups for each, as 2x4",
-                        CLSEQ__SHOW(wish));
+    return clseq__error(
+        CLSEQ_INVALID_ARGUMENT,
+        "context create: CLSEQ_TEAM is \"%s\", expected RxU, blocks of rows and groups for each, as 2x4",
+        CLSEQ__SHOW(wish));
 }
 
 /* What both ways of making a context share, once its OpenCL handles are there. */

@@ -18,10 +18,10 @@ struct clseq_context {
     clseq_device_info device;
     cl_context cl;
     cl_command_queue queue;
-    bool is_cpu;          /* CPU-shaped kernels are taken */
-    int vector_width;     /* floats a vector in CPU-shaped kernels: 4, 8 or 16 */
-    int vector_registers; /* how many such registers there are: 16, or 32 with 16 floats */
-    int groups;           /* work-groups that run at once in CPU-shaped kernels: the compute units */
+    bool is_cpu;                   /* CPU-shaped kernels are taken */
+    int vector_width;              /* floats a vector in CPU-shaped kernels: 4, 8 or 16 */
+    int vector_registers;          /* how many such registers there are: 16, or 32 with 16 floats */
+    int groups;                    /* work-groups that run at once in CPU-shaped kernels: the compute units */
     int team_blocks, team_members; /* CLSEQ_TEAM when the context was made; 0: not set */
     clseq__pool *pool;
     clseq__programs *programs;

@@ -25,9 +25,9 @@ typedef struct clseq__rnn_layer {
     bool is_projected;             /* O is P, not H */
     bool one_hot;                  /* it reads tokens instead of features */
     bool is_chained;               /* it reads what the schedule keeps of the layer below */
-    int64_t widest;                /* H of the widest layer of its chain: by it go things that all of them share */
+    int64_t widest; /* H of the widest layer of its chain: by it go things that all of them share */
     bool reverse;
-    bool is_second; /* of two directions */
+    bool is_second;                      /* of two directions */
     clseq__part parts[CLSEQ__MAX_PARTS]; /* its weights, in their order */
     int part_count;
     int64_t state_at[CLSEQ__MAX_STATES]; /* widths of the layers before it, of each state */

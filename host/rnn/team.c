@@ -54,15 +54,17 @@ static void destroy(void *data)
     free(team);
 }
 
-clseq_status clseq__team_prepare(const clseq__rnn_layer *layer, clseq__team *team, clseq__team_grid grid, bool backward)
+clseq_status clseq__team_prepare(const clseq__rnn_layer *layer, clseq__team *team, clseq__team_grid grid,
+                                 bool backward)
 {
     const int t = grid.members > 1;
     clseq__kernel **kernel = backward ? &team->backward[t] : &team->forward[t];
     char options[CLSEQ__CELL_OPTIONS + 10];
     if (!*kernel) {
         snprintf(options, sizeof options, "%s -DTEAM=%d", layer->options, t);
-        CLSEQ__RETURN_IF(clseq__kernel_get(layer->ctx, backward ? "rnn/team_backward.cl" : "rnn/team_forward.cl",
-                                           options, backward ? "team_backward" : "team_forward", kernel));
+        CLSEQ__RETURN_IF(clseq__kernel_get(layer->ctx,
+                                           backward ? "rnn/team_backward.cl" : "rnn/team_forward.cl", options,
+                                           backward ? "team_backward" : "team_forward", kernel));
     }
     if (!t || (team->control && grid.blocks <= team->grid.blocks && grid.members <= team->grid.members))
         return CLSEQ_OK;
@@ -152,7 +154,8 @@ static clseq__team_grid grid_of(const clseq__rnn_layer *layer, const clseq_rnn_s
     const clseq__team_work own = work_of(layer, shape);
     clseq__team_work all = own;
     if (ctx->team_blocks)
-        return (clseq__team_grid){.blocks = at_most(ctx->team_blocks, shape->B), .members = ctx->team_members};
+        return (clseq__team_grid){.blocks = at_most(ctx->team_blocks, shape->B),
+                                  .members = ctx->team_members};
     /* All layers of a chain have the same blocks. */
     all.input = all.hidden = all.output = layer->widest;
     return clseq__team_choose(&machine, &own, clseq__team_choose(&machine, &all, 0).blocks);
@@ -262,7 +265,8 @@ static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__te
     if (team) {
         at->dgates = take_array(end, at, cell->slots * panels * panel, OWN);
         at->dstates = take_array(end, at, cell->states * panels * panel, TWO);
-        at->back_versions = take_array(end, at, (backward - 1) * (cell->slots + cell->states) * panels * panel, ONE);
+        at->back_versions =
+            take_array(end, at, (backward - 1) * (cell->slots + cell->states) * panels * panel, ONE);
         at->sums_floats = 2 * at->sizes.tc * (cell->slots + cell->phases * cell->parameters) * panels * VW;
         at->sums = take(end, at->sums_floats * at->grid.blocks);
         if (layer->is_second)
@@ -347,9 +351,9 @@ static void describe(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape
              "%" PRId64 " chunks of %d steps, %d rows; vectors of %d floats in %d registers\n",
              at.sizes.blocks, at.sizes.blocks == 1 ? "" : "s", rows, at.grid.members,
              at.grid.members == 1 ? "" : "s", ctx->team_blocks ? "CLSEQ_TEAM" : "the least estimate",
-             cost.total * 1e-3, cost.products * 1e-3, cost.input * 1e-3, cost.units * 1e-3, cost.meeting * 1e-3,
-             cost.bytes / 1024, cost.in_l2 ? "in" : "beyond", at.chunks, at.sizes.tc, at.sizes.tc * rows,
-             ctx->vector_width, ctx->vector_registers);
+             cost.total * 1e-3, cost.products * 1e-3, cost.input * 1e-3, cost.units * 1e-3,
+             cost.meeting * 1e-3, cost.bytes / 1024, cost.in_l2 ? "in" : "beyond", at.chunks, at.sizes.tc,
+             at.sizes.tc * rows, ctx->vector_width, ctx->vector_registers);
 }
 
 const clseq__rnn_schedule clseq__rnn_team = {.id = CLSEQ_SCHEDULE_TEAM,

@@ -5,12 +5,12 @@
  * Nanoseconds, of cores at about 3 GHz. Measured on Intel Sapphire Rapids and AMD Zen 3 and 4 (tests/bench/README.md); they
  * differ by less than a factor of two, beside a third-level cache, for which the slower stands here.
  */
-#define FMA 0.17           /* a vector */
-#define FEW_ROWS_FMA 0.33  /* with one row, where each sum waits for the one before */
-#define READ_L2 0.0105     /* a byte */
-#define READ_L3 0.055      /* a byte; what all cores together get grows with them as long as it is shared by few */
-#define MAP 3.0            /* a vector of units in a slot, forward and backward */
-#define MEETING 220.0      /* the groups of a block, once */
+#define FMA 0.17          /* a vector */
+#define FEW_ROWS_FMA 0.33 /* with one row, where each sum waits for the one before */
+#define READ_L2 0.0105    /* a byte */
+#define READ_L3 0.055 /* a byte; what all cores together get grows with them as long as it is shared by few */
+#define MAP 3.0       /* a vector of units in a slot, forward and backward */
+#define MEETING 220.0 /* the groups of a block, once */
 #define MEETING_OF_EACH 25 /* and for each of them */
 /* What a core keeps of the weights, of the second-level cache: OpenCL tells the size of the largest cache alone. */
 #define L2_BYTES 1.0e6
@@ -61,7 +61,8 @@ clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const c
     return c;
 }
 
-clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work, int blocks)
+clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work,
+                                    int blocks)
 {
     clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
     const int64_t panels = divided(work->hidden, machine->vector_width);

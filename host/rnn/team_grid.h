@@ -42,7 +42,8 @@ clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const c
                                      clseq__team_grid grid);
 
 /* The grid of the least cost, of those with no more groups than cores; `blocks` > 0: of those with so many blocks. */
-clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work, int blocks);
+clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work,
+                                    int blocks);
 
 /* The machine of a context. */
 clseq__team_machine clseq__team_machine_of(const clseq_context *ctx);

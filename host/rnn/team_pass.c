@@ -154,8 +154,8 @@ static team_sharing sharing_at(const clseq__team_layout *at, int64_t floats)
  * What stands in the rows that a second direction adds to. A group that has its block to itself adds in place; a team
  * adds to a copy, as what one of its groups has done another one may do again.
  */
-static clseq_status base_of(const clseq__layer_pass *pass, const clseq__team_layout *at, const clseq_tensor *rows,
-                            const team_rows *copy, bool add, team_rows *out)
+static clseq_status base_of(const clseq__layer_pass *pass, const clseq__team_layout *at,
+                            const clseq_tensor *rows, const team_rows *copy, bool add, team_rows *out)
 {
     *out = rows_of(rows);
     if (!add || at->grid.members == 1)

@@ -1,6 +1,7 @@
 /*
- * What is special about the schedule team: any number of work-groups, sequences that end inside a chunk, deep stacks whose
- * inference passes take turns in the same memory, and the number of launches it promises.
+ * What is special about the schedule team: any grid of groups, sequences that end inside a chunk, deep stacks whose
+ * inference passes take turns in the same memory, and the number of launches it promises. Groups that come late or not at
+ * all are in test_rnn_team_late.c.
  */
 #include "core/context.h"
 #include "reference/cells.h"
@@ -97,36 +98,74 @@ static void over_nets(void (*check)(const subject *of))
     clseq_context_destroy(ctx);
 }
 
-/* Outputs do not depend on the number of work-groups by one bit; gradients stay within their bounds. */
-static void any_groups(const subject *of)
+/* What a grid makes in training, which is right; inference makes the same. */
+static rnn_outputs trained(const subject *whole, int blocks, int members)
 {
-    static const int groups[] = {1, 2, 3, 8, 200};
+    subject of = *whole;
+    snprintf(of.label + strlen(of.label), sizeof of.label - strlen(of.label), ", CLSEQ_TEAM=%dx%d", blocks,
+             members);
+    of.ctx->team_blocks = blocks;
+    of.ctx->team_members = members;
+    rnn_run *run = run_of(&of, CLSEQ_MODE_TRAINING);
+    rnn_run_forward(run);
+    cr_assert(rnn_run_matches_forward(run), "%s: %s", of.label, rnn_run_message());
+    rnn_run_backward(run, false);
+    cr_assert(rnn_run_matches(run), "%s: %s", of.label, rnn_run_message());
+    rnn_outputs training = rnn_run_outputs(run), inference = outputs_of(&of, CLSEQ_MODE_INFERENCE);
+    cr_assert(rnn_outputs_equal(&training, &inference, true), "%s: inference: %s", of.label,
+              rnn_run_message());
+    rnn_outputs_free(&inference);
+    rnn_run_destroy(run);
+    return training;
+}
+
+/*
+ * Nothing depends on the number of groups a block by one bit, nor on that of blocks, but for the order of rows in the
+ * gradients of weights.
+ */
+static void any_grid(const subject *of)
+{
+    rnn_outputs one = trained(of, 1, 1);
+    for (int blocks = 1; blocks <= 4; blocks++) {
+        rnn_outputs alone = trained(of, blocks, 1);
+        cr_assert(rnn_outputs_equal(&one, &alone, true), "%s, %d blocks: %s", of->label, blocks,
+                  rnn_run_message());
+        for (int members = 2; blocks * members <= 4; members++) {
+            rnn_outputs team = trained(of, blocks, members);
+            cr_assert(rnn_outputs_equal(&alone, &team, false), "%s, %d blocks of %d groups: %s", of->label,
+                      blocks, members, rnn_run_message());
+            rnn_outputs_free(&team);
+        }
+        rnn_outputs_free(&alone);
+    }
+    rnn_outputs_free(&one);
+    of->ctx->team_blocks = of->ctx->team_members = 0;
+}
+
+Test(rnn_team, takes_any_grid)
+{
+    over_nets(any_grid);
+}
+
+/* Of many cores the model takes what it likes; 200 blocks are more than there are rows. */
+static void any_number_of_cores(const subject *of)
+{
+    static const int cores[] = {1, 3, 8, 200};
     const int own = of->ctx->groups;
-    rnn_outputs first = {NULL, NULL};
-    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
-        of->ctx->groups = groups[i];
+    for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
+        of->ctx->groups = cores[i];
         rnn_run *run = run_of(of, CLSEQ_MODE_TRAINING);
         rnn_run_forward(run);
-        cr_assert(rnn_run_matches_forward(run), "%s, %d groups: %s", of->label, groups[i], rnn_run_message());
-        rnn_outputs outputs = rnn_run_outputs(run);
         rnn_run_backward(run, false);
-        cr_assert(rnn_run_matches(run), "%s, %d groups: %s", of->label, groups[i], rnn_run_message());
+        cr_assert(rnn_run_matches(run), "%s, %d cores: %s", of->label, cores[i], rnn_run_message());
         rnn_run_destroy(run);
-        if (i == 0) {
-            first = outputs;
-        } else {
-            cr_assert(rnn_outputs_equal(&first, &outputs, true), "%s, %d groups: %s", of->label, groups[i],
-                      rnn_run_message());
-            rnn_outputs_free(&outputs);
-        }
     }
-    rnn_outputs_free(&first);
     of->ctx->groups = own;
 }
 
-Test(rnn_team, takes_any_number_of_groups)
+Test(rnn_team, takes_any_number_of_cores)
 {
-    over_nets(any_groups);
+    over_nets(any_number_of_cores);
 }
 
 /* Nor do the layers of an inference pass leave the workspace that they take turns in. */
@@ -151,28 +190,50 @@ static uint64_t launches_so_far(clseq_context *ctx)
     return stats.launches + stats.clblast_calls;
 }
 
-/* One launch a layer and direction forward and two backward are promised, and no more are made. */
+/*
+ * One launch a layer and direction forward and two backward are promised, and no more are made. A team copies what a
+ * second direction adds to.
+ */
 static void keeps_its_promise(const subject *of)
 {
+    const bool team = of->ctx->team_members > 1;
     rnn_run *run = run_of(of, CLSEQ_MODE_TRAINING);
-    const uint64_t layers = (uint64_t)(of->c->net.L * reference_rnn_directions(&of->c->net));
+    const uint64_t directions = (uint64_t)reference_rnn_directions(&of->c->net);
+    const uint64_t layers = (uint64_t)of->c->net.L * directions,
+                   copies = team && directions == 2 ? (uint64_t)of->c->net.L : 0;
     const clseq_rnn_forward_args forward = rnn_run_forward_args(run);
     clseq_rnn_backward_args backward = rnn_run_backward_args(run);
     backward.dweights = NULL;
     char text[2048];
-    cr_assert_eq(run->sizes.launches_forward, (int64_t)layers, "%s", of->label);
-    cr_assert_eq(run->sizes.launches_backward, (int64_t)(2 * layers), "%s", of->label);
+    cr_assert_eq(run->sizes.launches_forward, (int64_t)(layers + copies), "%s", of->label);
+    cr_assert_eq(run->sizes.launches_backward, (int64_t)(2 * layers + copies), "%s", of->label);
+    /* What is made for the first pass is made. */
+    MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
     const uint64_t before = launches_so_far(of->ctx);
     MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
-    cr_assert_eq(launches_so_far(of->ctx) - before, layers, "%s", of->label);
+    const uint64_t between = launches_so_far(of->ctx);
+    cr_assert(between - before >= layers && between - before <= layers + copies, "%s: %d launches", of->label,
+              (int)(between - before));
     MUST(clseq_rnn_backward(run->plan, &run->shape, &backward));
-    cr_assert_eq(launches_so_far(of->ctx) - before, 2 * layers, "%s: without weight gradients", of->label);
+    cr_assert_eq(launches_so_far(of->ctx) - between, layers + copies, "%s: without weight gradients",
+                 of->label);
     MUST(clseq_rnn_describe(run->plan, &run->shape, text, sizeof text));
-    cr_assert(strstr(text, "schedule team") && strstr(text, "chunk"), "%s: %s", of->label, text);
+    cr_assert(strstr(text, team ? "2 work-groups each" : "1 work-group each") && strstr(text, "chunk"),
+              "%s: %s", of->label, text);
     rnn_run_destroy(run);
+}
+
+static void keeps_its_promises(const subject *of)
+{
+    for (int members = 1; members <= 2; members++) {
+        of->ctx->team_blocks = 2;
+        of->ctx->team_members = members;
+        keeps_its_promise(of);
+    }
+    of->ctx->team_blocks = of->ctx->team_members = 0;
 }
 
 Test(rnn_team, launches_what_it_promises)
 {
-    over_nets(keeps_its_promise);
+    over_nets(keeps_its_promises);
 }
