@@ -289,7 +289,7 @@ static void take_scratch(const clseq__rnn_layer *layer, int64_t *end, clseq__tea
     const int64_t groups = (int64_t)at->grid.blocks * at->grid.members;
     if (at->grid.members == 1 && layer->cell->quantities == 0)
         return;
-    at->sharing.floats = TILE_PANELS * larger(step, chunk) * layer->ctx->vector_width;
+    at->sharing.floats = (1 + TILE_PANELS * larger(step, chunk)) * layer->ctx->vector_width;
     at->sharing.scratch = take(end, at->sharing.floats * groups);
 }
 

@@ -1,19 +1,19 @@
 /* The grid of the schedule team: a model of the time of a step. */
 #include "rnn/team_grid.h"
 
-/*
- * Nanoseconds, of cores at about 3 GHz. Measured on Intel Sapphire Rapids and AMD Zen 3 and 4 (tests/bench/README.md); they
- * differ by less than a factor of two, beside a third-level cache, for which the slower stands here.
- */
-#define FMA 0.17          /* a vector */
-#define FEW_ROWS_FMA 0.33 /* with one row, where each sum waits for the one before */
-#define READ_L2 0.0105    /* a byte */
-#define READ_L3 0.055 /* a byte; what all cores together get grows with them as long as it is shared by few */
-#define MAP 3.0       /* a vector of units in a slot, forward and backward */
-#define MEETING 220.0 /* the groups of a block, once */
+/* Nanoseconds, fitted to 22 shapes on two cores of Intel Sapphire Rapids (tests/bench/README.md). */
+#define FMA 0.2            /* a vector */
+#define ONE_ROW_FMA 0.33   /* with one row, where each sum waits for the one before */
+#define READ_L2 0.0105     /* a byte */
+#define READ_L3 0.03       /* a byte */
+#define MAP 6.0            /* a vector of units in a slot, forward and backward */
+#define MEETING 300.0      /* the groups of a block, once */
 #define MEETING_OF_EACH 25 /* and for each of them */
+#define FROM_OTHERS 0.6    /* a byte that another core has just written */
+/* More groups a block have to be so much better than fewer, as the model is not exact. */
+#define MARGIN 0.95
 /* What a core keeps of the weights, of the second-level cache: OpenCL tells the size of the largest cache alone. */
-#define L2_BYTES 1.0e6
+#define L2_BYTES 1.2e6
 /* Rows of a tile of products. */
 #define TILE_ROWS 6
 
@@ -36,7 +36,7 @@ clseq__team_machine clseq__team_machine_of(const clseq_context *ctx)
 /* Of `vectors` vectors of weights, each times so many rows; a byte of them takes so long to come. */
 static double product(double vectors, int64_t rows, double bytes, double byte)
 {
-    const double arithmetic = vectors * (double)rows * (rows == 1 ? FEW_ROWS_FMA : FMA);
+    const double arithmetic = vectors * (double)rows * (rows == 1 ? ONE_ROW_FMA : FMA);
     /* Tiles after the first find what they read in the first-level cache, where K is cut into blocks for it. */
     const double first = arithmetic / (double)divided(rows, TILE_ROWS);
     return arithmetic - first + larger(first, bytes * byte);
@@ -52,11 +52,16 @@ clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const c
     clseq__team_cost c = {.bytes = vectors * (double)VW * 4};
     c.in_l2 = c.bytes <= L2_BYTES;
     /* Forward and backward each read the weights once, in a form of their own. */
-    c.products = 2 * product(vectors, rows, c.bytes, 2 * c.bytes <= L2_BYTES || c.in_l2 ? READ_L2 : READ_L3);
+    c.products = 2 * product(vectors, rows, c.bytes, c.in_l2 ? READ_L2 : READ_L3);
     c.input = 2 * inputs * (double)rows * FMA;
     c.units = (double)(panels * work->gates * rows) * MAP;
-    if (grid.members > 1)
-        c.meeting = 2 * work->phases * (MEETING + MEETING_OF_EACH * (double)grid.members);
+    if (grid.members > 1) {
+        /* h forward and the gates backward, but for a group's own part. */
+        const double others = 4.0 * (double)(rows * (work->output + work->gates * work->hidden)) *
+                              (grid.members - 1) / grid.members;
+        c.meeting =
+            2 * work->phases * (MEETING + MEETING_OF_EACH * (double)grid.members) + FROM_OTHERS * others;
+    }
     c.total = c.products + c.input + c.units + c.meeting;
     return c;
 }
@@ -71,7 +76,7 @@ clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const cl
         for (int U = 1; U * R <= machine->cores && U <= panels; U++) {
             const clseq__team_grid grid = {.blocks = R, .members = U};
             const double total = clseq__team_cost_of(machine, work, grid).total;
-            if ((blocks > 0 && R != blocks) || total >= least)
+            if ((blocks > 0 && R != blocks) || total >= (U > best.members ? MARGIN : 1) * least)
                 continue;
             best = grid;
             least = total;

@@ -8,7 +8,8 @@
  *     CLSEQ_PROFILE=1 bench_rnn ...              prints the time of each kernel, too
  *
  * --serve reads lines "ID CELL [PASSES]" from the standard input and answers each with one CSV line, the median of
- * so many passes (1), or with a line "error: ...". So another program can take turns with it. The case of the
+ * so many passes (1), or with a line "error: ...". So another program can take turns with it. There an ID may be a shape
+ * like H256B8T50, one layer. The case of the
  * last line is kept; a new one is warmed up before. "sgemm" is answered by the GFLOP/s of the matrix product.
  */
 #include "bench/bench.h"
@@ -397,21 +398,37 @@ static void bench_job(job *j, yardstick *y, double seconds, FILE *csv)
         print_csv(csv, j, r);
 }
 
+/* One of the set; or "H256B8T50", one layer with I = H, in `own`. */
+static const struct problem *asked_for(const char *id, struct problem *own)
+{
+    int end = 0;
+    *own = (struct problem){.id = "own", .L = 1};
+    if (sscanf(id, "H%lldB%lldT%lld%n", &own->H, &own->B, &own->T, &end) != 3 || id[end])
+        return problem_by_id(id);
+    own->I = own->H;
+    return own;
+}
+
 /* One request of --serve. */
 static void answer(clseq_context *ctx, job *j, clseq_schedule schedule, const char *line)
 {
+    static struct problem own;
+    struct problem shape;
     char id[32] = "", cell_name[32] = "";
     int passes = 1;
     const int fields = sscanf(line, "%31s %31s %d", id, cell_name, &passes);
-    const struct problem *p = problem_by_id(id);
+    const struct problem *p = asked_for(id, &shape);
     clseq_cell cell = CLSEQ_CELL_LSTM;
     if (fields < 2 || !p || clseq_cell_find(cell_name, &cell) != CLSEQ_OK || passes < 1 || passes > 1000) {
         printf("error: expected ID CELL [PASSES], 1 to 1000 passes\n");
         return;
     }
-    if (!j->plan || j->p != p || j->cell != cell) {
+    const bool is_own = p == &shape;
+    const bool same = is_own ? j->p == &own && memcmp(&own, &shape, sizeof own) == 0 : j->p == p;
+    if (!j->plan || !same || j->cell != cell) {
         job_destroy(j);
-        job_create(j, ctx, p, cell, schedule);
+        own = shape;
+        job_create(j, ctx, is_own ? &own : p, cell, schedule);
         run_both(j);
     }
     double *forward = malloc(2 * (size_t)passes * sizeof *forward), *both = forward + passes;
