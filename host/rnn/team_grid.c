@@ -10,8 +10,8 @@
 #define MEETING 300.0      /* the groups of a block, once */
 #define MEETING_OF_EACH 25 /* and for each of them */
 #define FROM_OTHERS 0.6    /* a byte that another core has just written */
-/* More groups a block have to be so much better than fewer, as the model is not exact. */
-#define MARGIN 0.95
+/* Groups that meet have to be so much better than those that do not, as the model is not exact. */
+#define MARGIN 1.05
 /* What a core keeps of the weights, of the second-level cache: OpenCL tells the size of the largest cache alone. */
 #define L2_BYTES 1.2e6
 /* Rows of a tile of products. */
@@ -29,8 +29,7 @@ static double larger(double a, double b)
 
 clseq__team_machine clseq__team_machine_of(const clseq_context *ctx)
 {
-    return (clseq__team_machine){
-        .cores = ctx->groups, .vector_width = ctx->vector_width, .registers = ctx->vector_registers};
+    return (clseq__team_machine){.cores = ctx->groups, .vector_width = ctx->vector_width};
 }
 
 /* Of `vectors` vectors of weights, each times so many rows; a byte of them takes so long to come. */
@@ -66,20 +65,26 @@ clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const c
     return c;
 }
 
+/* What a grid is chosen by. */
+static double judged(const clseq__team_machine *machine, const clseq__team_work *work, clseq__team_grid grid)
+{
+    return clseq__team_cost_of(machine, work, grid).total * (grid.members > 1 ? MARGIN : 1);
+}
+
 clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work,
                                     int blocks)
 {
-    clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
     const int64_t panels = divided(work->hidden, machine->vector_width);
-    double least = clseq__team_cost_of(machine, work, best).total;
+    clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
+    double least = judged(machine, work, best);
     for (int R = 1; R <= machine->cores && R <= work->rows; R++) {
-        for (int U = 1; U * R <= machine->cores && U <= panels; U++) {
+        for (int U = 1; U * R <= machine->cores && U <= panels && (blocks == 0 || R == blocks); U++) {
             const clseq__team_grid grid = {.blocks = R, .members = U};
-            const double total = clseq__team_cost_of(machine, work, grid).total;
-            if ((blocks > 0 && R != blocks) || total >= (U > best.members ? MARGIN : 1) * least)
+            const double cost = judged(machine, work, grid);
+            if (cost >= least)
                 continue;
             best = grid;
-            least = total;
+            least = cost;
         }
     }
     return best;

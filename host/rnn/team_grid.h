@@ -17,7 +17,6 @@ typedef struct clseq__team_grid {
 typedef struct clseq__team_machine {
     int cores;
     int vector_width; /* floats */
-    int registers;
 } clseq__team_machine;
 
 /* What it knows of the steps of a layer. */

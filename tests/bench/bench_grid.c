@@ -1,0 +1,47 @@
+/*
+ * bench_grid - what the schedule team would do on machines with more cores: the grids that its model chooses for the
+ * one-layer lines of the benchmark set, and the times that it predicts. Nothing runs; the output is a table in Markdown.
+ *
+ *     bench_grid [FLOATS]         a vector of 16, or of so many floats
+ */
+#include "rnn/team_grid.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct line {
+    const char *id;
+    int B, I, H;
+} lines[] = {
+    {"S7", 1, 256, 256},    {"H512B1", 1, 512, 512},      {"wide", 8, 2048, 2048}, {"long", 16, 64, 64},
+    {"o100", 32, 100, 100}, {"S5", 32, 1024, 1024},       {"S6-1", 50, 128, 128},  {"S1", 64, 256, 256},
+    {"S3", 64, 512, 512},   {"H1024B64", 64, 1024, 1024},
+};
+static const int cores[] = {2, 8, 32, 128};
+enum { LINES = sizeof lines / sizeof lines[0], MACHINES = sizeof cores / sizeof cores[0] };
+
+int main(int argc, char **argv)
+{
+    const int width = argc > 1 ? atoi(argv[1]) : 16;
+    if (width != 4 && width != 8 && width != 16) {
+        fprintf(stderr, "usage: bench_grid [4|8|16]\n");
+        return 2;
+    }
+    printf("| id | B | H |");
+    for (int m = 0; m < MACHINES; m++)
+        printf(" %d cores |", cores[m]);
+    printf("\n|---|---|---|---|---|---|---|\n");
+    for (int i = 0; i < LINES; i++) {
+        const struct line *l = &lines[i];
+        const clseq__team_work work = {
+            .rows = l->B, .input = l->I, .hidden = l->H, .output = l->H, .gates = 4, .phases = 1};
+        printf("| %s | %d | %d |", l->id, l->B, l->H);
+        for (int m = 0; m < MACHINES; m++) {
+            const clseq__team_machine machine = {.cores = cores[m], .vector_width = width};
+            const clseq__team_grid grid = clseq__team_choose(&machine, &work, 0);
+            const clseq__team_cost cost = clseq__team_cost_of(&machine, &work, grid);
+            printf(" %dx%d %.3g |", grid.blocks, grid.members, cost.total * 1e-3);
+        }
+        printf("\n");
+    }
+    return 0;
+}
