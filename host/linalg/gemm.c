@@ -1,7 +1,7 @@
 /* Matrix products: checks the arguments, chooses the implementation, packs operands. */
 #include "core/error.h"
 #include "core/overlap.h"
-#include "core/pool.h"
+#include "core/tensor.h"
 #include "linalg/gemm_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +11,13 @@ static const clseq__gemm_implementation *const implementations[] = {&clseq__gemm
                                                                     &clseq__gemm_clblast};
 #define IMPLEMENTATIONS (sizeof implementations / sizeof implementations[0])
 
-clseq_gemm_args clseq__gemm_part(const clseq_gemm_args *args, int64_t first, int64_t count)
+clseq__product clseq__gemm_part(const clseq__product *product, int64_t first, int64_t count)
 {
-    clseq_gemm_args part = *args;
-    clseq_matrix *matrices[] = {&part.a, &part.b, &part.c};
-    part.batch = args->batch - first < count ? args->batch - first : count;
+    clseq__product part = *product;
+    clseq__matrix *matrices[] = {&part.a, &part.b, &part.c};
+    part.batch = product->batch - first < count ? product->batch - first : count;
     for (int i = 0; i < 3; i++) {
-        clseq_matrix *x = matrices[i];
+        clseq__matrix *x = matrices[i];
         if (x->offsets)
             x->offsets += first;
         else
@@ -60,104 +60,106 @@ static clseq_status choose(clseq_context *ctx)
     return CLSEQ_OK;
 }
 
-/* How many floats of the buffer of a matrix may be used. */
-static clseq_status capacity_of(clseq_context *ctx, const char *what, cl_mem buffer, int64_t *capacity)
-{
-    size_t bytes = 0;
-    if (!buffer)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s has no buffer", what);
-    CLSEQ__RETURN_IF(clseq__buffer_capacity(ctx, what, buffer, &bytes));
-    *capacity = (int64_t)(bytes / sizeof(float));
-    return CLSEQ_OK;
-}
+/* A matrix of a product, as the caller gives it. */
+typedef struct given {
+    const char *what;
+    const clseq_tensor *tensor;
+    const int64_t *offsets;
+    bool transpose;
+    const clseq_packed *packed; /* A and B only */
+    clseq_operand operand;
+} given;
 
-/* Whether `batch` matrices of [rows,columns] as stored lie within `rest` floats. No sum or product overflows. */
-static bool lies_within(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t batch, int64_t rest)
+/* What offsets place in the buffer of a checked tensor: nothing before the tensor's own place, and all within. */
+static clseq_status check_offsets(clseq_context *ctx, const given *x, const clseq_tensor *tensor,
+                                  int64_t batch)
 {
-    if (x->offset > rest || columns > rest - x->offset)
-        return false;
-    rest -= x->offset + columns;
-    if (rows - 1 > rest / x->ld)
-        return false;
-    rest -= (rows - 1) * x->ld;
-    for (int64_t i = 0; x->offsets && i < batch; i++) {
-        if (x->offsets[i] > rest)
-            return false;
-    }
-    return x->offsets || x->stride == 0 || batch - 1 <= rest / x->stride;
-}
-
-/* Checks a matrix that is stored as [rows,columns]. */
-static clseq_status check_stored(clseq_context *ctx, const char *what, const clseq_matrix *x, int64_t rows,
-                                 int64_t columns, int64_t batch)
-{
-    int64_t capacity = 0;
-    CLSEQ__RETURN_IF(capacity_of(ctx, what, x->buffer, &capacity));
-    if (x->offset < 0 || x->stride < 0)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "%s has offset %lld and stride %lld, expected neither below 0", what,
-                            (long long)x->offset, (long long)x->stride);
-    if (x->ld < columns)
-        return clseq__error(
-            CLSEQ_INVALID_ARGUMENT,
-            "%s has leading dimension %lld, expected at least %lld, the length of a stored row", what,
-            (long long)x->ld, (long long)columns);
-    for (int64_t i = 0; x->offsets && i < batch; i++) {
+    clseq_tensor farthest = *tensor;
+    int64_t most = 0;
+    for (int64_t i = 0; i < batch; i++) {
         if (x->offsets[i] < 0)
             return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                                "%s has offset %lld for product %lld, expected none below 0", what,
+                                "%s has offset %lld for product %lld, expected none below 0", x->what,
                                 (long long)x->offsets[i], (long long)i);
+        most = x->offsets[i] > most ? x->offsets[i] : most;
     }
-    if (!lies_within(x, rows, columns, batch, capacity))
-        return clseq__error(
-            CLSEQ_OUT_OF_BOUNDS,
-            "%s (%lld stored as [%lld,%lld], offset %lld, leading dimension %lld, stride %lld) "
-            "reaches beyond its buffer of %lld floats",
-            what, (long long)batch, (long long)rows, (long long)columns, (long long)x->offset,
-            (long long)x->ld, (long long)x->stride, (long long)capacity);
-    return CLSEQ_OK;
+    farthest.offset = most > INT64_MAX - tensor->offset ? INT64_MAX : tensor->offset + most;
+    return clseq__tensor_check(ctx, x->what, &farthest, tensor->dtype, tensor->ndim, tensor->dims, true);
 }
 
-/* Checks op(A) or op(B) of [rows,columns], packed or not. */
-static clseq_status check_operand(clseq_context *ctx, clseq_operand operand, const clseq_matrix *x,
-                                  int64_t rows, int64_t columns, int64_t batch)
+/* Checks op(X) of [rows,columns] (-1: any), one or one for each product, and gives its numbers. */
+static clseq_status read_matrix(clseq_context *ctx, const given *x, int64_t batch, int64_t rows,
+                                int64_t columns, clseq__matrix *out)
 {
-    const char *what = operand == CLSEQ_OPERAND_A ? "gemm: a" : "gemm: b";
+    clseq_tensor view = x->tensor ? *x->tensor : (clseq_tensor){0};
+    const int first = view.ndim == 3; /* the dimension of rows */
+    const int64_t dims[] = {batch, x->transpose ? columns : rows, x->transpose ? rows : columns};
+    if (first && x->offsets)
+        view.strides[0] = 0;
+    CLSEQ__RETURN_IF(
+        clseq__tensor_check(ctx, x->what, &view, CLSEQ_DTYPE_F32, first + 2, dims + !first, true));
+    *out = (clseq__matrix){.buffer = view.buffer,
+                           .offset = view.offset,
+                           .rows = view.dims[first],
+                           .columns = view.dims[first + 1],
+                           .stride = first ? view.strides[0] : 0,
+                           .offsets = x->offsets,
+                           .transpose = x->transpose};
+    out->ld = out->rows > 1 ? view.strides[first] : out->columns;
+    if (out->ld < out->columns)
+        return clseq__error(CLSEQ_INVALID_SHAPE,
+                            "%s has rows %lld apart, expected at least %lld, the length of a row", x->what,
+                            (long long)out->ld, (long long)out->columns);
+    return x->offsets ? check_offsets(ctx, x, &view, batch) : CLSEQ_OK;
+}
+
+/* As read_matrix, for what was packed. */
+static clseq_status read_packed(clseq_context *ctx, const given *x, int64_t batch, int64_t rows,
+                                int64_t columns, clseq__matrix *out)
+{
     const clseq_packed *packed = x->packed;
-    if (!packed)
-        return x->transpose ? check_stored(ctx, what, x, columns, rows, batch)
-                            : check_stored(ctx, what, x, rows, columns, batch);
+    const int64_t came[] = {packed->rows, packed->columns}, expected[] = {rows, columns};
+    char texts[2][CLSEQ__DIMS_TEXT];
+    if (x->tensor)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "%s is there as a tensor and packed, expected one of the two", x->what);
     if (packed->ctx != ctx)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s was packed in another context", what);
-    if (packed->operand != operand)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s was packed as the other operand", what);
-    if (packed->rows != rows || packed->columns != columns)
-        return clseq__error(CLSEQ_INVALID_SHAPE, "%s was packed as [%lld,%lld], expected [%lld,%lld]", what,
-                            (long long)packed->rows, (long long)packed->columns, (long long)rows,
-                            (long long)columns);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s was packed in another context", x->what);
+    if (packed->operand != x->operand)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s was packed as the other operand", x->what);
+    if (packed->rows != rows || (columns >= 0 && packed->columns != columns))
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s was packed as %s, expected %s", x->what,
+                            clseq__dims_text(texts[0], 2, came), clseq__dims_text(texts[1], 2, expected));
     if (batch != 1)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is packed, which is for one product, not %lld", what,
-                            (long long)batch);
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s is packed, which is for one product, not %lld",
+                            x->what, (long long)batch);
+    *out = packed->view;
     return CLSEQ_OK;
 }
 
-/* The rows of products [first, first + count) of a matrix that is stored as [rows,columns]. */
-static clseq__runs runs_of(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t first, int64_t count)
+static clseq_status read_operand(clseq_context *ctx, const given *x, int64_t batch, int64_t rows,
+                                 int64_t columns, clseq__matrix *out)
+{
+    return (x->packed ? read_packed : read_matrix)(ctx, x, batch, rows, columns, out);
+}
+
+/* The rows of products [first, first + count). */
+static clseq__runs runs_of(const clseq__matrix *x, int64_t first, int64_t count)
 {
     return (clseq__runs){.buffer = x->buffer,
                          .offset = x->offset + (x->offsets ? x->offsets[first] : first * x->stride),
-                         .count = {count, rows},
+                         .count = {count, x->rows},
                          .stride = {x->stride, x->ld},
-                         .length = columns};
+                         .length = x->columns};
 }
 
 /* Everything between the first and the last element of a batch. */
-static clseq__runs envelope_of(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t batch)
+static clseq__runs envelope_of(const clseq__matrix *x, int64_t batch)
 {
-    clseq__runs all = runs_of(x, rows, columns, 0, x->offsets ? 1 : batch);
+    clseq__runs all = runs_of(x, 0, x->offsets ? 1 : batch);
     int64_t end = clseq__runs_end(&all);
     for (int64_t i = 1; x->offsets && i < batch; i++) {
-        const clseq__runs one = runs_of(x, rows, columns, i, 1);
+        const clseq__runs one = runs_of(x, i, 1);
         all.offset = one.offset < all.offset ? one.offset : all.offset;
         end = clseq__runs_end(&one) > end ? clseq__runs_end(&one) : end;
     }
@@ -165,21 +167,19 @@ static clseq__runs envelope_of(const clseq_matrix *x, int64_t rows, int64_t colu
         .buffer = x->buffer, .offset = all.offset, .count = {1, 1}, .length = end - all.offset};
 }
 
-/* Whether C shares elements with an operand that is stored as [rows,columns]; offsets one product at a time. */
-static bool overlaps_c(const clseq_gemm_args *args, const clseq_matrix *x, int64_t rows, int64_t columns)
+/* Whether C shares elements with an operand; offsets one product at a time. */
+static bool overlaps_c(const clseq__product *product, const clseq__matrix *x)
 {
-    const clseq_matrix *c = &args->c;
-    const int64_t of_c = c->offsets ? 1 : args->batch, of_x = x->offsets ? 1 : args->batch;
+    const clseq__matrix *c = &product->c;
+    const int64_t of_c = c->offsets ? 1 : product->batch, of_x = x->offsets ? 1 : product->batch;
     if (x->buffer != c->buffer)
         return false;
-    const clseq__runs all_c = envelope_of(c, args->m, args->n, args->batch);
-    const clseq__runs all_x = envelope_of(x, rows, columns, args->batch);
+    const clseq__runs all_c = envelope_of(c, product->batch), all_x = envelope_of(x, product->batch);
     if (!clseq__runs_overlap(&all_c, &all_x))
         return false;
-    for (int64_t i = 0; i < args->batch; i += of_c)
-        for (int64_t j = 0; j < args->batch; j += of_x) {
-            const clseq__runs written = runs_of(c, args->m, args->n, i, of_c);
-            const clseq__runs read = runs_of(x, rows, columns, j, of_x);
+    for (int64_t i = 0; i < product->batch; i += of_c)
+        for (int64_t j = 0; j < product->batch; j += of_x) {
+            const clseq__runs written = runs_of(c, i, of_c), read = runs_of(x, j, of_x);
             if (clseq__runs_overlap(&written, &read))
                 return true;
         }
@@ -187,18 +187,19 @@ static bool overlaps_c(const clseq_gemm_args *args, const clseq_matrix *x, int64
 }
 
 /* C shares no element with A or B, nor do the matrices of its batch with each other. */
-static clseq_status check_apart(const clseq_gemm_args *x)
+static clseq_status check_apart(const clseq__product *x)
 {
     static const char *const names[] = {"a", "b"};
-    const clseq_matrix *operands[] = {clseq__gemm_view(&x->a), clseq__gemm_view(&x->b)};
-    const int64_t rows[] = {x->m, x->k}, columns[] = {x->k, x->n};
-    for (int i = 0; i < 2; i++) {
-        const bool transposed = operands[i]->transpose;
-        if (overlaps_c(x, operands[i], transposed ? columns[i] : rows[i], transposed ? rows[i] : columns[i]))
+    const clseq__matrix *operands[] = {&x->a, &x->b};
+    for (int i = 0; i < 2; i++)
+        if (overlaps_c(x, operands[i]))
             return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps %s, expected memory of its own",
                                 names[i]);
-    }
-    const clseq__runs written = runs_of(&x->c, x->m, x->n, 0, x->batch);
+    if (x->batch > 1 && x->c.stride == 0 && !x->c.offsets)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "gemm: c has stride 0, but each of the %lld products needs its own",
+                            (long long)x->batch);
+    const clseq__runs written = runs_of(&x->c, 0, x->batch);
     if (x->batch > 1 && !x->c.offsets && clseq__runs_collide(&written))
         return clseq__error(
             CLSEQ_INVALID_ARGUMENT,
@@ -208,48 +209,48 @@ static clseq_status check_apart(const clseq_gemm_args *x)
     return CLSEQ_OK;
 }
 
-static clseq_status check_product(clseq_context *ctx, const clseq_gemm_args *x)
+/* C says how many products there are and how large they are; A and B fit it and each other. */
+static clseq_status read_product(clseq_context *ctx, const given *a, const given *b, const given *c,
+                                 clseq__product *x)
 {
-    if (x->m < 1 || x->n < 1 || x->k < 1 || x->batch < 1)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "gemm: m, n, k are %lld, %lld, %lld and batch %lld, expected all at least 1",
-                            (long long)x->m, (long long)x->n, (long long)x->k, (long long)x->batch);
-    CLSEQ__RETURN_IF(check_operand(ctx, CLSEQ_OPERAND_A, &x->a, x->m, x->k, x->batch));
-    CLSEQ__RETURN_IF(check_operand(ctx, CLSEQ_OPERAND_B, &x->b, x->k, x->n, x->batch));
-    if (x->c.transpose || x->c.packed)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm: c can be neither transposed nor packed");
-    if (x->batch > 1 && x->c.stride == 0 && !x->c.offsets)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "gemm: c has stride 0, but each of the %lld products needs its own",
-                            (long long)x->batch);
-    CLSEQ__RETURN_IF(check_stored(ctx, "gemm: c", &x->c, x->m, x->n, x->batch));
+    x->batch = c->tensor && c->tensor->ndim == 3 ? c->tensor->dims[0] : 1;
+    CLSEQ__RETURN_IF(read_matrix(ctx, c, x->batch, -1, -1, &x->c));
+    x->m = x->c.rows;
+    x->n = x->c.columns;
+    CLSEQ__RETURN_IF(read_operand(ctx, a, x->batch, x->m, -1, &x->a));
+    x->k = x->a.transpose ? x->a.rows : x->a.columns;
+    CLSEQ__RETURN_IF(read_operand(ctx, b, x->batch, x->k, x->n, &x->b));
     return check_apart(x);
 }
 
-clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_args *args)
+clseq_status clseq_gemm(clseq_context *ctx, const clseq_gemm_desc *desc, float alpha, const clseq_tensor *a,
+                        const clseq_tensor *b, float beta, const clseq_tensor *c)
 {
+    static const clseq_gemm_desc plain = {0};
     CLSEQ__NEEDS("gemm", ctx);
-    CLSEQ__NOT_NULL("gemm", args);
-    clseq_gemm_args product = *args;
-    if (product.batch == 0)
-        product.batch = 1;
-    CLSEQ__RETURN_IF(check_product(ctx, &product));
+    const clseq_gemm_desc *d = desc ? desc : &plain;
+    const given of_a = {"gemm: a", a, d->offsets_a, d->transpose_a, d->packed_a, CLSEQ_OPERAND_A};
+    const given of_b = {"gemm: b", b, d->offsets_b, d->transpose_b, d->packed_b, CLSEQ_OPERAND_B};
+    const given of_c = {.what = "gemm: c", .tensor = c, .offsets = d->offsets_c};
+    clseq__product product = {.alpha = alpha, .beta = beta};
+    CLSEQ__RETURN_IF(read_product(ctx, &of_a, &of_b, &of_c, &product));
     CLSEQ__RETURN_IF(choose(ctx));
     return ctx->gemm->run(ctx, &product);
 }
 
-/* Checks a matrix that is to become this packed operand, and packs it. */
-static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
+/* Checks a matrix that is to become this packed operand, of the dims that it has if it has any, and packs it. */
+static clseq_status pack(clseq_packed *packed, const char *what, const clseq_tensor *matrix)
 {
-    if (!matrix || matrix->packed)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "gemm pack: matrix is %s",
-                            matrix ? "packed already" : "NULL");
-    CLSEQ__RETURN_IF(check_operand(packed->ctx, packed->operand, matrix, packed->rows, packed->columns, 1));
-    return packed->implementation->pack(packed, matrix);
+    const given from = {.what = what, .tensor = matrix, .transpose = packed->transpose};
+    clseq__matrix x;
+    CLSEQ__RETURN_IF(read_matrix(packed->ctx, &from, 1, packed->rows, packed->columns, &x));
+    packed->rows = x.transpose ? x.columns : x.rows;
+    packed->columns = x.transpose ? x.rows : x.columns;
+    return packed->implementation->pack(packed, &x);
 }
 
-clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const clseq_matrix *matrix,
-                             int64_t rows, int64_t columns, clseq_packed **out)
+clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const clseq_tensor *matrix,
+                             bool transpose, clseq_packed **out)
 {
     clseq_status status = CLSEQ_OK;
     clseq_packed *packed = NULL;
@@ -259,10 +260,6 @@ clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const cl
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "gemm pack: operand is %d, expected CLSEQ_OPERAND_A or CLSEQ_OPERAND_B",
                             (int)operand);
-    if (rows < 1 || columns < 1)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "gemm pack: rows and columns are %lld and %lld, expected both at least 1",
-                            (long long)rows, (long long)columns);
     CLSEQ__TRY(choose(ctx));
     packed = calloc(1, sizeof *packed);
     if (!packed)
@@ -270,9 +267,10 @@ clseq_status clseq_gemm_pack(clseq_context *ctx, clseq_operand operand, const cl
     *packed = (clseq_packed){.ctx = clseq__context_retain(ctx),
                              .implementation = ctx->gemm,
                              .operand = operand,
-                             .rows = rows,
-                             .columns = columns};
-    CLSEQ__TRY(pack(packed, matrix));
+                             .transpose = transpose,
+                             .rows = -1,
+                             .columns = -1};
+    CLSEQ__TRY(pack(packed, "gemm pack: matrix", matrix));
     *out = packed;
     packed = NULL;
 done:
@@ -280,10 +278,10 @@ done:
     return status;
 }
 
-clseq_status clseq_gemm_repack(clseq_packed *packed, const clseq_matrix *matrix)
+clseq_status clseq_gemm_repack(clseq_packed *packed, const clseq_tensor *matrix)
 {
     CLSEQ__NEEDS("gemm repack", packed);
-    return pack(packed, matrix);
+    return pack(packed, "gemm repack: matrix", matrix);
 }
 
 void clseq_packed_destroy(clseq_packed *packed)

@@ -72,13 +72,13 @@ static void describe(const clseq_context *ctx, char *text, size_t size)
     snprintf(text, size, "CLBlast on %s", ctx->device.name);
 }
 
-/* The last element that a batch of matrices stored as [rows,columns] touches, plus 1. */
-static int64_t reach(const clseq_matrix *x, int64_t rows, int64_t columns, int64_t batch)
+/* The last element that a batch of matrices touches, plus 1. */
+static int64_t reach(const clseq__matrix *x, int64_t batch)
 {
     int64_t last = x->stride * (batch - 1);
     for (int64_t i = 0; x->offsets && i < batch; i++)
         last = i == 0 || x->offsets[i] > last ? x->offsets[i] : last;
-    return x->offset + last + (rows - 1) * x->ld + columns;
+    return x->offset + last + (x->rows - 1) * x->ld + x->columns;
 }
 
 static int64_t padded(int64_t rows, int64_t columns)
@@ -87,13 +87,11 @@ static int64_t padded(int64_t rows, int64_t columns)
 }
 
 /* Everything that CLBlast's kernels count must fit into 31 bits, the offsets in its temporary buffer too. */
-static clseq_status check_range(const clseq_gemm_args *x)
+static clseq_status check_range(const clseq__product *x)
 {
-    const clseq_matrix *a = clseq__gemm_view(&x->a), *b = clseq__gemm_view(&x->b);
     int64_t m = x->m, n = x->n, k = x->k, limit = INT32_MAX;
-    bool fits = reach(a, a->transpose ? k : m, a->transpose ? m : k, x->batch) <= limit &&
-                reach(b, b->transpose ? n : k, b->transpose ? k : n, x->batch) <= limit &&
-                reach(&x->c, m, n, x->batch) <= limit && m <= limit - PADDING && n <= limit - PADDING &&
+    bool fits = reach(&x->a, x->batch) <= limit && reach(&x->b, x->batch) <= limit &&
+                reach(&x->c, x->batch) <= limit && m <= limit - PADDING && n <= limit - PADDING &&
                 k <= limit - PADDING;
     int64_t all = fits ? padded(m, k) / 2 + padded(k, n) / 2 + padded(m, n) / 2 : 0;
     int64_t products = x->batch < BATCH_LIMIT ? x->batch : BATCH_LIMIT;
@@ -106,15 +104,15 @@ static clseq_status check_range(const clseq_gemm_args *x)
     return CLSEQ_OK;
 }
 
-static CLBlastTranspose transposed(const clseq_matrix *x)
+static CLBlastTranspose transposed(const clseq__matrix *x)
 {
     return x->transpose ? CLBlastTransposeYes : CLBlastTransposeNo;
 }
 
-static clseq_status run_single(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status run_single(clseq_context *ctx, const clseq__product *x)
 {
     clseq_status status = CLSEQ_OK;
-    const clseq_matrix *a = clseq__gemm_view(&x->a), *b = clseq__gemm_view(&x->b), *c = &x->c;
+    const clseq__matrix *a = &x->a, *b = &x->b, *c = &x->c;
     const CLBlastLayout layout = CLBlastLayoutRowMajor;
     const size_t ao = (size_t)a->offset, bo = (size_t)b->offset, co = (size_t)c->offset;
     const size_t m = (size_t)x->m, n = (size_t)x->n, k = (size_t)x->k;
@@ -141,16 +139,16 @@ done:
 }
 
 /* Whether SgemmStridedBatched reads this matrix as it is told to: see the top. */
-static bool stride_is_safe(const clseq_matrix *x, int64_t rows, int64_t columns)
+static bool stride_is_safe(const clseq__matrix *x)
 {
     if (x->offsets)
         return false;
-    return x->ld > columns || (x->offset == 0 && x->stride == rows * columns);
+    return x->ld > x->columns || (x->offset == 0 && x->stride == x->rows * x->columns);
 }
 
-static clseq_status run_strided(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status run_strided(clseq_context *ctx, const clseq__product *x)
 {
-    const clseq_matrix *a = &x->a, *b = &x->b, *c = &x->c;
+    const clseq__matrix *a = &x->a, *b = &x->b, *c = &x->c;
     return check(CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, transposed(a), transposed(b), (size_t)x->m,
                                             (size_t)x->n, (size_t)x->k, x->alpha, a->buffer,
                                             (size_t)a->offset, (size_t)a->ld, (size_t)a->stride, b->buffer,
@@ -160,12 +158,12 @@ static clseq_status run_strided(clseq_context *ctx, const clseq_gemm_args *x)
                  "SgemmStridedBatched");
 }
 
-static size_t offset_of(const clseq_matrix *x, int64_t product)
+static size_t offset_of(const clseq__matrix *x, int64_t product)
 {
     return (size_t)(x->offset + (x->offsets ? x->offsets[product] : x->stride * product));
 }
 
-static clseq_status run_offsets(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status run_offsets(clseq_context *ctx, const clseq__product *x)
 {
     clseq_status status = CLSEQ_OK;
     const size_t batch = (size_t)x->batch;
@@ -192,23 +190,20 @@ done:
     return status;
 }
 
-static clseq_status run_batch(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status run_batch(clseq_context *ctx, const clseq__product *x)
 {
-    const clseq_matrix *a = &x->a, *b = &x->b;
-    bool strided = stride_is_safe(a, a->transpose ? x->k : x->m, a->transpose ? x->m : x->k) &&
-                   stride_is_safe(b, b->transpose ? x->n : x->k, b->transpose ? x->k : x->n) &&
-                   stride_is_safe(&x->c, x->m, x->n);
+    const bool strided = stride_is_safe(&x->a) && stride_is_safe(&x->b) && stride_is_safe(&x->c);
     return strided ? run_strided(ctx, x) : run_offsets(ctx, x);
 }
 
-static clseq_status run(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status run(clseq_context *ctx, const clseq__product *x)
 {
     clseq_status status = CLSEQ_OK;
     CLSEQ__RETURN_IF(check_range(x));
     cl_event begin = clseq__profile_begin(ctx);
     pthread_mutex_lock(&lock);
     for (int64_t first = 0; first < x->batch && status == CLSEQ_OK; first += BATCH_LIMIT) {
-        clseq_gemm_args part = clseq__gemm_part(x, first, BATCH_LIMIT);
+        clseq__product part = clseq__gemm_part(x, first, BATCH_LIMIT);
         status = part.batch == 1 ? run_single(ctx, &part) : run_batch(ctx, &part);
         ctx->stats.clblast_calls++;
     }
@@ -217,7 +212,7 @@ static clseq_status run(clseq_context *ctx, const clseq_gemm_args *x)
     return status;
 }
 
-static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
+static clseq_status pack(clseq_packed *packed, const clseq__matrix *matrix)
 {
     int code = clRetainMemObject(matrix->buffer);
     if (code != CL_SUCCESS)
@@ -226,9 +221,6 @@ static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
         clReleaseMemObject(packed->buffer);
     packed->buffer = matrix->buffer;
     packed->view = *matrix;
-    if (matrix->offsets)
-        packed->view.offset += matrix->offsets[0];
-    packed->view.offsets = NULL;
     return CLSEQ_OK;
 }
 

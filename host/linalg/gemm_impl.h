@@ -9,15 +9,33 @@
 #include "core/context.h"
 #include <clseq/gemm.h>
 
+/* A matrix, or one for each product, in the numbers that kernels and CLBlast take. Offsets and strides count floats. */
+typedef struct clseq__matrix {
+    cl_mem buffer;
+    int64_t offset;         /* of the first matrix */
+    int64_t rows, columns;  /* as stored */
+    int64_t ld;             /* from one row to the next, at least `columns` */
+    int64_t stride;         /* from one matrix to the next; 0: the same matrix */
+    const int64_t *offsets; /* [batch] added to `offset` instead of multiples of `stride`; NULL: none */
+    bool transpose;
+    bool is_packed; /* op(X) in a layout of its implementation's own */
+} clseq__matrix;
+
+typedef struct clseq__product {
+    int64_t m, n, k, batch;
+    float alpha, beta;
+    clseq__matrix a, b, c;
+} clseq__product;
+
 typedef struct clseq__gemm_implementation {
     const char *name; /* as CLSEQ_GEMM calls it */
     /* Whether the context's device suits it. */
     bool (*applicable)(const clseq_context *ctx);
     /* One line about how it will run there, for the log. */
     void (*describe)(const clseq_context *ctx, char *text, size_t size);
-    clseq_status (*run)(clseq_context *ctx, const clseq_gemm_args *args);
-    /* Fills packed->buffer from the matrix, creating it the first time. */
-    clseq_status (*pack)(clseq_packed *packed, const clseq_matrix *matrix);
+    clseq_status (*run)(clseq_context *ctx, const clseq__product *product);
+    /* Sets packed->view, and makes packed->buffer the first time. */
+    clseq_status (*pack)(clseq_packed *packed, const clseq__matrix *matrix);
     void (*unpack)(clseq_packed *packed); /* releases what `pack` made */
     /* Runs before a context that used it is released. */
     void (*leave)(clseq_context *ctx);
@@ -30,19 +48,14 @@ struct clseq_packed {
     clseq_context *ctx;
     const clseq__gemm_implementation *implementation;
     clseq_operand operand;
-    int64_t rows, columns; /* of op(A) or op(B) */
+    bool transpose;
+    int64_t rows, columns; /* of op(A) or op(B); -1 before the first `pack` */
     cl_mem buffer;         /* the implementation's own; NULL before the first `pack` */
-    clseq_matrix view;     /* for an implementation that packs nothing: what was given */
+    clseq__matrix view;    /* what products use */
 };
 
-/* The operand itself, or what a packed operand without a layout of its own remembers. */
-static inline const clseq_matrix *clseq__gemm_view(const clseq_matrix *matrix)
-{
-    return matrix->packed ? &matrix->packed->view : matrix;
-}
-
 /* Products [first, first + count) of a batch, as many of them as there are. Of a single product no offsets remain. */
-clseq_gemm_args clseq__gemm_part(const clseq_gemm_args *args, int64_t first, int64_t count);
+clseq__product clseq__gemm_part(const clseq__product *product, int64_t first, int64_t count);
 
 /*
  * Replaces parameters of one of CLBlast's routines ("GemmRoutine") on the context's device, for the process, from its

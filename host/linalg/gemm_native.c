@@ -61,7 +61,7 @@ static clseq_status get_floats(clseq_context *ctx, int64_t count, cl_mem *out)
 }
 
 /* op(A) [m,k] to plain rows in `to`, packed_ld apart. */
-static clseq_status pack_a(clseq_context *ctx, const clseq_matrix *a, int64_t m, int64_t k, cl_mem to)
+static clseq_status pack_a(clseq_context *ctx, const clseq__matrix *a, int64_t m, int64_t k, cl_mem to)
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_a", &kernel));
@@ -73,7 +73,7 @@ static clseq_status pack_a(clseq_context *ctx, const clseq_matrix *a, int64_t m,
 }
 
 /* op(B) [k,n] to panels in `to`. */
-static clseq_status pack_b(clseq_context *ctx, const clseq_matrix *b, int64_t k, int64_t n, cl_mem to)
+static clseq_status pack_b(clseq_context *ctx, const clseq__matrix *b, int64_t k, int64_t n, cl_mem to)
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_b", &kernel));
@@ -92,7 +92,7 @@ typedef struct cut {
 } cut;
 
 /* Of all grids with as many parts as there are work-groups to a product, the one whose largest part costs least. */
-static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *best)
+static void cut_parts(const clseq_context *ctx, const clseq__product *x, cut *best)
 {
     const int64_t panels = round_up(x->n, ctx->vector_width) / ctx->vector_width;
     const int64_t parts = (ctx->groups + x->batch - 1) / x->batch;
@@ -100,7 +100,7 @@ static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *b
     for (int64_t gm = 1; gm <= at_most(parts, x->m); gm++) {
         const int64_t gn = at_most(parts / gm, panels);
         const double rows = (double)((x->m + gm - 1) / gm), columns = (double)((panels + gn - 1) / gn);
-        const double cost = rows * columns + (x->b.packed ? 0 : PACK_ROWS * columns) +
+        const double cost = rows * columns + (x->b.is_packed ? 0 : PACK_ROWS * columns) +
                             (x->a.transpose ? TRANSPOSE_PANELS * rows : 0);
         if (gm == 1 || cost < least) {
             least = cost;
@@ -110,7 +110,7 @@ static void cut_parts(const clseq_context *ctx, const clseq_gemm_args *x, cut *b
     }
 }
 
-static cut cut_of(const clseq_context *ctx, const clseq_gemm_args *x)
+static cut cut_of(const clseq_context *ctx, const clseq__product *x)
 {
     const int64_t width = ctx->vector_width, tile = width * TILE_VECTORS_OF(ctx->vector_registers);
     const int64_t depth = BLOCK_DEPTH(width), depths = (x->k + depth - 1) / depth;
@@ -125,14 +125,14 @@ static cut cut_of(const clseq_context *ctx, const clseq_gemm_args *x)
 }
 
 /* Products whose matrices lie at regular strides, in one launch. */
-static clseq_status multiply(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status multiply(clseq_context *ctx, const clseq__product *x)
 {
     clseq_status status = CLSEQ_OK;
     clseq__kernel *kernel = NULL;
     cl_mem scratch = NULL;
-    const clseq_matrix *a = &x->a, *b = clseq__gemm_view(&x->b), *c = &x->c;
+    const clseq__matrix *a = &x->a, *b = &x->b, *c = &x->c;
     const int a_mode = a->transpose ? A_TRANSPOSED : A_ROWS;
-    const int b_mode = x->b.packed ? B_PACKED : b->transpose ? B_TRANSPOSED : B_ROWS;
+    const int b_mode = x->b.is_packed ? B_PACKED : b->transpose ? B_TRANSPOSED : B_ROWS;
     const cut by = cut_of(ctx, x);
     const int64_t groups = at_most(x->batch * by.gm * by.gn, ctx->groups);
     const int64_t transposed = a->transpose ? by.mc * BLOCK_ROW(by.kc, ctx->vector_width) : 0;
@@ -151,36 +151,36 @@ done:
     return status;
 }
 
-static clseq_status run(clseq_context *ctx, const clseq_gemm_args *x)
+static clseq_status run(clseq_context *ctx, const clseq__product *x)
 {
     const bool scattered = x->a.offsets || x->b.offsets || x->c.offsets;
     const int64_t count = scattered ? 1 : x->batch;
     for (int64_t first = 0; first < x->batch; first += count) {
-        clseq_gemm_args part = clseq__gemm_part(x, first, count);
-        part.a = *clseq__gemm_view(&part.a);
+        const clseq__product part = clseq__gemm_part(x, first, count);
         CLSEQ__RETURN_IF(multiply(ctx, &part));
     }
     return CLSEQ_OK;
 }
 
-static clseq_status pack(clseq_packed *packed, const clseq_matrix *matrix)
+static clseq_status pack(clseq_packed *packed, const clseq__matrix *matrix)
 {
     clseq_context *ctx = packed->ctx;
     const bool is_a = packed->operand == CLSEQ_OPERAND_A;
     const int64_t ld = is_a ? packed_ld(ctx, packed->columns) : ctx->vector_width;
-    clseq_matrix x = *matrix;
-    if (x.offsets)
-        x.offset += x.offsets[0];
     if (!packed->buffer) {
         int64_t rows = is_a ? packed->rows : packed->rows * (round_up(packed->columns, ld) / ld);
         if (rows > INT64_MAX / ld)
             return clseq__error(CLSEQ_OUT_OF_DEVICE_MEMORY, "gemm pack: [%lld,%lld] is too large",
                                 (long long)packed->rows, (long long)packed->columns);
         CLSEQ__RETURN_IF(get_floats(ctx, rows * ld, &packed->buffer));
-        packed->view = (clseq_matrix){.buffer = packed->buffer, .ld = ld};
+        packed->view = (clseq__matrix){.buffer = packed->buffer,
+                                       .rows = packed->rows,
+                                       .columns = packed->columns,
+                                       .ld = ld,
+                                       .is_packed = true};
     }
-    return is_a ? pack_a(ctx, &x, packed->rows, packed->columns, packed->buffer)
-                : pack_b(ctx, &x, packed->rows, packed->columns, packed->buffer);
+    return is_a ? pack_a(ctx, matrix, packed->rows, packed->columns, packed->buffer)
+                : pack_b(ctx, matrix, packed->rows, packed->columns, packed->buffer);
 }
 
 static void unpack(clseq_packed *packed)

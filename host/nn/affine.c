@@ -32,10 +32,20 @@ static clseq_status check_inputs(clseq_context *ctx, const char *what_x, const c
     return CLSEQ_OK;
 }
 
-static clseq_matrix matrix_of(const clseq_tensor *tensor, int64_t ld, bool transpose)
+/* A packed tensor [...,last] as the matrix of its rows. */
+static clseq_tensor rows_of(const clseq_tensor *x)
 {
-    return (clseq_matrix){
-        .buffer = tensor->buffer, .offset = tensor->offset, .ld = ld, .transpose = transpose};
+    const int64_t last = x->dims[x->ndim - 1];
+    return clseq_tensor_view(x->buffer, x->offset, x->dtype, 2,
+                             (int64_t[]){clseq_tensor_elements(x) / last, last});
+}
+
+/* C = op(A) op(B) + beta C of the matrices of rows of packed tensors. */
+static clseq_status product(clseq_context *ctx, const clseq_gemm_desc *desc, const clseq_tensor *a,
+                            const clseq_tensor *b, float beta, const clseq_tensor *c)
+{
+    const clseq_tensor x = rows_of(a), y = rows_of(b), z = rows_of(c);
+    return clseq_gemm(ctx, desc, 1.0f, &x, &y, beta, &z);
 }
 
 /* Every row of y becomes b. */
@@ -63,14 +73,7 @@ clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x, 
         CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "b", b, false));
         CLSEQ__RETURN_IF(start_from_bias(ctx, b, y, s));
     }
-    return clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,
-                                              .n = s.out,
-                                              .k = s.in,
-                                              .alpha = 1.0f,
-                                              .beta = b ? 1.0f : 0.0f,
-                                              .a = matrix_of(x, s.in, false),
-                                              .b = matrix_of(w, s.in, true),
-                                              .c = matrix_of(y, s.out, false)});
+    return product(ctx, &(clseq_gemm_desc){.transpose_b = true}, x, w, b ? 1.0f : 0.0f, y);
 }
 
 /* Checks the gradients that are wanted. */
@@ -110,22 +113,9 @@ clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_tensor *x,
         clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_DTYPE_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(check_gradients(ctx, x, w, dy, dx, dw, db, s));
     if (dx)
-        CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_args){.m = s.N,
-                                                            .n = s.in,
-                                                            .k = s.out,
-                                                            .alpha = 1.0f,
-                                                            .a = matrix_of(dy, s.out, false),
-                                                            .b = matrix_of(w, s.in, false),
-                                                            .c = matrix_of(dx, s.in, false)}));
+        CLSEQ__RETURN_IF(product(ctx, NULL, dy, w, 0.0f, dx));
     if (dw)
-        CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_args){.m = s.out,
-                                                            .n = s.in,
-                                                            .k = s.N,
-                                                            .alpha = 1.0f,
-                                                            .beta = 1.0f,
-                                                            .a = matrix_of(dy, s.out, true),
-                                                            .b = matrix_of(x, s.in, false),
-                                                            .c = matrix_of(dw, s.in, false)}));
+        CLSEQ__RETURN_IF(product(ctx, &(clseq_gemm_desc){.transpose_a = true}, dy, x, 1.0f, dw));
     if (db)
         CLSEQ__RETURN_IF(clseq__reduce_columns(ctx, dy->buffer, dy->offset, s.N, s.out, s.out, db->buffer,
                                                db->offset, true));

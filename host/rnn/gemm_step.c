@@ -78,7 +78,7 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
 static clseq__place output(const clseq__layer_pass *args)
 {
     const clseq__gemm_step_pass p = clseq__gemm_step_begin(args, false);
-    const clseq_matrix h = clseq__gemm_step_state(&p, 0, 1);
+    const clseq_tensor h = clseq__gemm_step_state(&p, 0, 1, args->T);
     return (clseq__place){.buffer = h.buffer, .at = h.offset};
 }
 

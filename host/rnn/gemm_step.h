@@ -69,7 +69,7 @@ typedef struct clseq__gemm_step_pass {
     cl_mem lengths, packed, kept, scratch;
     cl_mem h;          /* kept, or the chain */
     gemm_step_layer r; /* sizes and places */
-    clseq_matrix x;    /* what the layer reads, [T*B,in]; none for tokens */
+    clseq_tensor x;    /* what the layer reads, [T*B,in]; none for tokens */
     cl_mem tokens;
 } clseq__gemm_step_pass;
 
@@ -85,16 +85,21 @@ gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t
 /* A pass with all its places; x is not there yet. */
 clseq__gemm_step_pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward);
 
-/* State s after t steps; slots from `slot` on at step t and all after it; what the product of a phase reads at step t
- * and all after it, and its gradient at one step. As matrices of one row a row. */
-clseq_matrix clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t);
-clseq_matrix clseq__gemm_step_slots(const clseq__gemm_step_pass *p, int slot, int64_t t);
-clseq_matrix clseq__gemm_step_operand(const clseq__gemm_step_pass *p, const clseq__phase *phase, int64_t t);
-clseq_matrix clseq__gemm_step_doperand(const clseq__gemm_step_pass *p, const clseq__phase *phase);
+/* A matrix without gaps. */
+clseq_tensor clseq__gemm_step_matrix(cl_mem buffer, int64_t at, int64_t rows, int64_t columns);
 
-/* With a projection: m, and the gradient of h', at step t and all after it. */
-clseq_matrix clseq__gemm_step_m(const clseq__gemm_step_pass *p, int64_t t);
-clseq_matrix clseq__gemm_step_doutput(const clseq__gemm_step_pass *p, int64_t t);
+/* [steps*B,..]: state s after t steps and the steps that follow; `count` slots from `slot` on at step t and those that
+ * follow; what the product of a phase reads at these steps. [B,O]: its gradient at one step. */
+clseq_tensor clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t, int64_t steps);
+clseq_tensor clseq__gemm_step_slots(const clseq__gemm_step_pass *p, int slot, int count, int64_t t,
+                                    int64_t steps);
+clseq_tensor clseq__gemm_step_operand(const clseq__gemm_step_pass *p, const clseq__phase *phase, int64_t t,
+                                      int64_t steps);
+clseq_tensor clseq__gemm_step_doperand(const clseq__gemm_step_pass *p, const clseq__phase *phase);
+
+/* With a projection, [steps*B,..]: m, and the gradient of h', at step t and those that follow. */
+clseq_tensor clseq__gemm_step_m(const clseq__gemm_step_pass *p, int64_t t, int64_t steps);
+clseq_tensor clseq__gemm_step_doutput(const clseq__gemm_step_pass *p, int64_t t, int64_t steps);
 
 /* The packed matrix that a phase multiplies with. */
 int64_t clseq__gemm_step_w_hh(const clseq__gemm_step_pass *p, int phase);
@@ -114,9 +119,9 @@ gemm_step_view clseq__gemm_step_view(const clseq__rnn_layer *layer, const clseq_
 /* A sequence of `width` in the scratch or a chain. */
 gemm_step_view clseq__gemm_step_dense(const clseq__gemm_step_pass *p, int64_t at, int64_t width);
 
-/* Whether the T*B rows of a sequence lie evenly and in the layer's order, so that it is a matrix whose rows lie `ld`
- * apart. */
-bool clseq__gemm_step_is_matrix(const clseq__rnn_layer *layer, const clseq_tensor *x, int64_t *ld);
+/* Whether the T*B rows of a sequence lie evenly and in the layer's order, so that it is a matrix, *out; anything where it
+ * is not. */
+bool clseq__gemm_step_is_matrix(const clseq__rnn_layer *layer, const clseq_tensor *x, clseq_tensor *out);
 
 /* Copies a sequence [T,B,in], with zeros past the ends of rows. */
 clseq_status clseq__gemm_step_copy_sequence(const clseq__gemm_step_pass *p, cl_mem from_buffer,

@@ -4,19 +4,12 @@
 
 typedef clseq__gemm_step_pass pass;
 
-/* C = beta C + G W: what reaches the operand of a product with a packed matrix [k][n], from the gradients of its
+/* C = G W + beta C: what reaches the operand of a product with the packed matrix at `w`, from the gradients of its
  * result. */
-static clseq_status product_back(const pass *p, int64_t m, int64_t n, int64_t k, clseq_matrix g, int64_t w,
-                                 float beta, clseq_matrix c)
+static clseq_status product_back(const pass *p, clseq_tensor g, int64_t w, float beta, clseq_tensor c)
 {
-    return clseq_gemm(p->ctx, &(clseq_gemm_args){.m = m,
-                                                 .n = n,
-                                                 .k = k,
-                                                 .alpha = 1.0f,
-                                                 .beta = beta,
-                                                 .a = g,
-                                                 .b = {.buffer = p->packed, .offset = w, .ld = n},
-                                                 .c = c});
+    const clseq_tensor b = clseq__gemm_step_matrix(p->packed, w, g.dims[1], c.dims[1]);
+    return clseq_gemm(p->ctx, NULL, 1.0f, &g, &b, beta, &c);
 }
 
 /* A norm of `steps` steps from t on. */
@@ -45,19 +38,19 @@ static clseq_status phase_back(const pass *p, int number, int64_t t, cl_mem dy, 
             CLSEQ__RETURN_IF(norm_back(p, k, t, 1));
     if (phase->operand == CLSEQ__OPERAND_NONE || (phase->operand == CLSEQ__OPERAND_H && last))
         return CLSEQ_OK;
-    return product_back(p, p->r.B, p->r.O, from->count * p->r.H, clseq__gemm_step_slots(p, from->slot, t),
+    return product_back(p, clseq__gemm_step_slots(p, from->slot, from->count, t, 1),
                         clseq__gemm_step_w_hh(p, number), 1.0f, clseq__gemm_step_doperand(p, phase));
 }
 
 /* dm = dh' W_hr at step t. */
 static clseq_status project_back(const pass *p, int64_t t, cl_mem dy)
 {
-    const clseq_matrix dm = {.buffer = p->scratch, .offset = p->r.dm, .ld = p->r.H};
+    const clseq_tensor dm = clseq__gemm_step_matrix(p->scratch, p->r.dm, p->r.B, p->r.H);
     CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_DOUTPUT],
                                    clseq__grid_for(p->ctx, p->r.B * p->r.O),
                                    CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths),
                                                CLSEQ__M(dy), CLSEQ__M(p->scratch))));
-    return product_back(p, p->r.B, p->r.H, p->r.O, clseq__gemm_step_doutput(p, t), p->r.w_hr, 0.0f, dm);
+    return product_back(p, clseq__gemm_step_doutput(p, t, 1), p->r.w_hr, 0.0f, dm);
 }
 
 /* All steps, last to first; afterwards the scratch holds the gradients of the initial states. */
@@ -97,21 +90,18 @@ static clseq_status input_gradients(const pass *p, const clseq__layer_backward *
 {
     const clseq_tensor *rows = &io->dx.rows;
     const clseq__place *chained = &io->dx.chained;
-    const int64_t in = p->r.in;
-    clseq_matrix to = {.buffer = p->scratch, .offset = p->r.sequence, .ld = in};
-    float beta = 0.0f;
-    int64_t ld = 0;
+    const clseq__slots *input = &p->cell->input;
+    const int64_t in = p->r.in, T = p->r.T;
+    clseq_tensor to = {0};
     if (!chained->buffer && !rows->buffer)
         return CLSEQ_OK;
-    const bool direct = !chained->buffer && clseq__gemm_step_is_matrix(p->layer, rows, &ld);
-    if (chained->buffer) {
-        to = (clseq_matrix){.buffer = chained->buffer, .offset = chained->at, .ld = in};
-    } else if (direct) {
-        to = (clseq_matrix){.buffer = rows->buffer, .offset = rows->offset, .ld = ld};
-        beta = io->add_dx ? 1.0f : 0.0f;
-    }
-    CLSEQ__RETURN_IF(product_back(p, p->r.T * p->r.B, in, p->cell->input.count * p->r.H,
-                                  clseq__gemm_step_slots(p, p->cell->input.slot, 0), p->r.w_ih, beta, to));
+    const bool direct = !chained->buffer && clseq__gemm_step_is_matrix(p->layer, rows, &to);
+    if (chained->buffer)
+        to = clseq__gemm_step_matrix(chained->buffer, chained->at, T * p->r.B, in);
+    else if (!direct)
+        to = clseq__gemm_step_matrix(p->scratch, p->r.sequence, T * p->r.B, in);
+    CLSEQ__RETURN_IF(product_back(p, clseq__gemm_step_slots(p, input->slot, input->count, 0, T), p->r.w_ih,
+                                  direct && io->add_dx ? 1.0f : 0.0f, to));
     if (chained->buffer || direct)
         return CLSEQ_OK;
     gemm_step_view view = clseq__gemm_step_view(p->layer, rows);

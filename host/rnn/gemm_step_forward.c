@@ -4,19 +4,11 @@
 
 typedef clseq__gemm_step_pass pass;
 
-/* C += A W^T, with n slots' rows of a packed matrix of k columns as W. */
-static clseq_status product(const pass *p, int64_t m, int64_t n, int64_t k, clseq_matrix a, int64_t w,
-                            float beta, clseq_matrix c)
+/* C = A W^T + beta C, with the packed matrix at `w`. */
+static clseq_status product(const pass *p, clseq_tensor a, int64_t w, float beta, clseq_tensor c)
 {
-    return clseq_gemm(p->ctx,
-                      &(clseq_gemm_args){.m = m,
-                                         .n = n,
-                                         .k = k,
-                                         .alpha = 1.0f,
-                                         .beta = beta,
-                                         .a = a,
-                                         .b = {.buffer = p->packed, .offset = w, .ld = k, .transpose = true},
-                                         .c = c});
+    const clseq_tensor b = clseq__gemm_step_matrix(p->packed, w, c.dims[1], a.dims[1]);
+    return clseq_gemm(p->ctx, &(clseq_gemm_desc){.transpose_b = true}, 1.0f, &a, &b, beta, &c);
 }
 
 /* The source of a norm in `steps` steps from t on, as rows of n numbers, and where its statistics go. */
@@ -25,13 +17,13 @@ static clseq_status statistics(const pass *p, int norm, int64_t t, int64_t steps
     const clseq__norm *x = &p->cell->norm[norm];
     const bool is_m = x->is_state && x->source == 0 && p->layer->is_projected;
     const int64_t first = t * p->r.B;
-    clseq_matrix from =
-        x->is_state ? clseq__gemm_step_state(p, x->source, t + 1) : clseq__gemm_step_slots(p, x->source, t);
+    clseq_tensor from = x->is_state ? clseq__gemm_step_state(p, x->source, t + 1, steps)
+                                    : clseq__gemm_step_slots(p, x->source, x->count, t, steps);
     if (is_m)
-        from = clseq__gemm_step_m(p, t);
-    const gemm_step_rows rows = {.rows = steps * p->r.B,
-                                 .n = x->count * p->r.H,
-                                 .ld = from.ld,
+        from = clseq__gemm_step_m(p, t, steps);
+    const gemm_step_rows rows = {.rows = from.dims[0],
+                                 .n = from.dims[1],
+                                 .ld = from.strides[0],
                                  .at = from.offset,
                                  .out_ld = 2 * p->cell->norms,
                                  .out_at = p->r.statistics + (first * p->cell->norms + norm) * 2};
@@ -56,8 +48,8 @@ static clseq_status project(const pass *p)
                           CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__M(p->lengths), CLSEQ__M(p->tokens),
                                       CLSEQ__M(p->packed), CLSEQ__M(p->kept))));
     else
-        CLSEQ__RETURN_IF(
-            product(p, rows, n, p->r.in, p->x, p->r.w_ih, 1.0f, clseq__gemm_step_slots(p, input->slot, 0)));
+        CLSEQ__RETURN_IF(product(p, p->x, p->r.w_ih, 1.0f,
+                                 clseq__gemm_step_slots(p, input->slot, input->count, 0, p->r.T)));
     for (int k = 0; k < p->cell->norms; k++)
         if (clseq__gemm_step_is_ahead(p->cell, k))
             CLSEQ__RETURN_IF(statistics(p, k, 0, p->r.T));
@@ -70,9 +62,9 @@ static clseq_status run_phase(const pass *p, int number, int64_t t, cl_mem y)
     const clseq__phase *phase = &p->cell->phase[number];
     const clseq__slots *to = &phase->product;
     if (phase->operand != CLSEQ__OPERAND_NONE)
-        CLSEQ__RETURN_IF(product(p, p->r.B, to->count * p->r.H, p->r.O, clseq__gemm_step_operand(p, phase, t),
+        CLSEQ__RETURN_IF(product(p, clseq__gemm_step_operand(p, phase, t, 1),
                                  clseq__gemm_step_w_hh(p, number), 1.0f,
-                                 clseq__gemm_step_slots(p, to->slot, t)));
+                                 clseq__gemm_step_slots(p, to->slot, to->count, t, 1)));
     for (int k = phase->norm; k < phase->norm + phase->norms; k++)
         if (!clseq__gemm_step_is_ahead(p->cell, k))
             CLSEQ__RETURN_IF(statistics(p, k, t, 1));
@@ -85,8 +77,8 @@ static clseq_status run_phase(const pass *p, int number, int64_t t, cl_mem y)
 /* h' = m W_hr^T at step t, and y. */
 static clseq_status project_output(const pass *p, int64_t t, cl_mem y)
 {
-    CLSEQ__RETURN_IF(product(p, p->r.B, p->r.O, p->r.H, clseq__gemm_step_m(p, t), p->r.w_hr, 0.0f,
-                             clseq__gemm_step_state(p, 0, t + 1)));
+    CLSEQ__RETURN_IF(
+        product(p, clseq__gemm_step_m(p, t, 1), p->r.w_hr, 0.0f, clseq__gemm_step_state(p, 0, t + 1, 1)));
     return clseq__launch(
         p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_OUTPUT], clseq__grid_for(p->ctx, p->r.B * p->r.O),
         CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths), CLSEQ__M(p->h), CLSEQ__M(y)));
@@ -101,9 +93,9 @@ clseq_status clseq__gemm_step_forward(const clseq__layer_pass *args, const clseq
     CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, args));
     CLSEQ__RETURN_IF(project(&p));
     for (int s = 0; s < states; s++) {
-        const clseq_matrix to = clseq__gemm_step_state(&p, s, 0);
-        CLSEQ__RETURN_IF(
-            clseq__gemm_step_copy_or_zero(p.ctx, &io->initial[s], to.buffer, to.offset, p.r.B * to.ld));
+        const clseq_tensor to = clseq__gemm_step_state(&p, s, 0, 1);
+        CLSEQ__RETURN_IF(clseq__gemm_step_copy_or_zero(p.ctx, &io->initial[s], to.buffer, to.offset,
+                                                       clseq_tensor_elements(&to)));
     }
     for (int64_t t = 0; t < p.r.T; t++) {
         for (int k = 0; k < p.cell->phases; k++)
@@ -112,11 +104,11 @@ clseq_status clseq__gemm_step_forward(const clseq__layer_pass *args, const clseq
             CLSEQ__RETURN_IF(project_output(&p, t, io->y.buffer));
     }
     for (int s = 0; s < states; s++) {
-        const clseq_matrix from = clseq__gemm_step_state(&p, s, p.r.T);
+        const clseq_tensor from = clseq__gemm_step_state(&p, s, p.r.T, 1);
         const clseq_tensor *to = &io->final[s];
         if (to->buffer)
             CLSEQ__RETURN_IF(clseq__gemm_step_copy(p.ctx, from.buffer, from.offset, to->buffer, to->offset,
-                                                   p.r.B * from.ld));
+                                                   clseq_tensor_elements(&from)));
     }
     return CLSEQ_OK;
 }

@@ -89,45 +89,52 @@ pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
     return p;
 }
 
-clseq_matrix clseq__gemm_step_state(const pass *p, int s, int64_t t)
+clseq_tensor clseq__gemm_step_matrix(cl_mem buffer, int64_t at, int64_t rows, int64_t columns)
 {
-    const int64_t width = clseq__rnn_state_width(p->layer, s);
-    return (clseq_matrix){
-        .buffer = s == 0 ? p->h : p->kept, .offset = p->r.states[s] + t * p->r.B * width, .ld = width};
+    return clseq_tensor_view(buffer, at, CLSEQ_DTYPE_F32, 2, (int64_t[]){rows, columns});
 }
 
-clseq_matrix clseq__gemm_step_slots(const pass *p, int slot, int64_t t)
+/* `steps` times B rows without gaps, from those of step t on. */
+static clseq_tensor steps_of(const pass *p, cl_mem buffer, int64_t at, int64_t width, int64_t t,
+                             int64_t steps)
 {
-    const int64_t width = p->cell->slots * p->r.H;
-    return (clseq_matrix){
-        .buffer = p->kept, .offset = p->r.slots + t * p->r.B * width + slot * p->r.H, .ld = width};
+    return clseq__gemm_step_matrix(buffer, at + t * p->r.B * width, steps * p->r.B, width);
 }
 
-clseq_matrix clseq__gemm_step_operand(const pass *p, const clseq__phase *phase, int64_t t)
+clseq_tensor clseq__gemm_step_state(const pass *p, int s, int64_t t, int64_t steps)
+{
+    return steps_of(p, s == 0 ? p->h : p->kept, p->r.states[s], clseq__rnn_state_width(p->layer, s), t,
+                    steps);
+}
+
+clseq_tensor clseq__gemm_step_slots(const pass *p, int slot, int count, int64_t t, int64_t steps)
+{
+    const clseq_tensor all = steps_of(p, p->kept, p->r.slots, p->cell->slots * p->r.H, t, steps);
+    return clseq_tensor_slice(&all, 1, slot * p->r.H, count * p->r.H);
+}
+
+clseq_tensor clseq__gemm_step_operand(const pass *p, const clseq__phase *phase, int64_t t, int64_t steps)
 {
     if (phase->operand == CLSEQ__OPERAND_H)
-        return clseq__gemm_step_state(p, 0, t);
-    return (clseq_matrix){.buffer = p->kept,
-                          .offset = p->r.quantities + (phase->operand * p->r.T + t) * p->r.B * p->r.H,
-                          .ld = p->r.H};
+        return clseq__gemm_step_state(p, 0, t, steps);
+    return steps_of(p, p->kept, p->r.quantities, p->r.H, phase->operand * p->r.T + t, steps);
 }
 
-clseq_matrix clseq__gemm_step_doperand(const pass *p, const clseq__phase *phase)
+clseq_tensor clseq__gemm_step_doperand(const pass *p, const clseq__phase *phase)
 {
     if (phase->operand == CLSEQ__OPERAND_H)
-        return (clseq_matrix){.buffer = p->scratch, .offset = p->r.dstates[0], .ld = p->r.O};
-    return (clseq_matrix){
-        .buffer = p->scratch, .offset = p->r.dquantities + phase->operand * p->r.B * p->r.H, .ld = p->r.H};
+        return steps_of(p, p->scratch, p->r.dstates[0], p->r.O, 0, 1);
+    return steps_of(p, p->scratch, p->r.dquantities, p->r.H, phase->operand, 1);
 }
 
-clseq_matrix clseq__gemm_step_m(const pass *p, int64_t t)
+clseq_tensor clseq__gemm_step_m(const pass *p, int64_t t, int64_t steps)
 {
-    return (clseq_matrix){.buffer = p->kept, .offset = p->r.m + t * p->r.B * p->r.H, .ld = p->r.H};
+    return steps_of(p, p->kept, p->r.m, p->r.H, t, steps);
 }
 
-clseq_matrix clseq__gemm_step_doutput(const pass *p, int64_t t)
+clseq_tensor clseq__gemm_step_doutput(const pass *p, int64_t t, int64_t steps)
 {
-    return (clseq_matrix){.buffer = p->scratch, .offset = p->r.doutput + t * p->r.B * p->r.O, .ld = p->r.O};
+    return steps_of(p, p->scratch, p->r.doutput, p->r.O, t, steps);
 }
 
 int64_t clseq__gemm_step_w_hh(const pass *p, int phase)
@@ -161,11 +168,13 @@ gemm_step_view clseq__gemm_step_dense(const pass *p, int64_t at, int64_t width)
     return (gemm_step_view){.at = at, .t = p->r.B * width, .b = width};
 }
 
-bool clseq__gemm_step_is_matrix(const clseq__rnn_layer *layer, const clseq_tensor *x, int64_t *ld)
+bool clseq__gemm_step_is_matrix(const clseq__rnn_layer *layer, const clseq_tensor *x, clseq_tensor *out)
 {
     const int64_t T = x->dims[0], B = x->dims[1], F = x->dims[2];
-    *ld = B > 1 ? x->strides[1] : T > 1 ? x->strides[0] : F;
-    return *ld >= F && (B == 1 || T == 1 || x->strides[0] == B * x->strides[1]) && !(layer->reverse && T > 1);
+    const int64_t ld = B > 1 ? x->strides[1] : T > 1 ? x->strides[0] : F;
+    *out = clseq__gemm_step_matrix(x->buffer, x->offset, T * B, F);
+    out->strides[0] = ld;
+    return ld >= F && (B == 1 || T == 1 || x->strides[0] == B * x->strides[1]) && !(layer->reverse && T > 1);
 }
 
 clseq_status clseq__gemm_step_load_x(pass *p, const clseq__layer_pass *args)
@@ -178,13 +187,12 @@ clseq_status clseq__gemm_step_load_x(pass *p, const clseq__layer_pass *args)
         return CLSEQ_OK;
     }
     if (chained->buffer) {
-        p->x = (clseq_matrix){.buffer = chained->buffer, .offset = chained->at, .ld = p->r.in};
+        p->x = steps_of(p, chained->buffer, chained->at, p->r.in, 0, p->r.T);
         return CLSEQ_OK;
     }
-    p->x = (clseq_matrix){.buffer = x->buffer, .offset = x->offset};
-    if (!p->lengths && clseq__gemm_step_is_matrix(p->layer, x, &p->x.ld))
+    if (!p->lengths && clseq__gemm_step_is_matrix(p->layer, x, &p->x))
         return CLSEQ_OK;
-    p->x = (clseq_matrix){.buffer = p->scratch, .offset = p->r.sequence, .ld = p->r.in};
+    p->x = steps_of(p, p->scratch, p->r.sequence, p->r.in, 0, p->r.T);
     return clseq__gemm_step_copy_sequence(p, x->buffer, clseq__gemm_step_view(p->layer, x), p->scratch,
                                           clseq__gemm_step_dense(p, p->r.sequence, p->r.in));
 }

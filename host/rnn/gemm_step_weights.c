@@ -63,31 +63,25 @@ static clseq_status pack_parameters(const pass *p, const clseq__part *part, cons
 }
 
 /* dW [n][columns] = G^T X over all T*B rows, or += */
-static clseq_status dmatrix(const pass *p, int64_t n, clseq_matrix g, clseq_matrix x, int64_t columns,
-                            const clseq_tensor *dw, int64_t row, bool overwrite)
+static clseq_status dmatrix(const pass *p, clseq_tensor g, clseq_tensor x, const clseq_tensor *dw,
+                            int64_t row, bool overwrite)
 {
-    g.transpose = true;
-    return clseq_gemm(
-        p->ctx,
-        &(clseq_gemm_args){.m = n,
-                           .n = columns,
-                           .k = p->r.T * p->r.B,
-                           .alpha = 1.0f,
-                           .beta = overwrite ? 0.0f : 1.0f,
-                           .a = g,
-                           .b = x,
-                           .c = {.buffer = dw->buffer, .offset = dw->offset + row * columns, .ld = columns}});
+    const int64_t columns = x.dims[1];
+    const clseq_tensor c =
+        clseq__gemm_step_matrix(dw->buffer, dw->offset + row * columns, g.dims[1], columns);
+    return clseq_gemm(p->ctx, &(clseq_gemm_desc){.transpose_a = true}, 1.0f, &g, &x, overwrite ? 0.0f : 1.0f,
+                      &c);
 }
 
 /* The gates of a matrix: runs of slots whose rows follow one another in it are taken together. */
-static clseq_status dgates(const pass *p, const clseq__slots *slots, clseq_matrix x, int64_t columns,
-                           const clseq_tensor *dw, bool overwrite)
+static clseq_status dgates(const pass *p, const clseq__slots *slots, clseq_tensor x, const clseq_tensor *dw,
+                           bool overwrite)
 {
     clseq__slot_run runs[CLSEQ__MAX_GATES];
     const int count = clseq__slot_runs(slots, runs);
     for (int i = 0; i < count; i++)
-        CLSEQ__RETURN_IF(dmatrix(p, runs[i].count * p->r.H, clseq__gemm_step_slots(p, runs[i].slot, 0), x,
-                                 columns, dw, runs[i].gate * p->r.H, overwrite));
+        CLSEQ__RETURN_IF(dmatrix(p, clseq__gemm_step_slots(p, runs[i].slot, runs[i].count, 0, p->r.T), x, dw,
+                                 runs[i].gate * p->r.H, overwrite));
     return CLSEQ_OK;
 }
 
@@ -101,7 +95,8 @@ static clseq_status dcolumns(const pass *p, const clseq_tensor *dw, bool overwri
         CLSEQ__RETURN_IF(clseq__launch(
             p->ctx, p->kernels[CLSEQ__GEMM_STEP_SUM_COLUMNS], clseq__grid_for(p->ctx, rows),
             CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(rows), CLSEQ__M(p->lengths), CLSEQ__M(p->tokens),
-                        CLSEQ__M(p->kept), CLSEQ__L(clseq__gemm_step_slots(p, runs[i].slot, 0).offset),
+                        CLSEQ__M(p->kept),
+                        CLSEQ__L(clseq__gemm_step_slots(p, runs[i].slot, runs[i].count, 0, p->r.T).offset),
                         CLSEQ__I(!overwrite), CLSEQ__M(dw->buffer), CLSEQ__L(dw->offset + row * p->r.in))));
     }
     return CLSEQ_OK;
@@ -110,8 +105,7 @@ static clseq_status dcolumns(const pass *p, const clseq_tensor *dw, bool overwri
 static clseq_status dinput(const pass *p, const clseq__part *part, const clseq_tensor *dw, bool overwrite)
 {
     (void)part;
-    return p->layer->one_hot ? dcolumns(p, dw, overwrite)
-                             : dgates(p, &p->cell->input, p->x, p->r.in, dw, overwrite);
+    return p->layer->one_hot ? dcolumns(p, dw, overwrite) : dgates(p, &p->cell->input, p->x, dw, overwrite);
 }
 
 static clseq_status drecurrent(const pass *p, const clseq__part *part, const clseq_tensor *dw, bool overwrite)
@@ -121,7 +115,7 @@ static clseq_status drecurrent(const pass *p, const clseq__part *part, const cls
         const clseq__phase *phase = &p->cell->phase[k];
         if (phase->operand != CLSEQ__OPERAND_NONE)
             CLSEQ__RETURN_IF(
-                dgates(p, &phase->product, clseq__gemm_step_operand(p, phase, 0), p->r.O, dw, overwrite));
+                dgates(p, &phase->product, clseq__gemm_step_operand(p, phase, 0, p->r.T), dw, overwrite));
     }
     return CLSEQ_OK;
 }
@@ -130,35 +124,36 @@ static clseq_status dprojection(const pass *p, const clseq__part *part, const cl
                                 bool overwrite)
 {
     (void)part;
-    return dmatrix(p, p->r.O, clseq__gemm_step_doutput(p, 0), clseq__gemm_step_m(p, 0), p->r.H, dw, 0,
+    return dmatrix(p, clseq__gemm_step_doutput(p, 0, p->r.T), clseq__gemm_step_m(p, 0, p->r.T), dw, 0,
                    overwrite);
 }
 
-/* Sums the columns of a [rows][..] matrix whose column slot*H is that of `slots` number `slot`. */
-static clseq_status dcolumn_sums(const pass *p, const clseq__slots *slots, clseq_matrix x, int64_t rows,
+/* Sums the columns of a matrix whose column slot*H is that of `slots` number `slot`. */
+static clseq_status dcolumn_sums(const pass *p, const clseq__slots *slots, clseq_tensor x,
                                  const clseq_tensor *dw, bool overwrite)
 {
     clseq__slot_run runs[CLSEQ__MAX_GATES];
     const int count = clseq__slot_runs(slots, runs);
     const int64_t H = p->r.H;
     for (int i = 0; i < count; i++)
-        CLSEQ__RETURN_IF(clseq__reduce_columns(p->ctx, x.buffer, x.offset + runs[i].slot * H, rows,
-                                               runs[i].count * H, x.ld, dw->buffer,
+        CLSEQ__RETURN_IF(clseq__reduce_columns(p->ctx, x.buffer, x.offset + runs[i].slot * H, x.dims[0],
+                                               runs[i].count * H, x.strides[0], dw->buffer,
                                                dw->offset + runs[i].gate * H, !overwrite));
     return CLSEQ_OK;
 }
 
 static clseq_status dslots(const pass *p, const clseq__part *part, const clseq_tensor *dw, bool overwrite)
 {
-    return dcolumn_sums(p, &part->to, clseq__gemm_step_slots(p, 0, 0), p->r.T * p->r.B, dw, overwrite);
+    return dcolumn_sums(p, &part->to, clseq__gemm_step_slots(p, 0, p->cell->slots, 0, p->r.T), dw, overwrite);
 }
 
 static clseq_status dparameters(const pass *p, const clseq__part *part, const clseq_tensor *dw,
                                 bool overwrite)
 {
-    const clseq_matrix x = {
-        .buffer = p->scratch, .offset = p->r.dparameters, .ld = p->cell->parameters * p->r.H};
-    return dcolumn_sums(p, &part->to, x, p->r.B, dw, overwrite);
+    return dcolumn_sums(
+        p, &part->to,
+        clseq__gemm_step_matrix(p->scratch, p->r.dparameters, p->r.B, p->cell->parameters * p->r.H), dw,
+        overwrite);
 }
 
 /* By role. */

@@ -104,22 +104,6 @@ static clseq_status find_weights(const clseq_rnn *rnn, clseq__layer_plan *use)
     return CLSEQ_OK;
 }
 
-/* C = alpha op(A) op(B) + beta C of three tensors without gaps. */
-static clseq_status product(clseq_context *ctx, const clseq_tensor *a, bool transpose_a,
-                            const clseq_tensor *b, bool transpose_b, float beta, const clseq_tensor *c)
-{
-    return clseq_gemm(
-        ctx, &(clseq_gemm_args){
-                 .m = c->dims[0],
-                 .n = c->dims[1],
-                 .k = transpose_a ? a->dims[0] : a->dims[1],
-                 .alpha = 1.0f,
-                 .beta = beta,
-                 .a = {.buffer = a->buffer, .offset = a->offset, .ld = a->dims[1], .transpose = transpose_a},
-                 .b = {.buffer = b->buffer, .offset = b->offset, .ld = b->dims[1], .transpose = transpose_b},
-                 .c = {.buffer = c->buffer, .offset = c->offset, .ld = c->dims[1]}});
-}
-
 /* P = W_ih E^T */
 static clseq_status multiply_tables(const clseq_rnn *rnn, const clseq__layer_plan *use)
 {
@@ -127,7 +111,8 @@ static clseq_status multiply_tables(const clseq_rnn *rnn, const clseq__layer_pla
         clseq_tensor table = {0}, w_ih = {0};
         CLSEQ__RETURN_IF(clseq_param_value(use->embedding->weight, &table));
         CLSEQ__RETURN_IF(clseq_param_value(rnn->weights[use->input[d]], &w_ih));
-        CLSEQ__RETURN_IF(product(rnn->params->ctx, &w_ih, false, &table, true, 0.0f, &use->p[d]));
+        CLSEQ__RETURN_IF(clseq_gemm(rnn->params->ctx, &(clseq_gemm_desc){.transpose_b = true}, 1.0f, &w_ih,
+                                    &table, 0.0f, &use->p[d]));
     }
     return CLSEQ_OK;
 }
@@ -182,8 +167,9 @@ clseq_status clseq__layer_plan_end_grads(clseq_rnn *rnn, clseq__layer_plan *use)
         CLSEQ__RETURN_IF(clseq_param_grad(use->embedding->weight, &dtable));
         CLSEQ__RETURN_IF(clseq_param_value(weight, &w_ih));
         CLSEQ__RETURN_IF(clseq_param_grad(weight, &dw_ih));
-        CLSEQ__RETURN_IF(product(ctx, &use->dp[d], false, &table, false, 1.0f, &dw_ih));
-        CLSEQ__RETURN_IF(product(ctx, &use->dp[d], true, &w_ih, false, 1.0f, &dtable));
+        CLSEQ__RETURN_IF(clseq_gemm(ctx, NULL, 1.0f, &use->dp[d], &table, 1.0f, &dw_ih));
+        CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_desc){.transpose_a = true}, 1.0f, &use->dp[d], &w_ih,
+                                    1.0f, &dtable));
     }
     return CLSEQ_OK;
 }

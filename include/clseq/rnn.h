@@ -301,7 +301,7 @@ CLSEQ_API void clseq_rnn_buffers_destroy(const clseq_rnn_plan *plan, clseq_rnn_b
 CLSEQ_API clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                       const clseq_tensor *weights, const clseq_tensor *packed);
 
-/* Arrays have one tensor a state; NULL: none. A tensor that is none ({0}) counts as missing, too. */
+/* What is none or missing has no buffer, or no array (tensor.h). */
 typedef struct clseq_rnn_forward_args {
     /* in */
     clseq_tensor packed;

@@ -1,6 +1,6 @@
 /*
  * A tensor is a view: a buffer, where in it the first element stands, and how many elements there are and lie
- * apart in each dimension. It owns nothing and is passed by value or pointer; `{0}` is "no tensor".
+ * apart in each dimension. It owns nothing, and copies of it are as good as it is; `{0}` is "no tensor".
  *
  *     clseq_context *ctx = NULL;
  *     clseq_context_create(NULL, &ctx);
@@ -15,6 +15,11 @@
  *
  * Dimensions are listed from the outermost to the innermost; offset and strides count elements, not bytes.
  * Sizes are 64-bit throughout. Strides are never negative; with a stride of 0 one place stands for several elements.
+ *
+ * Tensors are passed in one way throughout. A function takes a `const clseq_tensor *`, also for what it writes: the
+ * elements change, the view does not. NULL leaves out one that may be left out. A struct of arguments holds tensors by
+ * value, and so does an array of tensors; there one without a buffer is left out, and a NULL array leaves out all of its
+ * tensors. A view that a function makes is its result, or goes to a `clseq_tensor *out`.
  *
  * Every function of the library that takes a tensor refuses one that reaches beyond its buffer (beyond what was asked
  * for, where the buffer comes from clseq_tensor_create) with CLSEQ_OUT_OF_BOUNDS, and one whose buffer belongs to

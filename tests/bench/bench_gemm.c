@@ -25,7 +25,7 @@ static const shape shapes[] = {{64, 2048, 512}, {3200, 512, 128},  {9600, 1024, 
 /* One product on one context, with operands packed before or not. */
 typedef struct product {
     clseq_context *ctx;
-    clseq_gemm_args args;
+    clseq_gemm_desc desc;
     clseq_tensor a, b, c;
     clseq_packed *packed_a, *packed_b;
 } product;
@@ -57,20 +57,19 @@ static void product_create(product *p, clseq_context *ctx, const host_product *h
 {
     const shape s = h->size;
     *p = (product){.ctx = ctx};
-    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){s.m * s.k}, &p->a));
-    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){s.k * s.n}, &p->b));
-    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){s.m * s.n}, &p->c));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, h->ta ? (int64_t[]){s.k, s.m} : (int64_t[]){s.m, s.k},
+                              &p->a));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, h->tb ? (int64_t[]){s.n, s.k} : (int64_t[]){s.k, s.n},
+                              &p->b));
+    check(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){s.m, s.n}, &p->c));
     check(clseq_tensor_write(ctx, &p->a, h->a));
     check(clseq_tensor_write(ctx, &p->b, h->b));
-    p->args = (clseq_gemm_args){.m = s.m, .n = s.n, .k = s.k, .alpha = 1.0f};
-    p->args.a = (clseq_matrix){.buffer = p->a.buffer, .ld = h->ta ? s.m : s.k, .transpose = h->ta};
-    p->args.b = (clseq_matrix){.buffer = p->b.buffer, .ld = h->tb ? s.k : s.n, .transpose = h->tb};
-    p->args.c = (clseq_matrix){.buffer = p->c.buffer, .ld = s.n};
+    p->desc = (clseq_gemm_desc){.transpose_a = h->ta, .transpose_b = h->tb};
     if (packed) {
-        check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &p->args.a, s.m, s.k, &p->packed_a));
-        check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_B, &p->args.b, s.k, s.n, &p->packed_b));
-        p->args.a.packed = p->packed_a;
-        p->args.b.packed = p->packed_b;
+        check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &p->a, h->ta, &p->packed_a));
+        check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_B, &p->b, h->tb, &p->packed_b));
+        p->desc.packed_a = p->packed_a;
+        p->desc.packed_b = p->packed_b;
     }
 }
 
@@ -86,7 +85,8 @@ static void product_destroy(product *p)
 static void run_product(void *user)
 {
     product *p = user;
-    check(clseq_gemm(p->ctx, &p->args));
+    check(clseq_gemm(p->ctx, &p->desc, 1.0f, p->packed_a ? NULL : &p->a, p->packed_b ? NULL : &p->b, 0.0f,
+                     &p->c));
     check(clseq_context_finish(p->ctx));
 }
 

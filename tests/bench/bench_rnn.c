@@ -303,13 +303,8 @@ static double gemm_gflop(void)
 static void run_gemm(void *user)
 {
     yardstick *y = user;
-    check(clseq_gemm(y->ctx, &(clseq_gemm_args){.m = gemm.m,
-                                                .n = gemm.n,
-                                                .k = gemm.k,
-                                                .alpha = 1.0f,
-                                                .a = {.packed = y->packed_a},
-                                                .b = {.packed = y->packed_b},
-                                                .c = {.buffer = y->c.buffer, .ld = gemm.n}}));
+    const clseq_gemm_desc desc = {.packed_a = y->packed_a, .packed_b = y->packed_b};
+    check(clseq_gemm(y->ctx, &desc, 1.0f, NULL, NULL, 0.0f, &y->c));
     check(clseq_context_finish(y->ctx));
 }
 
@@ -328,10 +323,8 @@ static void yardstick_create(yardstick *y, clseq_context *ctx)
     y->a = tensor_of(ctx, 2, (int64_t[]){gemm.m, gemm.k}, 1);
     y->b = tensor_of(ctx, 2, (int64_t[]){gemm.k, gemm.n}, 1);
     y->c = tensor_of(ctx, 2, (int64_t[]){gemm.m, gemm.n}, 1);
-    check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &(clseq_matrix){.buffer = y->a.buffer, .ld = gemm.k}, gemm.m,
-                          gemm.k, &y->packed_a));
-    check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_B, &(clseq_matrix){.buffer = y->b.buffer, .ld = gemm.n}, gemm.k,
-                          gemm.n, &y->packed_b));
+    check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &y->a, false, &y->packed_a));
+    check(clseq_gemm_pack(ctx, CLSEQ_OPERAND_B, &y->b, false, &y->packed_b));
     const clseq_tensor *from[] = {&y->a, &y->b, &y->c};
     for (int i = 0; i < 3; i++) {
         y->host[i] = malloc((size_t)clseq_tensor_elements(from[i]) * sizeof(float));

@@ -17,13 +17,7 @@ static clseq_status multiply(clseq_context *ctx, const float *a, const float *b,
     if (status == CLSEQ_OK)
         status = clseq_tensor_write(ctx, &y, b);
     if (status == CLSEQ_OK)
-        status = clseq_gemm(ctx, &(clseq_gemm_args){.m = 2,
-                                                    .n = 2,
-                                                    .k = 2,
-                                                    .alpha = 1.0f,
-                                                    .a = {.buffer = x.buffer, .ld = 2},
-                                                    .b = {.buffer = y.buffer, .ld = 2},
-                                                    .c = {.buffer = z.buffer, .ld = 2}});
+        status = clseq_gemm(ctx, NULL, 1.0f, &x, &y, 0.0f, &z);
     if (status == CLSEQ_OK)
         status = clseq_tensor_read(ctx, &z, c);
     clseq_tensor_destroy(ctx, &x);

@@ -23,8 +23,10 @@ typedef struct operand {
     size_t size;
     int64_t rows, columns; /* as stored */
     int64_t *offsets;      /* [batch] */
-    clseq_tensor tensor;
-    clseq_matrix matrix;
+    const int64_t *placed; /* `offsets` where the product is to take them, else NULL */
+    int64_t ld;
+    clseq_tensor tensor; /* all of it */
+    clseq_tensor matrix; /* the first one, or the batch */
     clseq_packed *packed;
 } operand;
 
@@ -47,6 +49,19 @@ static void check(const gemm_case *t, clseq_status status)
         fail(t, clseq_last_error());
 }
 
+/* A batch has three dims, but for one matrix for all products that is not transposed; a single matrix two, but for one that
+ * is followed by a gap. */
+static void view(operand *x, const gemm_operand_case *by, int64_t batch, int64_t stride)
+{
+    const bool same = by->spread == GEMM_SAME && !by->transpose;
+    const int first = batch > 1 ? !same : by->spread == GEMM_GAPS;
+    const int64_t dims[] = {batch, x->rows, x->columns};
+    x->matrix = clseq_tensor_view(NULL, by->offset, CLSEQ_DTYPE_F32, first + 2, dims + !first);
+    x->matrix.strides[first] = x->ld;
+    if (first)
+        x->matrix.strides[0] = x->placed ? -1 : stride;
+}
+
 /* Lays the matrices out; everything is `around`. */
 static void lay_out(operand *x, const gemm_operand_case *by, int64_t rows, int64_t columns, int64_t batch,
                     float around)
@@ -63,9 +78,9 @@ static void lay_out(operand *x, const gemm_operand_case *by, int64_t rows, int64
         x->values[i] = around;
     for (int64_t i = 0; i < batch; i++)
         x->offsets[i] = first + stride * (by->spread == GEMM_SCATTERED ? batch - 1 - i : i);
-    x->matrix = (clseq_matrix){.offset = by->offset, .ld = ld, .transpose = by->transpose, .stride = stride};
-    if (by->spread == GEMM_SCATTERED)
-        x->matrix.offsets = x->offsets;
+    x->placed = by->spread == GEMM_SCATTERED ? x->offsets : NULL;
+    x->ld = ld;
+    view(x, by, batch, stride);
 }
 
 static float *at(const operand *x, int64_t product)
@@ -77,7 +92,7 @@ static void fill(operand *x, int64_t batch, test_random *random)
 {
     for (int64_t i = 0; i < batch; i++)
         for (int64_t r = 0; r < x->rows; r++)
-            test_random_fill_float(random, at(x, i) + r * x->matrix.ld, (size_t)x->columns, -1, 1);
+            test_random_fill_float(random, at(x, i) + r * x->ld, (size_t)x->columns, -1, 1);
 }
 
 static void upload(clseq_context *ctx, const gemm_case *t, operand *x)
@@ -96,18 +111,16 @@ static void release(clseq_context *ctx, operand *x)
 }
 
 /* Packs the operand, at first from an empty matrix, so that taking the values anew is tested as well. */
-static void pack(clseq_context *ctx, const gemm_case *t, operand *x, clseq_operand which, int64_t rows,
-                 int64_t columns)
+static void pack(clseq_context *ctx, const gemm_case *t, operand *x, clseq_operand which, bool transpose)
 {
+    x->matrix.offset += x->placed ? x->placed[0] : 0;
     operand empty = *x;
     empty.values = test_floats(x->size);
     upload(ctx, t, &empty);
-    check(t, clseq_gemm_pack(ctx, which, &empty.matrix, rows, columns, &x->packed));
+    check(t, clseq_gemm_pack(ctx, which, &empty.matrix, transpose, &x->packed));
     check(t, clseq_gemm_repack(x->packed, &x->matrix));
     clseq_tensor_destroy(ctx, &empty.tensor);
     free(empty.values);
-    /* A packed operand is used instead of everything else, so that the rest may be anything. */
-    x->matrix = (clseq_matrix){.packed = x->packed, .ld = -1, .offset = -1};
 }
 
 /* What C must be after product i, and how far it may be from that. */
@@ -119,7 +132,7 @@ static void reference(const gemm_case *t, const operand *a, const operand *b, co
     double *bd = test_doubles_of(b->values + t->b.offset + b->offsets[i], (size_t)(b->rows * b_ld));
     for (int64_t r = 0; r < t->m; r++)
         for (int64_t j = 0; j < t->n; j++)
-            want[r * t->n + j] = at(c, i)[r * c->matrix.ld + j];
+            want[r * t->n + j] = at(c, i)[r * c->ld + j];
     reference_gemm((size_t)t->m, (size_t)t->n, (size_t)t->k, t->alpha,
                    (reference_matrix){ad, (size_t)a_ld, t->a.transpose},
                    (reference_matrix){bd, (size_t)b_ld, t->b.transpose}, t->beta, want, (size_t)t->n, bound);
@@ -139,8 +152,8 @@ static void compare(const gemm_case *t, const operand *a, const operand *b, cons
     reference(t, a, b, c, i, want, bound);
     for (int64_t r = 0; r < t->m; r++)
         for (int64_t j = 0; j < t->n; j++) {
-            dense[r * t->n + j] = from[r * c->matrix.ld + j];
-            from[r * c->matrix.ld + j] = CANARY;
+            dense[r * t->n + j] = from[r * c->ld + j];
+            from[r * c->ld + j] = CANARY;
         }
     if (!compare_floats_each("c", dense, want, size, bound))
         fail(t, compare_message());
@@ -149,11 +162,20 @@ static void compare(const gemm_case *t, const operand *a, const operand *b, cons
     free(dense);
 }
 
-static float *run(clseq_context *ctx, const gemm_case *t, const clseq_gemm_args *args, const operand *c)
+static float *run(clseq_context *ctx, const gemm_case *t, const operand *a, const operand *b,
+                  const operand *c)
 {
+    const clseq_gemm_desc desc = {.transpose_a = t->a.transpose,
+                                  .transpose_b = t->b.transpose,
+                                  .packed_a = a->packed,
+                                  .packed_b = b->packed,
+                                  .offsets_a = a->placed,
+                                  .offsets_b = b->placed,
+                                  .offsets_c = c->placed};
     float *got = test_floats(c->size);
     check(t, clseq_tensor_write(ctx, &c->tensor, c->values));
-    check(t, clseq_gemm(ctx, args));
+    check(t, clseq_gemm(ctx, &desc, t->alpha, a->packed ? NULL : &a->matrix, b->packed ? NULL : &b->matrix,
+                        t->beta, &c->matrix));
     check(t, clseq_tensor_read(ctx, &c->tensor, got));
     return got;
 }
@@ -172,25 +194,16 @@ void gemm_case_check(clseq_context *ctx, const gemm_case *t, test_random *random
     fill(&c, t->batch, random);
     for (int64_t i = 0; t->beta == 0 && i < t->batch; i++)
         for (int64_t e = 0; e < t->m * t->n; e++)
-            at(&c, i)[e / t->n * c.matrix.ld + e % t->n] = NAN;
+            at(&c, i)[e / t->n * c.ld + e % t->n] = NAN;
     upload(ctx, t, &a);
     upload(ctx, t, &b);
     upload(ctx, t, &c);
     if (t->a.packed)
-        pack(ctx, t, &a, CLSEQ_OPERAND_A, t->m, t->k);
+        pack(ctx, t, &a, CLSEQ_OPERAND_A, t->a.transpose);
     if (t->b.packed)
-        pack(ctx, t, &b, CLSEQ_OPERAND_B, t->k, t->n);
+        pack(ctx, t, &b, CLSEQ_OPERAND_B, t->b.transpose);
 
-    const clseq_gemm_args args = {.m = t->m,
-                                  .n = t->n,
-                                  .k = t->k,
-                                  .batch = t->batch,
-                                  .alpha = t->alpha,
-                                  .beta = t->beta,
-                                  .a = a.matrix,
-                                  .b = b.matrix,
-                                  .c = c.matrix};
-    float *first = run(ctx, t, &args, &c), *second = run(ctx, t, &args, &c);
+    float *first = run(ctx, t, &a, &b, &c), *second = run(ctx, t, &a, &b, &c);
     if (!compare_bits("second run", second, first, c.size))
         fail(t, compare_message());
     for (int64_t i = 0; i < t->batch; i++)

@@ -15,7 +15,7 @@
 typedef enum gemm_spread {
     GEMM_DENSE,    /* one after another */
     GEMM_GAPS,     /* with a gap between them */
-    GEMM_SAME,     /* stride 0 (A and B; C is dense then) */
+    GEMM_SAME,     /* one for all: of two dims, transposed of three (A and B; C is dense then) */
     GEMM_SCATTERED /* by an array of offsets, in another order */
 } gemm_spread;
 

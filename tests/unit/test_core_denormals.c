@@ -63,17 +63,11 @@ static void multiply_by_clblast(clseq_context *ctx)
     const float tiny[2] = {FLT_MIN, 0.5f};
     float got = -1;
     clseq_tensor x = {0}, y = {0};
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){2}, &x), CLSEQ_OK);
-    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &y), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 1}, &x), CLSEQ_OK);
+    cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){1, 1}, &y), CLSEQ_OK);
     cr_assert_eq(clseq_tensor_write(ctx, &x, tiny), CLSEQ_OK);
-    const clseq_gemm_args args = {.m = 1,
-                                  .n = 1,
-                                  .k = 1,
-                                  .alpha = 1,
-                                  .a = {.buffer = x.buffer, .ld = 1},
-                                  .b = {.buffer = x.buffer, .offset = 1, .ld = 1},
-                                  .c = {.buffer = y.buffer, .ld = 1}};
-    cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+    const clseq_tensor a = clseq_tensor_slice(&x, 0, 0, 1), b = clseq_tensor_slice(&x, 0, 1, 1);
+    cr_assert_eq(clseq_gemm(ctx, NULL, 1, &a, &b, 0, &y), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert_eq(clseq_tensor_read(ctx, &y, &got), CLSEQ_OK);
     cr_assert(got == 0 || got == 0.5f * FLT_MIN, "%g", (double)got);
     clseq_tensor_destroy(ctx, &x);

@@ -149,10 +149,7 @@ Test(gemm, choice)
         cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 2}, &x), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 2}, &y), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_write(ctx, &x, one), CLSEQ_OK);
-        const clseq_matrix matrix = {.buffer = x.buffer, .ld = 2};
-        const clseq_gemm_args args = {
-            .m = 2, .n = 2, .k = 2, .alpha = 1, .a = matrix, .b = matrix, .c = {.buffer = y.buffer, .ld = 2}};
-        cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(clseq_gemm(ctx, NULL, 1, &x, &x, 0, &y), CLSEQ_OK, "%s", clseq_last_error());
         cr_assert_eq(clseq_tensor_read(ctx, &y, got), CLSEQ_OK);
         cr_assert(got[0] == 7 && got[1] == 10 && got[2] == 15 && got[3] == 22);
         clseq_context_stats stats;
@@ -178,12 +175,10 @@ Test(gemm, repeats_allocate_nothing)
         cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){n, n}, &x), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){n, n}, &y), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_fill(ctx, &x, 1), CLSEQ_OK);
-        clseq_gemm_args args = {.m = n, .n = n, .k = n, .alpha = 1};
-        args.a = args.b = (clseq_matrix){.buffer = x.buffer, .ld = n, .transpose = true};
-        args.c = (clseq_matrix){.buffer = y.buffer, .ld = n};
+        const clseq_gemm_desc desc = {.transpose_a = true, .transpose_b = true};
         clseq_context_stats before, after;
         for (int run = 0; run < 3; run++) {
-            cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+            cr_assert_eq(clseq_gemm(ctx, &desc, 1, &x, &x, 0, &y), CLSEQ_OK, "%s", clseq_last_error());
             cr_assert_eq(clseq_context_get_stats(ctx, run ? &after : &before), CLSEQ_OK);
         }
         cr_assert_eq(after.allocations, before.allocations);

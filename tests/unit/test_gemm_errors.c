@@ -23,16 +23,34 @@ static cl_mem new_buffer(clseq_context *ctx, size_t floats)
     return buffer;
 }
 
-/* [4,3] by [3,5]: A of 12 floats, B of 15, C of 20. */
-static clseq_gemm_args good_args(cl_mem a, cl_mem b, cl_mem c)
+/* The arguments of a product. */
+typedef struct product {
+    clseq_gemm_desc desc;
+    clseq_tensor a, b, c;
+} product;
+
+static clseq_tensor matrix_of(cl_mem buffer, int64_t rows, int64_t columns)
 {
-    return (clseq_gemm_args){.m = 4,
-                             .n = 5,
-                             .k = 3,
-                             .alpha = 1,
-                             .a = {.buffer = a, .ld = 3},
-                             .b = {.buffer = b, .ld = 5},
-                             .c = {.buffer = c, .ld = 5}};
+    return clseq_tensor_view(buffer, 0, CLSEQ_DTYPE_F32, 2, (int64_t[]){rows, columns});
+}
+
+/* So many of the matrix, one after another. */
+static clseq_tensor batch_of(const clseq_tensor *matrix, int64_t batch)
+{
+    return clseq_tensor_view(matrix->buffer, matrix->offset, CLSEQ_DTYPE_F32, 3,
+                             (int64_t[]){batch, matrix->dims[0], matrix->dims[1]});
+}
+
+/* [4,3] by [3,5]: A of 12 floats, B of 15, C of 20. */
+static product good_product(cl_mem a, cl_mem b, cl_mem c)
+{
+    return (product){.a = matrix_of(a, 4, 3), .b = matrix_of(b, 3, 5), .c = matrix_of(c, 4, 5)};
+}
+
+static clseq_status run(clseq_context *ctx, const product *x)
+{
+    return clseq_gemm(ctx, &x->desc, 1, x->desc.packed_a ? NULL : &x->a, x->desc.packed_b ? NULL : &x->b, 0,
+                      &x->c);
 }
 
 static void expect(clseq_status got, clseq_status want, const char *words)
@@ -45,46 +63,69 @@ static void expect(clseq_status got, clseq_status want, const char *words)
 
 /* One field of the arguments set to a bad value. */
 typedef struct bad_field {
-    size_t offset;
+    size_t offset, size;
     int64_t value;
     clseq_status status;
     const char *words;
 } bad_field;
 
-#define FIELD(name) offsetof(clseq_gemm_args, name)
+#define FIELD(name) offsetof(product, name), sizeof(((product *)NULL)->name)
 
 static const bad_field bad_fields[] = {
-    {FIELD(m), 0, CLSEQ_INVALID_ARGUMENT, "m, n, k are 0, 5, 3"},
-    {FIELD(n), -1, CLSEQ_INVALID_ARGUMENT, "m, n, k are 4, -1, 3"},
-    {FIELD(k), 0, CLSEQ_INVALID_ARGUMENT, "m, n, k are 4, 5, 0"},
-    {FIELD(batch), -2, CLSEQ_INVALID_ARGUMENT, "batch -2"},
-    {FIELD(a.offset), -1, CLSEQ_INVALID_ARGUMENT, "a has offset -1"},
-    {FIELD(b.stride), -1, CLSEQ_INVALID_ARGUMENT, "b has offset 0 and stride -1"},
-    {FIELD(a.ld), 2, CLSEQ_INVALID_ARGUMENT, "a has leading dimension 2, expected at least 3"},
-    {FIELD(b.ld), 4, CLSEQ_INVALID_ARGUMENT, "b has leading dimension 4, expected at least 5"},
-    {FIELD(c.ld), 0, CLSEQ_INVALID_ARGUMENT, "c has leading dimension 0, expected at least 5"},
-    {FIELD(batch), 2, CLSEQ_INVALID_ARGUMENT, "c has stride 0"},
-    {FIELD(a.offset), 1, CLSEQ_OUT_OF_BOUNDS, "a (1 stored as [4,3], offset 1"},
-    {FIELD(b.offset), HUGE_SIZE, CLSEQ_OUT_OF_BOUNDS, "b (1 stored as [3,5]"},
-    {FIELD(c.ld), 6, CLSEQ_OUT_OF_BOUNDS, "c (1 stored as [4,5], offset 0, leading dimension 6"},
-    {FIELD(a.ld), HUGE_SIZE, CLSEQ_OUT_OF_BOUNDS, "a (1 stored as [4,3]"},
-    {FIELD(m), HUGE_SIZE, CLSEQ_OUT_OF_BOUNDS, "a (1 stored as"},
-    {FIELD(n), 6, CLSEQ_INVALID_ARGUMENT, "b has leading dimension 5, expected at least 6"},
+    {FIELD(a.dtype), CLSEQ_DTYPE_I32, CLSEQ_INVALID_DTYPE, "gemm: a has type i32, expected f32"},
+    {FIELD(b.dtype), CLSEQ_DTYPE_U8, CLSEQ_INVALID_DTYPE, "gemm: b has type u8, expected f32"},
+    {FIELD(c.dtype), CLSEQ_DTYPE_I32, CLSEQ_INVALID_DTYPE, "gemm: c has type i32, expected f32"},
+    {FIELD(a.ndim), 1, CLSEQ_INVALID_SHAPE, "gemm: a has 1 dimensions, expected 2: [4,?]"},
+    {FIELD(b.ndim), 4, CLSEQ_INVALID_SHAPE, "gemm: b has 4 dimensions, expected 2: [3,5]"},
+    {FIELD(c.ndim), 0, CLSEQ_INVALID_SHAPE, "gemm: c has 0 dimensions, expected 2"},
+    {FIELD(a.dims[0]), 0, CLSEQ_INVALID_SHAPE, "gemm: a has shape [0,3], expected [4,?]"},
+    {FIELD(a.dims[1]), -1, CLSEQ_INVALID_SHAPE, "gemm: a: dimension 1 is -1, expected at least 1"},
+    {FIELD(c.dims[0]), 0, CLSEQ_INVALID_SHAPE, "gemm: c: dimension 0 is 0, expected at least 1"},
+    {FIELD(a.dims[0]), 3, CLSEQ_INVALID_SHAPE, "gemm: a has shape [3,3], expected [4,?]"},
+    {FIELD(a.dims[1]), 2, CLSEQ_INVALID_SHAPE, "gemm: b has shape [3,5], expected [2,5]"},
+    {FIELD(b.dims[0]), 2, CLSEQ_INVALID_SHAPE, "gemm: b has shape [2,5], expected [3,5]"},
+    {FIELD(b.dims[1]), 4, CLSEQ_INVALID_SHAPE, "gemm: b has shape [3,4], expected [3,5]"},
+    {FIELD(c.dims[0]), 3, CLSEQ_INVALID_SHAPE, "gemm: a has shape [4,3], expected [3,?]"},
+    {FIELD(c.dims[1]), 4, CLSEQ_INVALID_SHAPE, "gemm: b has shape [3,5], expected [3,4]"},
+    {FIELD(desc.transpose_a), 1, CLSEQ_INVALID_SHAPE, "gemm: a has shape [4,3], expected [?,4]"},
+    {FIELD(desc.transpose_b), 1, CLSEQ_INVALID_SHAPE, "gemm: b has shape [3,5], expected [5,3]"},
+    {FIELD(a.strides[0]), -1, CLSEQ_INVALID_SHAPE, "gemm: a has shape [4,3] and stride -1 in dimension 0"},
+    {FIELD(a.strides[0]), 2, CLSEQ_INVALID_SHAPE, "gemm: a has rows 2 apart, expected at least 3"},
+    {FIELD(b.strides[0]), 4, CLSEQ_INVALID_SHAPE, "gemm: b has rows 4 apart, expected at least 5"},
+    {FIELD(c.strides[0]), 0, CLSEQ_INVALID_SHAPE, "gemm: c has rows 0 apart, expected at least 5"},
+    {FIELD(b.strides[1]), 0, CLSEQ_INVALID_SHAPE, "gemm: b has stride 0 in its last dimension, expected 1"},
+    {FIELD(a.offset), -1, CLSEQ_OUT_OF_BOUNDS, "gemm: a starts at offset -1"},
+    {FIELD(a.offset), 1, CLSEQ_OUT_OF_BOUNDS, "gemm: a has shape [4,3], strides [3,1] and offset 1"},
+    {FIELD(b.offset), HUGE_SIZE, CLSEQ_OUT_OF_BOUNDS, "gemm: b has shape [3,5]"},
+    {FIELD(c.strides[0]), 6, CLSEQ_OUT_OF_BOUNDS, "gemm: c has shape [4,5], strides [6,1] and offset 0"},
+    {FIELD(a.strides[0]), HUGE_SIZE, CLSEQ_OUT_OF_BOUNDS, "gemm: a has shape [4,3]"},
+    {FIELD(c.dims[0]), HUGE_SIZE, CLSEQ_OUT_OF_BOUNDS, "gemm: c has shape ["},
 };
+
+static void set_field(product *x, const bad_field *bad)
+{
+    char *at = (char *)x + bad->offset;
+    const int32_t small = (int32_t)bad->value;
+    if (bad->size == sizeof bad->value)
+        memcpy(at, &bad->value, sizeof bad->value);
+    else if (bad->size == sizeof small)
+        memcpy(at, &small, sizeof small);
+    else
+        *(bool *)at = bad->value != 0;
+}
 
 Test(gemm_errors, fields)
 {
     clseq_context *ctx = test_context();
     cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 20);
     clseq_context_stats before, after;
-    clseq_gemm_args args = good_args(a, b, c);
-    cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+    product x = good_product(a, b, c);
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
     cr_assert_eq(clseq_context_get_stats(ctx, &before), CLSEQ_OK);
     for (size_t i = 0; i < sizeof bad_fields / sizeof bad_fields[0]; i++) {
-        const bad_field *bad = &bad_fields[i];
-        args = good_args(a, b, c);
-        memcpy((char *)&args + bad->offset, &bad->value, sizeof bad->value);
-        expect(clseq_gemm(ctx, &args), bad->status, bad->words);
+        x = good_product(a, b, c);
+        set_field(&x, &bad_fields[i]);
+        expect(run(ctx, &x), bad_fields[i].status, bad_fields[i].words);
     }
     cr_assert_eq(clseq_context_get_stats(ctx, &after), CLSEQ_OK);
     cr_assert_eq(after.launches + after.clblast_calls, before.launches + before.clblast_calls);
@@ -94,31 +135,125 @@ Test(gemm_errors, fields)
     clseq_context_destroy(ctx);
 }
 
-Test(gemm_errors, batches_and_missing_things)
+Test(gemm_errors, missing_things)
+{
+    clseq_context *ctx = test_context();
+    cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 20);
+    const product x = good_product(a, b, c);
+    const clseq_tensor none = {0};
+    cr_assert_eq(clseq_gemm(ctx, NULL, 1, &x.a, &x.b, 0, &x.c), CLSEQ_OK, "%s", clseq_last_error());
+    expect(clseq_gemm(ctx, NULL, 1, NULL, &x.b, 0, &x.c), CLSEQ_INVALID_ARGUMENT,
+           "gemm: a is NULL, expected f32 [4,?]");
+    expect(clseq_gemm(ctx, NULL, 1, &x.a, NULL, 0, &x.c), CLSEQ_INVALID_ARGUMENT,
+           "gemm: b is NULL, expected f32 [3,5]");
+    expect(clseq_gemm(ctx, NULL, 1, &x.a, &none, 0, &x.c), CLSEQ_INVALID_ARGUMENT,
+           "gemm: b is NULL, expected f32 [3,5]");
+    expect(clseq_gemm(ctx, NULL, 1, &x.a, &x.b, 0, NULL), CLSEQ_INVALID_ARGUMENT,
+           "gemm: c is NULL, expected f32 [?,?]");
+    expect(clseq_gemm(NULL, NULL, 1, &x.a, &x.b, 0, &x.c), CLSEQ_INVALID_ARGUMENT, "gemm: ctx is NULL");
+    clReleaseMemObject(a);
+    clReleaseMemObject(b);
+    clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
+
+Test(gemm_errors, batches)
 {
     clseq_context *ctx = test_context();
     cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 40);
-    const int64_t negative[2] = {0, -1}, far[2] = {0, 1};
-    clseq_gemm_args args = good_args(a, b, c);
-    args.batch = 2;
-    args.c.stride = 20;
-    cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
-    args.a.stride = 1;
-    expect(clseq_gemm(ctx, &args), CLSEQ_OUT_OF_BOUNDS, "a (2 stored as [4,3]");
-    args.a.stride = HUGE_SIZE;
-    expect(clseq_gemm(ctx, &args), CLSEQ_OUT_OF_BOUNDS, "a (2 stored as [4,3]");
-    args.a.offsets = negative;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a has offset -1 for product 1");
-    args.a.offsets = far;
-    expect(clseq_gemm(ctx, &args), CLSEQ_OUT_OF_BOUNDS, "a (2 stored as [4,3]");
+    product x = good_product(a, b, c);
+    x.a = batch_of(&x.a, 2);
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: a has shape [2,4,3], expected [1,4,?]");
+    x.c = batch_of(&x.c, 2);
+    expect(run(ctx, &x), CLSEQ_OUT_OF_BOUNDS, "gemm: a has shape [2,4,3], strides [12,3,1]");
+    x.a.strides[0] = 0;
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
+    x.a.strides[0] = 1;
+    expect(run(ctx, &x), CLSEQ_OUT_OF_BOUNDS, "gemm: a has shape [2,4,3], strides [1,3,1]");
+    x.a.strides[0] = HUGE_SIZE;
+    expect(run(ctx, &x), CLSEQ_OUT_OF_BOUNDS, "gemm: a has shape [2,4,3]");
+    x.a.strides[0] = -1;
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: a has shape [2,4,3] and stride -1 in dimension 0");
+    x.a.strides[0] = 0;
+    x.a.dims[0] = 3;
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: a has shape [3,4,3], expected [2,4,?]");
+    x.a.dims[0] = 2;
+    x.c.strides[0] = 0;
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: c has stride 0, but each of the 2 products");
+    x.c.dims[0] = 0;
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: c: dimension 0 is 0");
+    clReleaseMemObject(a);
+    clReleaseMemObject(b);
+    clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
 
-    args = good_args(NULL, b, c);
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a has no buffer");
-    args = good_args(a, b, c);
-    args.c.transpose = true;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "c can be neither transposed nor packed");
-    expect(clseq_gemm(NULL, &args), CLSEQ_INVALID_ARGUMENT, "gemm: ctx is NULL");
-    expect(clseq_gemm(ctx, NULL), CLSEQ_INVALID_ARGUMENT, "args is NULL");
+/* Offsets take the place of the stride; each of them counts from the tensor's own offset. */
+Test(gemm_errors, offsets)
+{
+    static const struct {
+        int64_t offset, offsets[2];
+        clseq_status status;
+        const char *words;
+    } rows[] = {
+        {0, {0, 3}, CLSEQ_OK, NULL},
+        {1, {2, 0}, CLSEQ_OK, NULL},
+        {0, {0, -1}, CLSEQ_INVALID_ARGUMENT, "gemm: a has offset -1 for product 1"},
+        {3, {-1, 0}, CLSEQ_INVALID_ARGUMENT, "gemm: a has offset -1 for product 0"},
+        {0, {4, 0}, CLSEQ_OUT_OF_BOUNDS, "strides [0,3,1] and offset 4"},
+        {1, {0, 3}, CLSEQ_OUT_OF_BOUNDS, "strides [0,3,1] and offset 4"},
+        {-1, {1, 1}, CLSEQ_OUT_OF_BOUNDS, "gemm: a starts at offset -1"},
+        {1, {0, INT64_MAX}, CLSEQ_OUT_OF_BOUNDS, "its size exceeds 63 bits"},
+    };
+    clseq_context *ctx = test_context();
+    cl_mem a = new_buffer(ctx, 15), b = new_buffer(ctx, 15), c = new_buffer(ctx, 40);
+    product x = good_product(a, b, c);
+    x.a = batch_of(&x.a, 2);
+    x.c = batch_of(&x.c, 2);
+    x.a.strides[0] = HUGE_SIZE;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.a.offset = rows[i].offset;
+        x.desc.offsets_a = rows[i].offsets;
+        const clseq_status got = run(ctx, &x);
+        if (rows[i].words)
+            expect(got, rows[i].status, rows[i].words);
+        else
+            cr_assert_eq(got, CLSEQ_OK, "row %zu: %s", i, clseq_last_error());
+    }
+    clReleaseMemObject(a);
+    clReleaseMemObject(b);
+    clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
+
+/* A stride of rows counts nothing where there is one row, nor that of columns where there is one. */
+Test(gemm_errors, strides_that_count_nothing)
+{
+    clseq_context *ctx = test_context();
+    cl_mem a = new_buffer(ctx, 3), b = new_buffer(ctx, 3), c = new_buffer(ctx, 1);
+    product x = {.a = matrix_of(a, 1, 3), .b = matrix_of(b, 3, 1), .c = matrix_of(c, 1, 1)};
+    x.a.strides[0] = HUGE_SIZE;
+    x.b.strides[1] = HUGE_SIZE;
+    x.c.strides[0] = x.c.strides[1] = 0;
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
+    clReleaseMemObject(a);
+    clReleaseMemObject(b);
+    clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
+
+/* The descriptor says what is transposed, not the strides. */
+Test(gemm_errors, transposed_views)
+{
+    clseq_context *ctx = test_context();
+    cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 20);
+    product x = good_product(a, b, c);
+    const clseq_tensor stored = matrix_of(a, 3, 4);
+    x.a = clseq_tensor_transpose(&stored, 0, 1);
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: a has stride 4 in its last dimension, expected 1");
+    x.a = stored;
+    x.desc.transpose_a = true;
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
     clReleaseMemObject(a);
     clReleaseMemObject(b);
     clReleaseMemObject(c);
@@ -130,45 +265,64 @@ static void check_packing(const char *implementation)
     setenv("CLSEQ_GEMM", implementation, 1);
     clseq_context *ctx = test_context(), *other = test_context();
     cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 40);
-    clseq_gemm_args args = good_args(a, b, c);
-    clseq_packed *packed = NULL, *none = (clseq_packed *)&args;
-    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 5, 3, &none), CLSEQ_OUT_OF_BOUNDS,
-           "a (1 stored as [5,3]");
+    cl_mem other_b = new_buffer(other, 15), other_c = new_buffer(other, 20);
+    product x = good_product(a, b, c);
+    clseq_packed *packed = NULL, *none = (clseq_packed *)&x;
+    const clseq_tensor large = matrix_of(a, 5, 3), small = matrix_of(a, 3, 4), batch = batch_of(&small, 2);
+    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &large, false, &none), CLSEQ_OUT_OF_BOUNDS,
+           "gemm pack: matrix has shape [5,3], strides [3,1]");
     cr_assert(none == NULL, "a failing pack must leave NULL behind");
-    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 0, 3, &none), CLSEQ_INVALID_ARGUMENT,
-           "rows and columns are 0 and 3");
-    expect(clseq_gemm_pack(ctx, (clseq_operand)7, &args.a, 4, 3, &none), CLSEQ_INVALID_ARGUMENT,
+    expect(clseq_gemm_pack(ctx, (clseq_operand)7, &x.a, false, &none), CLSEQ_INVALID_ARGUMENT,
            "operand is 7");
-    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, NULL, 4, 3, &none), CLSEQ_INVALID_ARGUMENT,
-           "matrix is NULL");
-    expect(clseq_gemm_pack(NULL, CLSEQ_OPERAND_A, &args.a, 4, 3, &none), CLSEQ_INVALID_ARGUMENT,
+    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, NULL, false, &none), CLSEQ_INVALID_ARGUMENT,
+           "gemm pack: matrix is NULL, expected f32 [?,?]");
+    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &batch, false, &none), CLSEQ_INVALID_SHAPE,
+           "gemm pack: matrix has shape [2,3,4], expected [1,?,?]");
+    expect(clseq_gemm_pack(NULL, CLSEQ_OPERAND_A, &x.a, false, &none), CLSEQ_INVALID_ARGUMENT,
            "gemm pack: ctx is NULL");
-    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 4, 3, NULL), CLSEQ_INVALID_ARGUMENT, "out is NULL");
-    cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 4, 3, &packed), CLSEQ_OK, "%s",
+    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &x.a, false, NULL), CLSEQ_INVALID_ARGUMENT, "out is NULL");
+    cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &x.a, false, &packed), CLSEQ_OK, "%s",
                  clseq_last_error());
 
-    args.a.packed = packed;
-    cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
-    expect(clseq_gemm(other, &args), CLSEQ_INVALID_ARGUMENT, "a was packed in another context");
-    expect(clseq_gemm_repack(packed, &args.a), CLSEQ_INVALID_ARGUMENT, "packed already");
-    expect(clseq_gemm_repack(NULL, &args.b), CLSEQ_INVALID_ARGUMENT, "gemm repack: packed is NULL");
-    args.m = 3;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_SHAPE, "a was packed as [4,3], expected [3,3]");
-    args.m = 4;
-    args.k = 2;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_SHAPE, "a was packed as [4,3], expected [4,2]");
-    args.k = 3;
-    args.batch = 2;
-    args.c.stride = 20;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a is packed, which is for one product, not 2");
-    args = good_args(a, b, c);
-    args.b.packed = packed;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "b was packed as the other operand");
+    x.desc.packed_a = packed;
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
+    expect(clseq_gemm(ctx, &x.desc, 1, &x.a, &x.b, 0, &x.c), CLSEQ_INVALID_ARGUMENT,
+           "gemm: a is there as a tensor and packed, expected one of the two");
+    const clseq_tensor foreign_b = matrix_of(other_b, 3, 5), foreign_c = matrix_of(other_c, 4, 5);
+    expect(clseq_gemm(other, &x.desc, 1, NULL, &foreign_b, 0, &foreign_c), CLSEQ_INVALID_ARGUMENT,
+           "gemm: a was packed in another context");
+    expect(clseq_gemm_repack(packed, &small), CLSEQ_INVALID_SHAPE,
+           "gemm repack: matrix has shape [3,4], expected [4,3]");
+    expect(clseq_gemm_repack(packed, NULL), CLSEQ_INVALID_ARGUMENT,
+           "gemm repack: matrix is NULL, expected f32 [4,3]");
+    expect(clseq_gemm_repack(NULL, &x.b), CLSEQ_INVALID_ARGUMENT, "gemm repack: packed is NULL");
+    x.c = matrix_of(c, 3, 5);
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: a was packed as [4,3], expected [3,?]");
+    x.c = matrix_of(c, 4, 5);
+    x.b = matrix_of(b, 2, 5);
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: b has shape [2,5], expected [3,5]");
+    x.b = matrix_of(b, 3, 5);
+    x.c = batch_of(&x.c, 2);
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: a is packed, which is for one product, not 2");
+    x = good_product(a, b, c);
+    x.desc.packed_b = packed;
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: b was packed as the other operand");
     clseq_packed_destroy(packed);
     clseq_packed_destroy(NULL);
+    cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_B, &x.b, true, &packed), CLSEQ_OK);
+    x = (product){.desc = {.packed_b = packed}, .a = matrix_of(a, 2, 5), .c = matrix_of(c, 2, 3)};
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
+    x.a = matrix_of(a, 2, 4);
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: b was packed as [5,3], expected [4,3]");
+    x.a = matrix_of(a, 2, 5);
+    x.c = matrix_of(c, 2, 4);
+    expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: b was packed as [5,3], expected [5,4]");
+    clseq_packed_destroy(packed);
     clReleaseMemObject(a);
     clReleaseMemObject(b);
     clReleaseMemObject(c);
+    clReleaseMemObject(other_b);
+    clReleaseMemObject(other_c);
     clseq_context_destroy(other);
     clseq_context_destroy(ctx);
 }
@@ -177,8 +331,9 @@ static void check_packing(const char *implementation)
 Test(gemm_errors, one_row_beyond)
 {
     enum { N = 5 };
-    static const char *const words[] = {"a (1 stored as [1,1], offset 1", "b (1 stored as [1,5], offset 1",
-                                        "c (1 stored as [1,5], offset 1"};
+    static const char *const words[] = {"gemm: a has shape [1,1], strides [1,1] and offset 1",
+                                        "gemm: b has shape [1,5], strides [5,1] and offset 1",
+                                        "gemm: c has shape [1,5], strides [5,1] and offset 1"};
     clseq_context *ctx = test_context();
     for (int pooled = 0; pooled < 2; pooled++) {
         static const int64_t sizes[] = {1, N, N};
@@ -189,18 +344,14 @@ Test(gemm_errors, one_row_beyond)
                 cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &sizes[i], &tensors[i]), CLSEQ_OK);
             buffers[i] = pooled ? tensors[i].buffer : new_buffer(ctx, (size_t)sizes[i]);
         }
-        clseq_gemm_args args = {.m = 1,
-                                .n = N,
-                                .k = 1,
-                                .alpha = 1,
-                                .a = {.buffer = buffers[0], .ld = 1},
-                                .b = {.buffer = buffers[1], .ld = N},
-                                .c = {.buffer = buffers[2], .ld = N}};
-        clseq_matrix *matrices[] = {&args.a, &args.b, &args.c};
-        cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+        product x = {.a = matrix_of(buffers[0], 1, 1),
+                     .b = matrix_of(buffers[1], 1, N),
+                     .c = matrix_of(buffers[2], 1, N)};
+        clseq_tensor *matrices[] = {&x.a, &x.b, &x.c};
+        cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
         for (int i = 0; i < 3; i++) {
             matrices[i]->offset = 1;
-            expect(clseq_gemm(ctx, &args), CLSEQ_OUT_OF_BOUNDS, words[i]);
+            expect(run(ctx, &x), CLSEQ_OUT_OF_BOUNDS, words[i]);
             matrices[i]->offset = 0;
         }
         for (int i = 0; i < 3; i++) {
@@ -217,15 +368,15 @@ Test(gemm_errors, buffers_of_another_context)
 {
     clseq_context *ctx = test_context(), *other = test_context();
     cl_mem own = new_buffer(ctx, 20), foreign = new_buffer(other, 20), c = new_buffer(ctx, 20);
-    clseq_gemm_args args = good_args(foreign, own, c);
+    product x = good_product(foreign, own, c);
     clseq_packed *packed = NULL;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: a: its buffer belongs to another context");
-    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 4, 3, &packed), CLSEQ_INVALID_ARGUMENT,
-           "gemm: a: its buffer belongs to another context");
-    args = good_args(own, foreign, c);
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: b: its buffer belongs to another context");
-    args = good_args(own, own, foreign);
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: c: its buffer belongs to another context");
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: a: its buffer belongs to another context");
+    expect(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &x.a, false, &packed), CLSEQ_INVALID_ARGUMENT,
+           "gemm pack: matrix: its buffer belongs to another context");
+    x = good_product(own, foreign, c);
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: b: its buffer belongs to another context");
+    x = good_product(own, own, foreign);
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: c: its buffer belongs to another context");
     clReleaseMemObject(own);
     clReleaseMemObject(foreign);
     clReleaseMemObject(c);
@@ -234,8 +385,13 @@ Test(gemm_errors, buffers_of_another_context)
 }
 
 /* Products in one buffer of 1000: where C may lie beside A [4,3] (or transposed) and B [3,5], and where not. */
+typedef struct place {
+    int64_t offset, ld, stride;
+    bool transpose;
+} place;
+
 static const struct placed {
-    clseq_matrix a, b, c;
+    place a, b, c;
     int64_t batch;
     const char *words; /* NULL: allowed */
 } placed[] = {
@@ -282,21 +438,25 @@ static const struct placed {
     {{.offset = 500, .ld = 3}, {.offset = 600, .ld = 5}, {.stride = 19, .ld = 5}, 2, "gemm: c has stride 19"},
 };
 
+static clseq_tensor tensor_at(cl_mem buffer, const place *at, int64_t batch, int64_t rows, int64_t columns)
+{
+    const int64_t dims[] = {batch, at->transpose ? columns : rows, at->transpose ? rows : columns};
+    clseq_tensor tensor = clseq_tensor_view(buffer, at->offset, CLSEQ_DTYPE_F32, 3, dims);
+    tensor.strides[0] = at->stride;
+    tensor.strides[1] = at->ld;
+    return tensor;
+}
+
 Test(gemm_errors, overlaps)
 {
     clseq_context *ctx = test_context();
     cl_mem all = new_buffer(ctx, 1000);
     for (size_t i = 0; i < sizeof placed / sizeof placed[0]; i++) {
-        clseq_gemm_args args = {.m = 4,
-                                .n = 5,
-                                .k = 3,
-                                .batch = placed[i].batch,
-                                .alpha = 1,
-                                .a = placed[i].a,
-                                .b = placed[i].b,
-                                .c = placed[i].c};
-        args.a.buffer = args.b.buffer = args.c.buffer = all;
-        const clseq_status got = clseq_gemm(ctx, &args);
+        const product x = {.desc = {.transpose_a = placed[i].a.transpose},
+                           .a = tensor_at(all, &placed[i].a, placed[i].batch, 4, 3),
+                           .b = tensor_at(all, &placed[i].b, placed[i].batch, 3, 5),
+                           .c = tensor_at(all, &placed[i].c, placed[i].batch, 4, 5)};
+        const clseq_status got = run(ctx, &x);
         if (placed[i].words)
             expect(got, CLSEQ_INVALID_ARGUMENT, placed[i].words);
         else
@@ -312,13 +472,13 @@ Test(gemm_errors, overlaps_by_offsets)
     clseq_context *ctx = test_context();
     cl_mem all = new_buffer(ctx, 200), b = new_buffer(ctx, 15);
     const int64_t of_a[] = {0, 70, 140}, of_c[] = {100, 20, 50}, near[] = {100, 20, 51};
-    clseq_gemm_args args = good_args(all, b, all);
-    args.batch = 3;
-    args.a.offsets = of_a;
-    args.c.offsets = of_c;
-    cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
-    args.c.offsets = near;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps a");
+    product x = good_product(all, b, all);
+    x.c = batch_of(&x.c, 3);
+    x.desc.offsets_a = of_a;
+    x.desc.offsets_c = of_c;
+    cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
+    x.desc.offsets_c = near;
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps a");
     clReleaseMemObject(all);
     clReleaseMemObject(b);
     clseq_context_destroy(ctx);
@@ -336,16 +496,16 @@ Test(gemm_errors, overlaps_what_is_packed)
             continue;
         }
         cl_mem all = new_buffer(ctx, 40);
-        clseq_gemm_args args = good_args(all, all, all);
+        product x = good_product(all, all, all);
         clseq_packed *packed = NULL;
-        args.a.offset = 10;
-        args.b.offset = 25;
-        cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 4, 3, &packed), CLSEQ_OK);
-        args.a.packed = packed;
+        x.a.offset = 10;
+        x.b.offset = 25;
+        cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &x.a, false, &packed), CLSEQ_OK);
+        x.desc.packed_a = packed;
         if (i == 0)
-            cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+            cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
         else
-            expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps a");
+            expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: c overlaps a");
         clseq_packed_destroy(packed);
         clReleaseMemObject(all);
         clseq_context_destroy(ctx);
@@ -369,11 +529,11 @@ static void check_choice(const char *name, bool must_be_cpu, clseq_status bad, c
     clseq_context *ctx = test_context();
     setenv("CLSEQ_GEMM", "something else", 1);
     cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 20);
-    const clseq_gemm_args args = good_args(a, b, c);
+    const product x = good_product(a, b, c);
     if (must_be_cpu && ctx->is_cpu)
-        cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+        cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
     else
-        expect(clseq_gemm(ctx, &args), bad, words);
+        expect(run(ctx, &x), bad, words);
     clReleaseMemObject(a);
     clReleaseMemObject(b);
     clReleaseMemObject(c);
@@ -394,14 +554,9 @@ Test(gemm_errors, clblast_range)
     clseq_context *ctx = test_context();
     const size_t k = (size_t)1 << 23; /* with sides rounded up to 128 */
     cl_mem a = new_buffer(ctx, k), b = new_buffer(ctx, k), c = new_buffer(ctx, 1);
-    const clseq_gemm_args args = {.m = 1,
-                                  .n = 1,
-                                  .k = (int64_t)k,
-                                  .alpha = 1,
-                                  .a = {.buffer = a, .ld = (int64_t)k},
-                                  .b = {.buffer = b, .ld = 1},
-                                  .c = {.buffer = c, .ld = 1}};
-    expect(clseq_gemm(ctx, &args), CLSEQ_UNSUPPORTED, "2^31 elements");
+    const product x = {
+        .a = matrix_of(a, 1, (int64_t)k), .b = matrix_of(b, (int64_t)k, 1), .c = matrix_of(c, 1, 1)};
+    expect(run(ctx, &x), CLSEQ_UNSUPPORTED, "2^31 elements");
     clReleaseMemObject(a);
     clReleaseMemObject(b);
     clReleaseMemObject(c);
@@ -419,16 +574,22 @@ Test(gemm_errors, clblast_reach)
     cl_mem buffers[] = {new_buffer(ctx, 12), new_buffer(ctx, 15), new_buffer(ctx, 20)};
     static const int64_t sizes[] = {12, 15, 20};
     for (int i = 0; i < 3; i++) {
-        clseq_gemm_args args = good_args(buffers[0], buffers[1], buffers[2]);
-        clseq_matrix *matrices[] = {&args.a, &args.b, &args.c};
-        args.batch = 1;
+        clseq__product x = {.m = 4,
+                            .n = 5,
+                            .k = 3,
+                            .batch = 1,
+                            .alpha = 1,
+                            .a = {.buffer = buffers[0], .rows = 4, .columns = 3, .ld = 3},
+                            .b = {.buffer = buffers[1], .rows = 3, .columns = 5, .ld = 5},
+                            .c = {.buffer = buffers[2], .rows = 4, .columns = 5, .ld = 5}};
+        clseq__matrix *matrices[] = {&x.a, &x.b, &x.c};
         matrices[i]->offset = INT32_MAX - sizes[i] + 1;
-        cr_assert_eq(clseq__gemm_clblast.run(ctx, &args), CLSEQ_UNSUPPORTED, "%s: %s", names[i],
+        cr_assert_eq(clseq__gemm_clblast.run(ctx, &x), CLSEQ_UNSUPPORTED, "%s: %s", names[i],
                      clseq_last_error());
-        args.batch = 2;
+        x.batch = 2;
         matrices[i]->offset = 0;
         matrices[i]->stride = INT32_MAX - sizes[i] + 1;
-        cr_assert_eq(clseq__gemm_clblast.run(ctx, &args), CLSEQ_UNSUPPORTED, "%s: %s", names[i],
+        cr_assert_eq(clseq__gemm_clblast.run(ctx, &x), CLSEQ_UNSUPPORTED, "%s: %s", names[i],
                      clseq_last_error());
     }
     for (int i = 0; i < 3; i++)
@@ -447,28 +608,19 @@ Test(gemm_errors, codes_of_clblast)
     clseq_context_destroy(ctx);
 }
 
-/* An offset below 0 is refused whatever the stride, and a square matrix knows as which operand it was packed. */
-Test(gemm_errors, one_bad_of_two)
+/* A square matrix knows as which operand it was packed. */
+Test(gemm_errors, square_of_the_other_operand)
 {
     clseq_context *ctx = test_context();
-    cl_mem a = new_buffer(ctx, 100), b = new_buffer(ctx, 100), c = new_buffer(ctx, 100);
-    clseq_gemm_args args = good_args(a, b, c);
+    cl_mem a = new_buffer(ctx, 9), c = new_buffer(ctx, 9);
+    product x = {.a = matrix_of(a, 3, 3), .c = matrix_of(c, 3, 3)};
     clseq_packed *packed = NULL;
-    args.a.offset = -1;
-    args.a.stride = 12;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a has offset -1 and stride 12");
-    args.a.offset = 12;
-    args.a.stride = -1;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "a has offset 12 and stride -1");
-    args = good_args(a, b, c);
-    args.m = args.n = args.k = 3;
-    cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &args.a, 3, 3, &packed), CLSEQ_OK, "%s",
+    cr_assert_eq(clseq_gemm_pack(ctx, CLSEQ_OPERAND_A, &x.a, false, &packed), CLSEQ_OK, "%s",
                  clseq_last_error());
-    args.b.packed = packed;
-    expect(clseq_gemm(ctx, &args), CLSEQ_INVALID_ARGUMENT, "b was packed as the other operand");
+    x.desc.packed_b = packed;
+    expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: b was packed as the other operand");
     clseq_packed_destroy(packed);
     clReleaseMemObject(a);
-    clReleaseMemObject(b);
     clReleaseMemObject(c);
     clseq_context_destroy(ctx);
 }

@@ -92,15 +92,8 @@ Test(gemm_strided, interleaved)
         cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 3, (int64_t[]){M, BATCH, N}, &z), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_write(ctx, &x, a), CLSEQ_OK);
         cr_assert_eq(clseq_tensor_write(ctx, &y, b), CLSEQ_OK);
-        const clseq_gemm_args args = {.m = M,
-                                      .n = N,
-                                      .k = K,
-                                      .batch = BATCH,
-                                      .alpha = 1,
-                                      .a = {.buffer = x.buffer, .ld = BATCH * K, .stride = K},
-                                      .b = {.buffer = y.buffer, .ld = N, .stride = K * N},
-                                      .c = {.buffer = z.buffer, .ld = BATCH * N, .stride = N}};
-        cr_assert_eq(clseq_gemm(ctx, &args), CLSEQ_OK, "%s", clseq_last_error());
+        const clseq_tensor left = clseq_tensor_transpose(&x, 0, 1), out = clseq_tensor_transpose(&z, 0, 1);
+        cr_assert_eq(clseq_gemm(ctx, NULL, 1, &left, &y, 0, &out), CLSEQ_OK, "%s", clseq_last_error());
         cr_assert_eq(clseq_tensor_read(ctx, &z, c), CLSEQ_OK);
         for (int i = 0; i < M * BATCH * N; i++) {
             const int row = i / N / BATCH, product = i / N % BATCH, column = i % N;

@@ -30,11 +30,11 @@ typedef struct parts {
 static const clseq_rnn_desc no_hidden = {.cell = CLSEQ_CELL_LSTM, .input = 3};
 static const clseq_context_desc nowhere = {.device = "no such device"};
 static const clseq_optimizer_desc no_rate = {.kind = CLSEQ_OPTIMIZER_SGD};
-static const clseq_matrix no_matrix = {.buffer = NULL};
+static const clseq_tensor no_matrix = {.buffer = NULL};
 
 CALL(clseq_context_create, clseq_context, &nowhere, out)
 CALL(clseq_context_wrap, clseq_context, p->ctx ? clseq_context_cl_context(p->ctx) : NULL, NULL, NULL, out)
-CALL(clseq_gemm_pack, clseq_packed, p->ctx, CLSEQ_OPERAND_A, &no_matrix, 2, 3, out)
+CALL(clseq_gemm_pack, clseq_packed, p->ctx, CLSEQ_OPERAND_A, &no_matrix, false, out)
 CALL(clseq_rnn_plan_create, clseq_rnn_plan, p->ctx, &no_hidden, out)
 CALL(clseq_params_create, clseq_params, NULL, 1, out)
 CALL(clseq_params_add, clseq_param, p->params, "", 1, (int64_t[]){2}, NULL, out)

@@ -35,11 +35,6 @@ typedef struct things {
 
 static const clseq_rnn_desc lstm = {.cell = CLSEQ_CELL_LSTM, .input = 3, .hidden = 4};
 
-static clseq_matrix matrix_of(const things *t)
-{
-    return (clseq_matrix){.buffer = t->x.buffer, .ld = 3};
-}
-
 /* Around the test's queue where it has one. */
 static clseq_status make_context(things *t)
 {
@@ -81,8 +76,7 @@ static clseq_status make_plan(things *t)
 
 static clseq_status make_packed(things *t)
 {
-    const clseq_matrix matrix = matrix_of(t);
-    return clseq_gemm_pack(t->ctx, CLSEQ_OPERAND_A, &matrix, 2, 3, &t->packed);
+    return clseq_gemm_pack(t->ctx, CLSEQ_OPERAND_A, &t->x, false, &t->packed);
 }
 
 static clseq_status make_state(things *t)
@@ -133,8 +127,7 @@ static clseq_status use_plan(things *t)
 
 static clseq_status use_packed(things *t)
 {
-    const clseq_matrix matrix = matrix_of(t);
-    return t->made[TENSOR] ? clseq_gemm_repack(t->packed, &matrix) : CLSEQ_OK;
+    return t->made[TENSOR] ? clseq_gemm_repack(t->packed, &t->x) : CLSEQ_OK;
 }
 
 static clseq_status use_state(things *t)
