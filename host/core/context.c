@@ -4,7 +4,6 @@
 #include "core/pool.h"
 #include "core/profile.h"
 #include "core/program.h"
-#include "core/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,56 +15,12 @@ bool clseq__env_is_on(const char *variable)
     return text != NULL && strcmp(text, "1") == 0;
 }
 
-/*
- * The shape of kernels: floats a vector, registers, groups. CPU-shaped kernels are for CPUs whose compiler wants
- * vectors; one that says its own width is 1 puts work-items side by side itself, as GPUs do.
- */
-static clseq_status choose_shape(clseq_context *ctx)
-{
-    const uint32_t native = ctx->device.native_float_width;
-    const char *wish = getenv("CLSEQ_VECTOR_WIDTH");
-    const bool wished = wish != NULL && wish[0] != '\0';
-    ctx->is_cpu = (ctx->device.type & CL_DEVICE_TYPE_CPU) != 0 && (native > 1 || wished);
-    ctx->groups = ctx->device.compute_units > 0 ? (int)ctx->device.compute_units : 1;
-    ctx->vector_width = native >= 16 ? 16 : native >= 8 ? 8 : 4;
-    if (wished) {
-        static const char *const allowed[] = {"4", "8", "16"};
-        int width = 0;
-        for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
-            if (strcmp(wish, allowed[i]) == 0)
-                width = atoi(wish);
-        if (width == 0)
-            return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                                "context create: CLSEQ_VECTOR_WIDTH is \"%s\", expected 4, 8 or 16", wish);
-        ctx->vector_width = width;
-    }
-    ctx->vector_registers = ctx->vector_width == 16 ? 32 : 16;
-    return CLSEQ_OK;
-}
-
-/* "RxU", blocks of rows and groups for each of the schedule team. */
-static clseq_status read_team(clseq_context *ctx)
-{
-    const char *wish = getenv("CLSEQ_TEAM");
-    char rest;
-    if (wish == NULL || wish[0] == '\0')
-        return CLSEQ_OK;
-    if (sscanf(wish, "%4dx%4d%c", &ctx->team_blocks, &ctx->team_members, &rest) == 2 &&
-        ctx->team_blocks > 0 && ctx->team_members > 0)
-        return CLSEQ_OK;
-    return clseq__error(
-        CLSEQ_INVALID_ARGUMENT,
-        "context create: CLSEQ_TEAM is \"%s\", expected RxU, blocks of rows and groups for each, as 2x4",
-        CLSEQ__SHOW(wish));
-}
-
 /* What both ways of making a context share, once its OpenCL handles are there. */
 static clseq_status create_parts(clseq_context *ctx, const clseq_context_desc *desc, bool profile)
 {
     const char *gemm = getenv("CLSEQ_GEMM");
     snprintf(ctx->gemm_wish, sizeof ctx->gemm_wish, "%s", gemm != NULL ? gemm : "");
-    CLSEQ__RETURN_IF(choose_shape(ctx));
-    CLSEQ__RETURN_IF(read_team(ctx));
+    CLSEQ__RETURN_IF(clseq__traits_of(&ctx->device, &ctx->traits));
     CLSEQ__RETURN_IF(clseq__pool_create(&ctx->pool));
     CLSEQ__RETURN_IF(clseq__programs_create(ctx, desc, &ctx->programs));
     if (profile)

@@ -7,6 +7,8 @@
 #ifndef CLSEQ_CORE_CONTEXT_H
 #define CLSEQ_CORE_CONTEXT_H
 
+#include "core/traits.h"
+
 #include <clseq/context.h>
 
 typedef struct clseq__pool clseq__pool;
@@ -18,11 +20,7 @@ struct clseq_context {
     clseq_device_info device;
     cl_context cl;
     cl_command_queue queue;
-    bool is_cpu;                   /* CPU-shaped kernels are taken */
-    int vector_width;              /* floats a vector in CPU-shaped kernels: 4, 8 or 16 */
-    int vector_registers;          /* how many such registers there are: 16, or 32 with 16 floats */
-    int groups;                    /* work-groups that run at once in CPU-shaped kernels: the compute units */
-    int team_blocks, team_members; /* CLSEQ_TEAM when the context was made; 0: not set */
+    clseq__traits traits;
     clseq__pool *pool;
     clseq__programs *programs;
     clseq__profile *profile; /* NULL: not measured */

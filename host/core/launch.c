@@ -54,10 +54,10 @@ clseq_status clseq__launch(clseq_context *ctx, clseq__kernel *kernel, clseq__gri
 clseq__grid clseq__grid_for(const clseq_context *ctx, int64_t n)
 {
     /* A CPU's group costs about as much as a few thousand elements; a GPU wants many groups in flight. */
-    const int64_t per_group = ctx->is_cpu ? 4096 : 1024;
-    const int64_t most = (int64_t)ctx->groups * (ctx->is_cpu ? 4 : 16);
+    const int64_t per_group = ctx->traits.is_cpu ? 4096 : 1024;
+    const int64_t most = (int64_t)ctx->traits.groups * (ctx->traits.is_cpu ? 4 : 16);
     size_t local = 1;
-    if (!ctx->is_cpu)
+    if (!ctx->traits.is_cpu)
         local = ctx->device.max_work_group_size < 256 ? ctx->device.max_work_group_size : 256;
     int64_t groups = n / per_group + (n % per_group != 0);
     groups = groups < most ? groups : most;

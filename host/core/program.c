@@ -339,7 +339,7 @@ static clseq_status program_fill(clseq_context *ctx, clseq__program *program)
     clseq__text source = {0}, options = {0}, key = {0};
     CLSEQ__TRY(clseq__text_print(
         &options, "-cl-std=CL1.2 -cl-denorms-are-zero -DVW=%d -DCPU=%d -DREGISTERS=%d -DFMA=%d%s%s",
-        ctx->vector_width, (int)ctx->is_cpu, ctx->vector_registers, has_fma(ctx),
+        ctx->traits.vector_width, (int)ctx->traits.is_cpu, ctx->traits.vector_registers, has_fma(ctx),
         program->options[0] != '\0' ? " " : "", program->options));
     CLSEQ__TRY(clseq__source_resolve(ctx->programs->kernel_dir, program->file, options.data, &source));
     CLSEQ__TRY(make_key(ctx, options.data, &source, &key));

@@ -26,13 +26,13 @@
 
 static bool applicable(const clseq_context *ctx)
 {
-    return ctx->is_cpu;
+    return ctx->traits.is_cpu;
 }
 
 static void describe(const clseq_context *ctx, char *text, size_t size)
 {
     snprintf(text, size, "native kernels, %d floats a vector, %d registers, %d work-groups",
-             ctx->vector_width, ctx->vector_registers, ctx->groups);
+             ctx->traits.vector_width, ctx->traits.vector_registers, ctx->traits.groups);
 }
 
 static int64_t round_up(int64_t x, int64_t to)
@@ -48,7 +48,7 @@ static int64_t at_most(int64_t x, int64_t limit)
 /* Elements from one row of a packed A to the next: whole vectors, and no power of two, which caches dislike. */
 static int64_t packed_ld(const clseq_context *ctx, int64_t k)
 {
-    return round_up(k, ctx->vector_width) + ctx->vector_width;
+    return round_up(k, ctx->traits.vector_width) + ctx->traits.vector_width;
 }
 
 /* `count` floats of scratch. */
@@ -66,7 +66,7 @@ static clseq_status pack_a(clseq_context *ctx, const clseq__matrix *a, int64_t m
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_a", &kernel));
     int64_t strips = (m + STRIP_ROWS - 1) / STRIP_ROWS;
-    return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(strips, ctx->groups), 1),
+    return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(strips, ctx->traits.groups), 1),
                          CLSEQ__ARGS(CLSEQ__L(m), CLSEQ__L(k), CLSEQ__I(a->transpose ? A_TRANSPOSED : A_ROWS),
                                      CLSEQ__M(a->buffer), CLSEQ__L(a->offset), CLSEQ__L(a->ld), CLSEQ__M(to),
                                      CLSEQ__L(packed_ld(ctx, k))));
@@ -77,9 +77,9 @@ static clseq_status pack_b(clseq_context *ctx, const clseq__matrix *b, int64_t k
 {
     clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_pack_b", &kernel));
-    const int64_t width = PACK_PANELS * ctx->vector_width;
+    const int64_t width = PACK_PANELS * ctx->traits.vector_width;
     const int64_t units = (n + width - 1) / width * ((k + PACK_DEPTH - 1) / PACK_DEPTH);
-    return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(units, ctx->groups), 1),
+    return clseq__launch(ctx, kernel, CLSEQ__GRID1((size_t)at_most(units, ctx->traits.groups), 1),
                          CLSEQ__ARGS(CLSEQ__L(k), CLSEQ__L(n), CLSEQ__I(b->transpose ? B_TRANSPOSED : B_ROWS),
                                      CLSEQ__M(b->buffer), CLSEQ__L(b->offset), CLSEQ__L(b->ld),
                                      CLSEQ__M(to)));
@@ -94,8 +94,8 @@ typedef struct cut {
 /* Of all grids with as many parts as there are work-groups to a product, the one whose largest part costs least. */
 static void cut_parts(const clseq_context *ctx, const clseq__product *x, cut *best)
 {
-    const int64_t panels = round_up(x->n, ctx->vector_width) / ctx->vector_width;
-    const int64_t parts = (ctx->groups + x->batch - 1) / x->batch;
+    const int64_t panels = round_up(x->n, ctx->traits.vector_width) / ctx->traits.vector_width;
+    const int64_t parts = (ctx->traits.groups + x->batch - 1) / x->batch;
     double least = 0;
     for (int64_t gm = 1; gm <= at_most(parts, x->m); gm++) {
         const int64_t gn = at_most(parts / gm, panels);
@@ -112,7 +112,8 @@ static void cut_parts(const clseq_context *ctx, const clseq__product *x, cut *be
 
 static cut cut_of(const clseq_context *ctx, const clseq__product *x)
 {
-    const int64_t width = ctx->vector_width, tile = width * TILE_VECTORS_OF(ctx->vector_registers);
+    const int64_t width = ctx->traits.vector_width,
+                  tile = width * TILE_VECTORS_OF(ctx->traits.vector_registers);
     const int64_t depth = BLOCK_DEPTH(width), depths = (x->k + depth - 1) / depth;
     cut by = {0};
     cut_parts(ctx, x, &by);
@@ -134,8 +135,8 @@ static clseq_status multiply(clseq_context *ctx, const clseq__product *x)
     const int a_mode = a->transpose ? A_TRANSPOSED : A_ROWS;
     const int b_mode = x->b.is_packed ? B_PACKED : b->transpose ? B_TRANSPOSED : B_ROWS;
     const cut by = cut_of(ctx, x);
-    const int64_t groups = at_most(x->batch * by.gm * by.gn, ctx->groups);
-    const int64_t transposed = a->transpose ? by.mc * BLOCK_ROW(by.kc, ctx->vector_width) : 0;
+    const int64_t groups = at_most(x->batch * by.gm * by.gn, ctx->traits.groups);
+    const int64_t transposed = a->transpose ? by.mc * BLOCK_ROW(by.kc, ctx->traits.vector_width) : 0;
     CLSEQ__TRY(clseq__kernel_get(ctx, FILE_NAME, NULL, "gemm_product", &kernel));
     CLSEQ__TRY(get_floats(ctx, groups * (by.kc * by.nc + transposed), &scratch));
     CLSEQ__TRY(clseq__launch(
@@ -166,7 +167,7 @@ static clseq_status pack(clseq_packed *packed, const clseq__matrix *matrix)
 {
     clseq_context *ctx = packed->ctx;
     const bool is_a = packed->operand == CLSEQ_OPERAND_A;
-    const int64_t ld = is_a ? packed_ld(ctx, packed->columns) : ctx->vector_width;
+    const int64_t ld = is_a ? packed_ld(ctx, packed->columns) : ctx->traits.vector_width;
     if (!packed->buffer) {
         int64_t rows = is_a ? packed->rows : packed->rows * (round_up(packed->columns, ld) / ld);
         if (rows > INT64_MAX / ld)

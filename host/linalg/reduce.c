@@ -81,7 +81,7 @@ static clseq__grid columns_grid(const clseq_context *ctx, int64_t units)
 {
     clseq__grid grid = clseq__grid_for(ctx, 1);
     const int64_t local = (int64_t)grid.local[0], groups = (units + local - 1) / local;
-    const int64_t most = (int64_t)ctx->groups * (ctx->is_cpu ? 1 : 16);
+    const int64_t most = (int64_t)ctx->traits.groups * (ctx->traits.is_cpu ? 1 : 16);
     grid.groups[0] = (size_t)(groups < most ? groups : most);
     return grid;
 }
@@ -96,8 +96,8 @@ clseq_status clseq__reduce_columns(clseq_context *ctx, cl_mem x, int64_t offset,
     CLSEQ__TRY(check_range(ctx, "reduce: out", out, out_offset, 1, n, n));
     CLSEQ__TRY(clseq__kernel_get(ctx, FILE_NAME, NULL, "reduce_columns", &kernel));
     /* As many parts of the rows as give every core a unit, or a GPU some thousand work-items. */
-    const int64_t width = ctx->is_cpu ? CPU_COLUMNS : 1, blocks = (n + width - 1) / width;
-    const int64_t wanted = (int64_t)ctx->groups * (ctx->is_cpu ? 1 : 1024);
+    const int64_t width = ctx->traits.is_cpu ? CPU_COLUMNS : 1, blocks = (n + width - 1) / width;
+    const int64_t wanted = (int64_t)ctx->traits.groups * (ctx->traits.is_cpu ? 1 : 1024);
     int64_t parts = (wanted + blocks - 1) / blocks;
     parts = parts < rows / PART_ROWS ? parts : rows / PART_ROWS;
     parts = parts < MOST_PARTS ? parts : MOST_PARTS;

@@ -32,9 +32,9 @@ static clseq_status check(clseq_context *ctx, const char *const what[3], const c
 /* Work-groups that share the rows. */
 static clseq__grid row_grid(const clseq_context *ctx, sizes s)
 {
-    const int64_t most = 16 * (int64_t)ctx->groups;
-    return ctx->is_cpu ? clseq__grid_for(ctx, s.N * s.V)
-                       : CLSEQ__GRID1((size_t)(s.N < most ? s.N : most), LOSS_GROUP_GPU);
+    const int64_t most = 16 * (int64_t)ctx->traits.groups;
+    return ctx->traits.is_cpu ? clseq__grid_for(ctx, s.N * s.V)
+                              : CLSEQ__GRID1((size_t)(s.N < most ? s.N : most), LOSS_GROUP_GPU);
 }
 
 /* The two stages, with scratch for the loss and the number of rows of each group. */
@@ -57,7 +57,7 @@ static clseq_status enqueue_forward(clseq_context *ctx, const clseq_cross_entrop
                                          CLSEQ__L(targets->offset), CLSEQ__M(saved->buffer),
                                          CLSEQ__L(saved->offset), CLSEQ__M(partial), CLSEQ__M(counts))));
     CLSEQ__TRY(
-        clseq__launch(ctx, total, CLSEQ__GRID1(1, ctx->is_cpu ? 1 : LOSS_GROUP_GPU),
+        clseq__launch(ctx, total, CLSEQ__GRID1(1, ctx->traits.is_cpu ? 1 : LOSS_GROUP_GPU),
                       CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__I(grid.groups[0]), CLSEQ__I(desc->sum),
                                   CLSEQ__M(partial), CLSEQ__M(counts), CLSEQ__M(saved->buffer),
                                   CLSEQ__L(saved->offset), CLSEQ__M(loss->buffer), CLSEQ__L(loss->offset))));

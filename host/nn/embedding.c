@@ -58,7 +58,8 @@ clseq_status clseq_nn_embedding_backward(clseq_context *ctx, const clseq_tensor 
     E = dtable->dims[1];
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "nn/", NULL, "nn_embedding_backward", &kernel));
     return clseq__launch(
-        ctx, kernel, ctx->is_cpu ? clseq__grid_for(ctx, N * E) : CLSEQ__GRID1((size_t)N, EMBEDDING_GROUP),
+        ctx, kernel,
+        ctx->traits.is_cpu ? clseq__grid_for(ctx, N * E) : CLSEQ__GRID1((size_t)N, EMBEDDING_GROUP),
         CLSEQ__ARGS(CLSEQ__L(N), CLSEQ__L(E), CLSEQ__I(dtable->dims[0]), CLSEQ__M(tokens->buffer),
                     CLSEQ__L(tokens->offset), CLSEQ__M(dy->buffer), CLSEQ__L(dy->offset),
                     CLSEQ__M(dtable->buffer), CLSEQ__L(dtable->offset)));

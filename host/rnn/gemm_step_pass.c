@@ -210,7 +210,7 @@ clseq_status clseq__gemm_step_copy_sequence(const pass *p, cl_mem from_buffer, g
 clseq__grid clseq__gemm_step_row_grid(const clseq_context *ctx, int64_t rows)
 {
     clseq__grid grid = clseq__grid_for(ctx, 1);
-    const int64_t most = (int64_t)ctx->groups * (ctx->is_cpu ? 4 : 16);
+    const int64_t most = (int64_t)ctx->traits.groups * (ctx->traits.is_cpu ? 4 : 16);
     grid.groups[0] = (size_t)(rows < most ? rows : most);
     return grid;
 }

@@ -12,31 +12,19 @@
  * workspace  of the layer's schedule, then two places that layers take by turns for what goes from one to the next
  */
 #include "core/error.h"
+#include "rnn/floats.h"
 #include "rnn/plan.h"
 #include <string.h>
-
-/* Parts of a buffer begin at multiples of so many floats, a cache line. */
-#define ALIGNED 16
-
-static int64_t aligned(int64_t floats)
-{
-    return (floats + ALIGNED - 1) / ALIGNED * ALIGNED;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 void clseq__layer_sizes_of(const clseq__rnn_form *form, const clseq__rnn_layer *layer,
                            const clseq_rnn_shape *shape, clseq__layer_sizes *out)
 {
     memset(out, 0, sizeof *out);
     form->schedule->sizes(layer, shape, out);
-    out->packed_forward = aligned(out->packed_forward);
-    out->packed_backward = aligned(out->packed_backward);
-    out->reserve = aligned(out->reserve);
-    out->workspace = aligned(out->workspace);
+    out->packed_forward = clseq__aligned(out->packed_forward);
+    out->packed_backward = clseq__aligned(out->packed_backward);
+    out->reserve = clseq__aligned(out->reserve);
+    out->workspace = clseq__aligned(out->workspace);
 }
 
 static void layer_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
@@ -50,7 +38,7 @@ static int64_t kept_rows(const clseq_rnn_plan *plan, const clseq_rnn_shape *shap
 {
     if (plan->directions == 1 || l == 0 || clseq__rnn_form_of(plan, shape)->schedule->copies_x)
         return 0;
-    return aligned(shape->T * shape->B * clseq__rnn_features(plan, l - 1));
+    return clseq__aligned(shape->T * shape->B * clseq__rnn_features(plan, l - 1));
 }
 
 /* Where everything lies for a shape, in floats. */
@@ -68,17 +56,17 @@ static layout layout_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape
         const int64_t l = i / plan->directions;
         clseq__layer_sizes s;
         layer_sizes(plan, shape, &plan->layers[i], &s);
-        at.layer_workspace = larger(at.layer_workspace, s.workspace);
+        at.layer_workspace = clseq__larger(at.layer_workspace, s.workspace);
         at.launches_forward += s.launches_forward;
         at.launches_backward += s.launches_backward;
         if (plan->directions == 2 && l > 0)
-            at.between = larger(at.between, shape->T * shape->B * clseq__rnn_features(plan, l - 1));
+            at.between = clseq__larger(at.between, shape->T * shape->B * clseq__rnn_features(plan, l - 1));
         if (plan->directions == 1 && !training && l < plan->desc.layers - 1)
-            at.between = larger(at.between, s.chain);
+            at.between = clseq__larger(at.between, s.chain);
         if (plan->directions == 1 && training && l > 0)
-            at.between = larger(at.between, s.dchain);
+            at.between = clseq__larger(at.between, s.dchain);
     }
-    at.between = aligned(at.between);
+    at.between = clseq__aligned(at.between);
     return at;
 }
 
@@ -90,7 +78,7 @@ int64_t clseq__stack_reserve(const clseq_rnn_plan *plan, const clseq_rnn_shape *
         layer_sizes(plan, shape, clseq__rnn_layer_at(plan, l, d), &s);
         floats += s.reserve;
     }
-    return larger(floats, 1) * (int64_t)sizeof(float);
+    return clseq__larger(floats, 1) * (int64_t)sizeof(float);
 }
 
 /* Two floating-point operations for each product of a weight and a number. */
@@ -111,10 +99,10 @@ void clseq__stack_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape
     const int64_t bytes = (int64_t)sizeof(float);
     memset(out, 0, sizeof *out);
     out->packed = bytes * (training ? form->packed_backward[layers] : form->packed_forward[layers]);
-    out->workspace = bytes * larger(at.layer_workspace + 2 * at.between, 1);
+    out->workspace = bytes * clseq__larger(at.layer_workspace + 2 * at.between, 1);
     out->reserve = 1;
     for (int64_t l = 0; training && l < plan->desc.layers; l++)
-        out->reserve = larger(out->reserve, clseq__stack_reserve(plan, shape, l));
+        out->reserve = clseq__larger(out->reserve, clseq__stack_reserve(plan, shape, l));
     out->launches_forward = at.launches_forward;
     out->launches_backward = at.launches_backward;
     for (int64_t i = 0; i < layers; i++)

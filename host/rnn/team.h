@@ -50,6 +50,9 @@ typedef struct clseq__team_layout {
     clseq__team_packed packed;
 } clseq__team_layout;
 
+/* What the model of a grid looks at. */
+clseq__team_work clseq__team_work_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape);
+
 clseq__team_layout clseq__team_layout_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape);
 
 /* Makes the kernel of a pass, and the control buffer, where they are not there yet. */

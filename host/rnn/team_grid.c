@@ -27,11 +27,6 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-clseq__team_machine clseq__team_machine_of(const clseq_context *ctx)
-{
-    return (clseq__team_machine){.cores = ctx->groups, .vector_width = ctx->vector_width};
-}
-
 /* Of `vectors` vectors of weights, each times so many rows; a byte of them takes so long to come. */
 static double product(double vectors, int64_t rows, double bytes, double byte)
 {
@@ -41,10 +36,10 @@ static double product(double vectors, int64_t rows, double bytes, double byte)
     return arithmetic - first + larger(first, bytes * byte);
 }
 
-clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const clseq__team_work *work,
+clseq__team_cost clseq__team_cost_of(const clseq__traits *traits, const clseq__team_work *work,
                                      clseq__team_grid grid)
 {
-    const int64_t VW = machine->vector_width, rows = divided(work->rows, grid.blocks);
+    const int64_t VW = traits->vector_width, rows = divided(work->rows, grid.blocks);
     const int64_t panels = divided(divided(work->hidden, VW), grid.members);
     const double vectors = (double)(panels * work->gates * work->output);
     const double inputs = (double)(panels * work->gates * work->input);
@@ -66,21 +61,20 @@ clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const c
 }
 
 /* What a grid is chosen by. */
-static double judged(const clseq__team_machine *machine, const clseq__team_work *work, clseq__team_grid grid)
+static double judged(const clseq__traits *traits, const clseq__team_work *work, clseq__team_grid grid)
 {
-    return clseq__team_cost_of(machine, work, grid).total * (grid.members > 1 ? MARGIN : 1);
+    return clseq__team_cost_of(traits, work, grid).total * (grid.members > 1 ? MARGIN : 1);
 }
 
-clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work,
-                                    int blocks)
+clseq__team_grid clseq__team_choose(const clseq__traits *traits, const clseq__team_work *work, int blocks)
 {
-    const int64_t panels = divided(work->hidden, machine->vector_width);
+    const int64_t panels = divided(work->hidden, traits->vector_width);
     clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
-    double least = judged(machine, work, best);
-    for (int R = 1; R <= machine->cores && R <= work->rows; R++) {
-        for (int U = 1; U * R <= machine->cores && U <= panels && (blocks == 0 || R == blocks); U++) {
+    double least = judged(traits, work, best);
+    for (int R = 1; R <= traits->groups && R <= work->rows; R++) {
+        for (int U = 1; U * R <= traits->groups && U <= panels && (blocks == 0 || R == blocks); U++) {
             const clseq__team_grid grid = {.blocks = R, .members = U};
-            const double cost = judged(machine, work, grid);
+            const double cost = judged(traits, work, grid);
             if (cost >= least)
                 continue;
             best = grid;

@@ -7,17 +7,11 @@
 #ifndef CLSEQ_RNN_TEAM_GRID_H
 #define CLSEQ_RNN_TEAM_GRID_H
 
-#include "core/context.h"
+#include "core/traits.h"
 
 typedef struct clseq__team_grid {
     int blocks, members; /* R, U */
 } clseq__team_grid;
-
-/* What the model knows of a machine. */
-typedef struct clseq__team_machine {
-    int cores;
-    int vector_width; /* floats */
-} clseq__team_machine;
 
 /* What it knows of the steps of a layer. */
 typedef struct clseq__team_work {
@@ -37,14 +31,10 @@ typedef struct clseq__team_cost {
     bool in_l2;   /* they lie in its second-level cache */
 } clseq__team_cost;
 
-clseq__team_cost clseq__team_cost_of(const clseq__team_machine *machine, const clseq__team_work *work,
+clseq__team_cost clseq__team_cost_of(const clseq__traits *traits, const clseq__team_work *work,
                                      clseq__team_grid grid);
 
 /* The grid of the least cost, of those with no more groups than cores; `blocks` > 0: of those with so many blocks. */
-clseq__team_grid clseq__team_choose(const clseq__team_machine *machine, const clseq__team_work *work,
-                                    int blocks);
-
-/* The machine of a context. */
-clseq__team_machine clseq__team_machine_of(const clseq_context *ctx);
+clseq__team_grid clseq__team_choose(const clseq__traits *traits, const clseq__team_work *work, int blocks);
 
 #endif

@@ -131,7 +131,7 @@ clseq_status clseq__team_pack(const clseq__layer_pass *pass, const clseq_tensor 
         if (vector_of(layer, i, &r.vector[r.vectors]))
             r.vector[r.vectors++].w = weights[i].offset;
     }
-    return clseq__launch(layer->ctx, team->pack, CLSEQ__GRID1((size_t)layer->ctx->groups, 1), a.list,
+    return clseq__launch(layer->ctx, team->pack, CLSEQ__GRID1((size_t)layer->ctx->traits.groups, 1), a.list,
                          a.count);
 }
 
@@ -301,7 +301,7 @@ static team_gradient quantity_gradient(const clseq__layer_pass *pass, const clse
                                        int k)
 {
     team_gradient g = recurrent_gradient(pass, at, slot);
-    const int VW = pass->layer->ctx->vector_width;
+    const int VW = pass->layer->ctx->traits.vector_width;
     g.x = moved(at->kept.quantities, pass->reserve.at);
     g.x_steps = at->sizes.tc;
     g.x_panel = k * ((at->sizes.H + VW - 1) / VW);
@@ -386,8 +386,8 @@ static clseq_status backward_weights(const clseq__layer_pass *pass, const clseq_
     }
     if (r.gradients + r.vectors == 0)
         return CLSEQ_OK;
-    return clseq__launch(layer->ctx, team->weights, CLSEQ__GRID1((size_t)layer->ctx->groups, 1), a.list,
-                         a.count);
+    return clseq__launch(layer->ctx, team->weights, CLSEQ__GRID1((size_t)layer->ctx->traits.groups, 1),
+                         a.list, a.count);
 }
 
 clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args)

@@ -42,6 +42,8 @@
  *     CLSEQ_GEMM          native or clblast (see gemm.h)
  *     CLSEQ_SCHEDULE      schedule of recurrent layers whose descriptor leaves it open (see rnn.h); read when
  *                         a plan is made
+ *     CLSEQ_TEAM          RxU, as 2x4: schedule team cuts batch rows into R blocks (no more than there are rows), between U
+ *                         work-groups each, instead of by its own estimate (see clseq_rnn_describe)
  *     CLSEQ_POOL_POISON   "1" fills every buffer that is handed out with NaN, to find reads before writes
  *     CLSEQ_POOL_CANARY   "1" watches the 256 bytes behind every buffer of the pool, to find writes beyond its end.
  *                         They are looked at when the buffer is given back (clseq_tensor_destroy, the end of what it

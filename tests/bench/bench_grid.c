@@ -36,9 +36,9 @@ int main(int argc, char **argv)
             .rows = l->B, .input = l->I, .hidden = l->H, .output = l->H, .gates = 4, .phases = 1};
         printf("| %s | %d | %d |", l->id, l->B, l->H);
         for (int m = 0; m < MACHINES; m++) {
-            const clseq__team_machine machine = {.cores = cores[m], .vector_width = width};
-            const clseq__team_grid grid = clseq__team_choose(&machine, &work, 0);
-            const clseq__team_cost cost = clseq__team_cost_of(&machine, &work, grid);
+            const clseq__traits traits = {.groups = cores[m], .vector_width = width};
+            const clseq__team_grid grid = clseq__team_choose(&traits, &work, 0);
+            const clseq__team_cost cost = clseq__team_cost_of(&traits, &work, grid);
             printf(" %dx%d %.3g |", grid.blocks, grid.members, cost.total * 1e-3);
         }
         printf("\n");

@@ -234,7 +234,7 @@ clseq_context *gemm_case_context(const char *implementation, int width)
     /* Oclgrind says of CLBlast's own kernel for batches that it reads padding which nobody wrote. */
     const bool blind = indirect && strstr(clseq_context_device(ctx)->platform_name, "Oclgrind");
     const bool native = strcmp(implementation, "native") == 0;
-    if (blind || (native && (!ctx->is_cpu || (width > 0 && ctx->vector_width != width)))) {
+    if (blind || (native && (!ctx->traits.is_cpu || (width > 0 && ctx->traits.vector_width != width)))) {
         clseq_context_destroy(ctx);
         return NULL;
     }

@@ -80,11 +80,11 @@ clseq_context *test_context_shape(int shape)
     if (shape > 1)
         return NULL;
     clseq_context *ctx = test_context();
-    if (shape == 1 && !ctx->is_cpu) {
+    if (shape == 1 && !ctx->traits.is_cpu) {
         clseq_context_destroy(ctx);
         return NULL;
     }
     if (shape == 1)
-        ctx->is_cpu = false;
+        ctx->traits.is_cpu = false;
     return ctx;
 }

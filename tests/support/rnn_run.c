@@ -24,7 +24,7 @@ const int rnn_schedule_count = sizeof rnn_schedules / sizeof rnn_schedules[0];
 
 bool rnn_schedule_expected(const clseq_context *ctx, const rnn_schedule *schedule)
 {
-    return !schedule->cpu_only || ctx->is_cpu;
+    return !schedule->cpu_only || ctx->traits.is_cpu;
 }
 
 static bool has(const rnn_run *run, unsigned what)

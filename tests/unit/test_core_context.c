@@ -25,10 +25,11 @@ Test(core_context, create_tells_what_it_runs_on)
     cr_assert_eq(of_queue, device->device);
     cr_assert_eq(of_context, clseq_context_cl_context(ctx));
     const bool vectors = device->native_float_width > 1 || getenv("CLSEQ_VECTOR_WIDTH");
-    cr_assert_eq(ctx->is_cpu, (device->type & CL_DEVICE_TYPE_CPU) != 0 && vectors);
-    cr_assert(ctx->groups >= 1);
-    cr_assert(ctx->vector_width == 4 || ctx->vector_width == 8 || ctx->vector_width == 16);
-    cr_assert_eq(ctx->vector_registers, ctx->vector_width == 16 ? 32 : 16);
+    cr_assert_eq(ctx->traits.is_cpu, (device->type & CL_DEVICE_TYPE_CPU) != 0 && vectors);
+    cr_assert(ctx->traits.groups >= 1);
+    cr_assert(ctx->traits.vector_width == 4 || ctx->traits.vector_width == 8 ||
+              ctx->traits.vector_width == 16);
+    cr_assert_eq(ctx->traits.vector_registers, ctx->traits.vector_width == 16 ? 32 : 16);
     cr_assert_eq(clseq_context_finish(ctx), CLSEQ_OK);
     clseq_context_destroy(ctx);
 }
@@ -67,8 +68,8 @@ Test(core_context, vector_width_of_the_environment)
     for (size_t i = 0; i < 3; i++) {
         setenv("CLSEQ_VECTOR_WIDTH", cases[i].text, 1);
         ctx = test_context();
-        cr_assert_eq(ctx->vector_width, cases[i].width);
-        cr_assert_eq(ctx->vector_registers, cases[i].registers);
+        cr_assert_eq(ctx->traits.vector_width, cases[i].width);
+        cr_assert_eq(ctx->traits.vector_registers, cases[i].registers);
         clseq_context_destroy(ctx);
     }
     static const char *const wrong[] = {"2", "32", "8 ", "eight", "-4"};

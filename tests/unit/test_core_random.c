@@ -192,12 +192,12 @@ Test(core_random, vectors_draw_the_same_numbers)
     folder_write_text(folder, "lanes.cl", text);
     setenv("CLSEQ_KERNEL_DIR", folder, 1);
     clseq_context *ctx = test_context();
-    if (!ctx->is_cpu) {
+    if (!ctx->traits.is_cpu) {
         clseq_context_destroy(ctx);
         folder_remove(folder);
         cr_skip_test("the device's kernels are not over vectors");
     }
-    const uint64_t count = 4 * (uint64_t)ctx->vector_width;
+    const uint64_t count = 4 * (uint64_t)ctx->traits.vector_width;
     cr_assert_eq(clseq__kernel_get(ctx, "lanes.cl", NULL, "draw", &kernel), CLSEQ_OK, "%s",
                  clseq_last_error());
     cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, &n, &out), CLSEQ_OK);

@@ -126,7 +126,7 @@ static bench bench_create(const char *threads)
     if (threads)
         setenv("POCL_MAX_PTHREAD_COUNT", threads, 1);
     b.ctx = test_context();
-    if (!b.ctx->is_cpu) {
+    if (!b.ctx->traits.is_cpu) {
         clseq_context_destroy(b.ctx);
         cr_skip_test("teams are for CPUs: elsewhere nothing promises that a group goes on running");
     }
@@ -244,7 +244,7 @@ static bool is_oclgrind(const bench *b)
 /* Every combination, with one group to four times as many as there are cores in turn. */
 static void sweep(bench *b)
 {
-    const int cores = b->ctx->groups < 8 ? b->ctx->groups : 8;
+    const int cores = b->ctx->traits.groups < 8 ? b->ctx->traits.groups : 8;
     const int counts[] = {1, 2, cores, 2 * cores + 1, 4 * cores};
     enum { COUNTS = sizeof counts / sizeof counts[0], ALL = 2 * TROUBLES * MOST_BLOCKS * MOST_MEMBERS };
     for (int i = 0; i < ALL * passes(); i++) {

@@ -143,7 +143,7 @@ Test(gemm, choice)
         clseq_context *ctx = gemm_case_context(names[i], 0);
         if (!ctx)
             continue;
-        const bool native = i == 1 || (i == 0 && ctx->is_cpu);
+        const bool native = i == 1 || (i == 0 && ctx->traits.is_cpu);
         clseq_tensor x = {0}, y = {0};
         float got[4] = {0};
         cr_assert_eq(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 2}, &x), CLSEQ_OK);

@@ -491,7 +491,7 @@ Test(gemm_errors, overlaps_what_is_packed)
     for (int i = 0; i < 2; i++) {
         setenv("CLSEQ_GEMM", names[i], 1);
         clseq_context *ctx = test_context();
-        if (i == 0 && !ctx->is_cpu) {
+        if (i == 0 && !ctx->traits.is_cpu) {
             clseq_context_destroy(ctx);
             continue;
         }
@@ -515,7 +515,7 @@ Test(gemm_errors, overlaps_what_is_packed)
 Test(gemm_errors, packing)
 {
     clseq_context *ctx = test_context();
-    const bool is_cpu = ctx->is_cpu;
+    const bool is_cpu = ctx->traits.is_cpu;
     clseq_context_destroy(ctx);
     if (is_cpu)
         check_packing("native");
@@ -530,7 +530,7 @@ static void check_choice(const char *name, bool must_be_cpu, clseq_status bad, c
     setenv("CLSEQ_GEMM", "something else", 1);
     cl_mem a = new_buffer(ctx, 12), b = new_buffer(ctx, 15), c = new_buffer(ctx, 20);
     const product x = good_product(a, b, c);
-    if (must_be_cpu && ctx->is_cpu)
+    if (must_be_cpu && ctx->traits.is_cpu)
         cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
     else
         expect(run(ctx, &x), bad, words);

@@ -200,8 +200,8 @@ Test(graph_tokens, the_table_is_read_where_it_pays)
 {
     static const int32_t tokens[T * B] = {0};
     model m = create(CLSEQ_CELL_LSTM, false);
-    cr_assert_eq(reads_the_table(&m, T, tokens), m.ctx->is_cpu);
-    cr_assert_eq(reads_the_table(&m, 3, tokens), m.ctx->is_cpu); /* 15 tokens of 7 kinds */
+    cr_assert_eq(reads_the_table(&m, T, tokens), m.ctx->traits.is_cpu);
+    cr_assert_eq(reads_the_table(&m, 3, tokens), m.ctx->traits.is_cpu); /* 15 tokens of 7 kinds */
     cr_assert_not(reads_the_table(&m, 2, tokens));
     destroy(&m);
 }

@@ -104,8 +104,8 @@ static rnn_outputs trained(const subject *whole, int blocks, int members)
     subject of = *whole;
     snprintf(of.label + strlen(of.label), sizeof of.label - strlen(of.label), ", CLSEQ_TEAM=%dx%d", blocks,
              members);
-    of.ctx->team_blocks = blocks;
-    of.ctx->team_members = members;
+    of.ctx->traits.team_blocks = blocks;
+    of.ctx->traits.team_members = members;
     rnn_run *run = run_of(&of, CLSEQ_MODE_TRAINING);
     rnn_run_forward(run);
     cr_assert(rnn_run_matches_forward(run), "%s: %s", of.label, rnn_run_message());
@@ -139,7 +139,7 @@ static void any_grid(const subject *of)
         rnn_outputs_free(&alone);
     }
     rnn_outputs_free(&one);
-    of->ctx->team_blocks = of->ctx->team_members = 0;
+    of->ctx->traits.team_blocks = of->ctx->traits.team_members = 0;
 }
 
 Test(rnn_team, takes_any_grid)
@@ -151,16 +151,16 @@ Test(rnn_team, takes_any_grid)
 static void any_number_of_cores(const subject *of)
 {
     static const int cores[] = {1, 3, 8, 200};
-    const int own = of->ctx->groups;
+    const int own = of->ctx->traits.groups;
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
-        of->ctx->groups = cores[i];
+        of->ctx->traits.groups = cores[i];
         rnn_run *run = run_of(of, CLSEQ_MODE_TRAINING);
         rnn_run_forward(run);
         rnn_run_backward(run, false);
         cr_assert(rnn_run_matches(run), "%s, %d cores: %s", of->label, cores[i], rnn_run_message());
         rnn_run_destroy(run);
     }
-    of->ctx->groups = own;
+    of->ctx->traits.groups = own;
 }
 
 Test(rnn_team, takes_any_number_of_cores)
@@ -196,7 +196,7 @@ static uint64_t launches_so_far(clseq_context *ctx)
  */
 static void keeps_its_promise(const subject *of)
 {
-    const bool team = of->ctx->team_members > 1;
+    const bool team = of->ctx->traits.team_members > 1;
     rnn_run *run = run_of(of, CLSEQ_MODE_TRAINING);
     const uint64_t directions = (uint64_t)reference_rnn_directions(&of->c->net);
     const uint64_t layers = (uint64_t)of->c->net.L * directions,
@@ -226,11 +226,11 @@ static void keeps_its_promise(const subject *of)
 static void keeps_its_promises(const subject *of)
 {
     for (int members = 1; members <= 2; members++) {
-        of->ctx->team_blocks = 2;
-        of->ctx->team_members = members;
+        of->ctx->traits.team_blocks = 2;
+        of->ctx->traits.team_members = members;
         keeps_its_promise(of);
     }
-    of->ctx->team_blocks = of->ctx->team_members = 0;
+    of->ctx->traits.team_blocks = of->ctx->traits.team_members = 0;
 }
 
 Test(rnn_team, launches_what_it_promises)

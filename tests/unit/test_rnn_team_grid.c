@@ -11,10 +11,10 @@
 
 static clseq__team_grid chosen(int cores, int64_t rows, int64_t hidden, int blocks)
 {
-    const clseq__team_machine machine = {.cores = cores, .vector_width = 16};
+    const clseq__traits traits = {.groups = cores, .vector_width = 16};
     const clseq__team_work work = {
         .rows = rows, .input = hidden, .hidden = hidden, .output = hidden, .gates = 4, .phases = 1};
-    return clseq__team_choose(&machine, &work, blocks);
+    return clseq__team_choose(&traits, &work, blocks);
 }
 
 Test(rnn_team_grid, one_core_has_one_group)
@@ -65,11 +65,11 @@ Test(rnn_team_grid, no_more_groups_than_cores_rows_and_panels)
 /* The more groups share the units, the fewer weights each of them reads; and they meet at a price. */
 Test(rnn_team_grid, what_a_grid_costs)
 {
-    const clseq__team_machine machine = {.cores = 4, .vector_width = 8};
+    const clseq__traits traits = {.groups = 4, .vector_width = 8};
     const clseq__team_work work = {
         .rows = 4, .input = 512, .hidden = 512, .output = 512, .gates = 4, .phases = 1};
-    const clseq__team_cost one = clseq__team_cost_of(&machine, &work, (clseq__team_grid){4, 1});
-    const clseq__team_cost four = clseq__team_cost_of(&machine, &work, (clseq__team_grid){1, 4});
+    const clseq__team_cost one = clseq__team_cost_of(&traits, &work, (clseq__team_grid){4, 1});
+    const clseq__team_cost four = clseq__team_cost_of(&traits, &work, (clseq__team_grid){1, 4});
     cr_assert_float_eq(one.bytes, 4 * 512 * 512 * 4.0, 1);
     cr_assert_float_eq(four.bytes * 4, one.bytes, 1);
     cr_assert(!one.in_l2 && four.in_l2);
@@ -89,7 +89,7 @@ static void described(const char *wish, const char *expected)
     const clseq_rnn_shape shape = {.T = 2, .B = 3, .mode = CLSEQ_MODE_TRAINING};
     MUST(clseq_rnn_plan_create(ctx, &desc, &plan));
     MUST(clseq_rnn_describe(plan, &shape, text, sizeof text));
-    if (ctx->is_cpu)
+    if (ctx->traits.is_cpu)
         cr_assert(strstr(text, expected), "CLSEQ_TEAM=%s: %s", wish, text);
     clseq_rnn_plan_destroy(plan);
     clseq_context_destroy(ctx);

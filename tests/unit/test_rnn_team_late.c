@@ -102,18 +102,18 @@ static void under_trouble(clseq_context *ctx, const rnn_case *c, clseq_mode mode
 {
     static const int grids[][2] = {{1, 2}, {1, 3}, {2, 2}};
     for (size_t g = 0; g < sizeof grids / sizeof grids[0]; g++) {
-        ctx->team_blocks = grids[g][0];
-        ctx->team_members = 1;
+        ctx->traits.team_blocks = grids[g][0];
+        ctx->traits.team_members = 1;
         rnn_run *alone = run_of(ctx, c, mode);
         rnn_outputs want = outputs_of(alone);
-        ctx->team_members = grids[g][1];
+        ctx->traits.team_members = grids[g][1];
         rnn_run *run = run_of(ctx, c, mode);
         put_probes(run);
         for (int i = 0; i < TROUBLES * passes(); i++) {
             const trouble *t = &troubles[i % TROUBLES];
             rnn_outputs got = outputs_of(run);
-            cr_assert(rnn_outputs_equal(&want, &got, false), "%dx%d, pass %d, after %s: %s", ctx->team_blocks,
-                      ctx->team_members, i, t->name, rnn_run_message());
+            cr_assert(rnn_outputs_equal(&want, &got, false), "%dx%d, pass %d, after %s: %s",
+                      ctx->traits.team_blocks, ctx->traits.team_members, i, t->name, rnn_run_message());
             rnn_outputs_free(&got);
             force(run, t, seen);
         }
@@ -128,7 +128,7 @@ static void with_threads(const char *threads, long seen[TEAM_PROBES_END])
 {
     setenv("POCL_MAX_PTHREAD_COUNT", threads, 1);
     clseq_context *ctx = test_context();
-    if (!ctx->is_cpu) {
+    if (!ctx->traits.is_cpu) {
         clseq_context_destroy(ctx);
         cr_skip_test("teams are for CPUs");
     }
