@@ -111,6 +111,7 @@ static const clseq__cell to_come[] = {
      .gates = 3,
      .slots = 3,
      .states = 1,
+     .set_by = {2},
      .quantities = 2,
      .input = {0, 3, {0, 1, 2}},
      .phases = 3,
@@ -157,7 +158,7 @@ static void results_of(clseq_context *ctx, const clseq__cell *cell, const clseq_
                        float *results[OPERANDS], int64_t n[OPERANDS])
 {
     test_random random = test_random_seed(4);
-    clseq__rnn_layer layer = {.ctx = ctx, .cell = cell, .input = I, .hidden = H, .output = H};
+    clseq__rnn_layer layer = {.ctx = ctx, .cell = cell, .input = I, .hidden = H, .output = H, .widest = H};
     const clseq_rnn_shape shape = {.T = T, .B = B};
     const int64_t w_ih[] = {cell->gates * H, I}, w_hh[] = {cell->gates * H, H}, x[] = {T, B, I},
                   y[] = {T, B, H};
@@ -218,19 +219,22 @@ static double bound_of(const clseq__cell *cell, const float *values, int64_t n)
     return (T * cell->gates * (I + H) + T * B + 16) * (double)FLT_EPSILON * largest;
 }
 
-static void check_cell(clseq_context *ctx, const clseq__cell *cell)
+/* gemm_step beside team, with as many groups for each block of rows. */
+static void check_cell(clseq_context *ctx, const clseq__cell *cell, int members)
 {
     static const char *const names[] = {"w_ih", "w_hh", "x", "dy", "y", "dx", "dw_ih", "dw_hh"};
     float *stepped[OPERANDS], *team[OPERANDS];
     int64_t n[OPERANDS];
+    ctx->traits.team_blocks = 2;
+    ctx->traits.team_members = members;
     results_of(ctx, cell, &clseq__rnn_gemm_step, stepped, n);
     results_of(ctx, cell, &clseq__rnn_team, team, n);
     for (int i = 0; i < OPERANDS; i++) {
         const double bound = bound_of(cell, stepped[i], n[i]);
         for (int64_t k = 0; k < n[i]; k++)
             cr_assert(fabs((double)stepped[i][k] - team[i][k]) <= bound,
-                      "%s of %d gates: %s[%d] is %g and %g within %g", cell->name, cell->gates, names[i],
-                      (int)k, (double)stepped[i][k], (double)team[i][k], bound);
+                      "%s of %d gates, %d groups: %s[%d] is %g and %g within %g", cell->name, cell->gates,
+                      members, names[i], (int)k, (double)stepped[i][k], (double)team[i][k], bound);
         free(stepped[i]);
         free(team[i]);
     }
@@ -249,7 +253,8 @@ Test(rnn_cells, any_number_of_gates_and_phases)
     for (size_t i = 0;
          i < sizeof to_come / sizeof to_come[0] && clseq__rnn_team.applicable(ctx, &(const char *){0}); i++)
         if (!test_small() || i == 1)
-            check_cell(ctx, &to_come[i]);
+            for (int members = 1; members <= 2; members++)
+                check_cell(ctx, &to_come[i], members);
     clseq_context_destroy(ctx);
     folder_remove(folder);
 }
