@@ -66,15 +66,23 @@ static double judged(const clseq__traits *traits, const clseq__team_work *work, 
     return clseq__team_cost_of(traits, work, grid).total * (grid.members > 1 ? MARGIN : 1);
 }
 
+/* Whether as many parts as that have a largest one that is smaller than that of one part fewer. */
+static bool is_finer(int64_t n, int parts)
+{
+    return parts == 1 || divided(n, parts) < divided(n, parts - 1);
+}
+
 clseq__team_grid clseq__team_choose(const clseq__traits *traits, const clseq__team_work *work, int blocks)
 {
     const int64_t panels = divided(work->hidden, traits->vector_width);
     clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
     double least = judged(traits, work, best);
     for (int R = 1; R <= traits->groups && R <= work->rows; R++) {
-        for (int U = 1; U * R <= traits->groups && U <= panels && (blocks == 0 || R == blocks); U++) {
+        if (blocks > 0 ? R != blocks : !is_finer(work->rows, R))
+            continue;
+        for (int U = 1; U * R <= traits->groups && U <= panels; U++) {
             const clseq__team_grid grid = {.blocks = R, .members = U};
-            const double cost = judged(traits, work, grid);
+            const double cost = is_finer(panels, U) ? judged(traits, work, grid) : least;
             if (cost >= least)
                 continue;
             best = grid;
