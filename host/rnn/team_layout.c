@@ -75,17 +75,19 @@ static int at_most(int n, int64_t most)
     return n < most ? n : (int)most;
 }
 
+/* All layers of a chain have the same blocks, which go by the widest one; what a layer reads has no say. */
 static clseq__team_grid grid_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape)
 {
-    const clseq_context *ctx = layer->ctx;
-    const clseq__team_work own = clseq__team_work_of(layer, shape);
-    clseq__team_work all = own;
-    if (ctx->traits.team_blocks)
-        return (clseq__team_grid){.blocks = at_most(ctx->traits.team_blocks, shape->B),
-                                  .members = ctx->traits.team_members};
-    /* All layers of a chain have the same blocks. */
-    all.input = all.hidden = all.output = layer->widest;
-    return clseq__team_choose(&ctx->traits, &own, clseq__team_choose(&ctx->traits, &all, 0).blocks);
+    const clseq__traits *traits = &layer->ctx->traits;
+    clseq__team_work own = clseq__team_work_of(layer, shape), widest = own;
+    if (traits->team_blocks)
+        return (clseq__team_grid){.blocks = at_most(traits->team_blocks, shape->B),
+                                  .members = traits->team_members};
+    own.input = widest.input = 0;
+    widest.hidden = widest.output = layer->widest;
+    const clseq__team_grid grid = clseq__team_choose(traits, &widest, 0);
+    const bool is_widest = own.hidden == layer->widest && own.output == layer->widest;
+    return is_widest ? grid : clseq__team_choose(traits, &own, grid.blocks);
 }
 
 /*
