@@ -39,7 +39,8 @@ int main(int argc, char **argv)
             const clseq__traits traits = {.groups = cores[m], .vector_width = width};
             const clseq__team_grid grid = clseq__team_choose(&traits, &work, 0);
             const clseq__team_cost cost = clseq__team_cost_of(&traits, &work, grid);
-            printf(" %dx%d %.3g |", grid.blocks, grid.members, cost.total * 1e-3);
+            const double us = cost.total * 1e-3;
+            printf(" %dx%d %.*f |", grid.blocks, grid.members, us < 10 ? 2 : us < 100 ? 1 : 0, us);
         }
         printf("\n");
     }
