@@ -192,11 +192,12 @@ def limit(fulfilled, sentence):
 
 def check_limits(cell, results):
     """Prints the geometric means; for LSTM whether the limits are met, which is what is returned."""
-    single = [r for r in results if r["shape"][0] == 1 and r["shape"][3] >= 20]
+    # PyTorch's denormal numbers (`last`) would say more in a mean than all other lines.
+    single = [r for r in results if r["shape"][0] == 1 and r["shape"][3] >= 20 and r["line"] != "last"]
     if not single:
         return True
     means = {what: statistics.geometric_mean(r[what]["ratio"] for r in single) for what in ("forward", "total")}
-    print(f"\nOne layer, B >= 20: geometric mean of the ratios {means['forward']:.2f} forward, "
+    print(f"\nOne layer, B >= 20, without last: geometric mean of the ratios {means['forward']:.2f} forward, "
           f"{means['total']:.2f} with backward.\n")
     if cell != "lstm":
         return True
