@@ -304,7 +304,7 @@ static void stress(const char *threads)
     }
     sweep(&b);
     /* Long enough for much to happen; a machine that is busy elsewhere may need some more passes. */
-    for (int i = 0; i < 2 * TROUBLES * passes() || (i < 500 && !all_paths_taken(&b)); i++) {
+    for (int i = 0; i < 2 * TROUBLES * passes() || (i < 6000 && !all_paths_taken(&b)); i++) {
         const shape x = {1 + i % 5 / 4, 2 + i % 3, 64, LONG, i / TROUBLES % 2};
         pass(&b, b.probed, &x, &troubles[i % TROUBLES]);
     }
