@@ -12,6 +12,7 @@ typedef struct clseq__traits {
     int vector_registers; /* how many such registers there are: 16, or 32 with 16 floats */
     /* What CLSEQ_TEAM says: blocks of rows and groups a block; 0: nothing. */
     int team_blocks, team_members;
+    int team_groups; /* that a team's launch has; 0: as many as clseq__team_groups says. Set by tests */
 } clseq__traits;
 
 /* Of a device, and of the environment variables that overrule it. */

@@ -139,8 +139,9 @@ clseq_status clseq__team_pack(const clseq__layer_pass *pass, const clseq_tensor 
 static clseq_status launch(const clseq__rnn_layer *layer, clseq__kernel *kernel, clseq__team_grid grid,
                            const arguments *a)
 {
-    return clseq__launch(layer->ctx, kernel, CLSEQ__GRID1(clseq__team_groups(grid.blocks, grid.members), 1),
-                         a->list, a->count);
+    const int wished = grid.members > 1 ? layer->ctx->traits.team_groups : 0;
+    const size_t groups = wished ? (size_t)wished : clseq__team_groups(grid.blocks, grid.members);
+    return clseq__launch(layer->ctx, kernel, CLSEQ__GRID1(groups, 1), a->list, a->count);
 }
 
 static team_sharing sharing_at(const clseq__team_layout *at, int64_t floats)

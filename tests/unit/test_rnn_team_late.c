@@ -111,6 +111,8 @@ static void under_trouble(clseq_context *ctx, const rnn_case *c, clseq_mode mode
         put_probes(run);
         for (int i = 0; i < TROUBLES * passes(); i++) {
             const trouble *t = &troubles[i % TROUBLES];
+            /* Any number of groups will do. */
+            ctx->traits.team_groups = i % 4;
             rnn_outputs got = outputs_of(run);
             cr_assert(rnn_outputs_equal(&want, &got, false), "%dx%d, pass %d, after %s: %s",
                       ctx->traits.team_blocks, ctx->traits.team_members, i, t->name, rnn_run_message());
@@ -128,15 +130,18 @@ static void with_threads(const char *threads, long seen[TEAM_PROBES_END])
 {
     setenv("POCL_MAX_PTHREAD_COUNT", threads, 1);
     clseq_context *ctx = test_context();
-    if (!ctx->traits.is_cpu) {
+    if (!ctx->traits.is_cpu || strcmp(ctx->device.platform_name, "Oclgrind") == 0) {
         clseq_context_destroy(ctx);
-        cr_skip_test("teams are for CPUs");
+        cr_skip_test("teams are for CPUs, and Oclgrind counts what polls read as a race");
     }
     for (int i = 0; i < NETS; i++) {
         int widths[RNN_VARIANT_LAYERS];
         reference_rnn net = nets[i].net;
         net.cell = reference_cell_at(CLSEQ_CELL_LSTM);
-        net.T = test_small() ? 40 : net.T;
+        if (test_small()) {
+            net.T = 40;
+            net.H = 9;
+        }
         cr_assert(rnn_variant_apply(&rnn_variants[nets[i].variant], &net, widths));
         rnn_case *c = rnn_case_create(&net, 11 + (uint64_t)i, 1e-5);
         rnn_case_run(c);
