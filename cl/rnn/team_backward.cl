@@ -89,7 +89,7 @@ static inline void step_backward(const Pass *a, const team_backward_record *r, c
 static inline void dx_step(const Pass *a, const team_backward_record *r, int chunk, Range panels, Out scratch)
 {
     const Layer *l = &a->l;
-    const int steps = min(l->tc, l->T - chunk * l->tc), rows = steps * l->rows;
+    const int steps = steps_of(l, chunk), rows = steps * l->rows;
     In gates = chunk_at(&a->dgates, chunk) + INPUT_SLOT * l->slot;
     for (int q = panels.begin, n; q < panels.end; q += n) {
         n = take_vectors(panels.end - q, rows);
@@ -189,7 +189,7 @@ CPU_KERNEL team_backward(team_backward_record r, In units, In packed, Ints lengt
                 end_pass(&a, &r, &team, dinitial, scratch);
             else if (i >= time_steps)
                 dx_step(&a, &r, chunk, part_of(&team, a.l.x_panels, i - time_steps, parts), scratch);
-            else if (chunk * a.l.tc + s < a.l.T) {
+            else if (s < steps_of(&a.l, chunk)) {
                 const Step step = time_step(&a, chunk, s);
                 step_backward(&a, &r, &step, i % BACKWARD_STEPS, &team, scratch);
             }

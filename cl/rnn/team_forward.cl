@@ -51,7 +51,7 @@ static inline Pass pass_of(const team_forward_record *r, int block, In packed, I
     a.x = x;
     a.xs = chunks_of(&a.l, r->x_from == TEAM_FROM_PANELS ? (Out)x : kept, r->x_panels);
     a.gates = chunks_of(&a.l, kept, r->kept.gates);
-    a.versions = chunks_of(&a.l, TEAM ? work : kept, TEAM ? r->versions : r->kept.gates);
+    a.versions = TEAM ? chunks_of(&a.l, work, r->versions) : a.gates;
     a.quantities = chunks_of(&a.l, kept, r->kept.quantities);
     a.statistics = chunks_of(&a.l, kept, r->kept.statistics);
     for (int k = 0; k < STATES; k++) {
@@ -63,11 +63,6 @@ static inline Pass pass_of(const team_forward_record *r, int block, In packed, I
         r->base_y.b};
     a.y = target;
     return a;
-}
-
-static inline int steps_of(const Layer *l, int chunk)
-{
-    return min(l->tc, l->T - chunk * l->tc);
 }
 
 /* The product of the input for panels [r.begin,r.end) of all steps of a chunk. */
