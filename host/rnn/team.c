@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/pool.h"
 #include "core/team.h"
+#include "rnn/floats.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +56,8 @@ clseq_status clseq__team_prepare(const clseq__rnn_layer *layer, clseq__team *tea
     if (team->control)
         clseq__pool_put(layer->ctx, team->control);
     team->control = NULL;
-    team->grid.blocks = grid.blocks > team->grid.blocks ? grid.blocks : team->grid.blocks;
-    team->grid.members = grid.members > team->grid.members ? grid.members : team->grid.members;
+    team->grid.blocks = (int)clseq__larger(grid.blocks, team->grid.blocks);
+    team->grid.members = (int)clseq__larger(grid.members, team->grid.members);
     return clseq__team_control_create(layer->ctx, team->grid.blocks, team->grid.members, "rnn team",
                                       &team->control);
 }
@@ -90,7 +91,7 @@ static void describe(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape
 {
     const clseq_context *ctx = layer->ctx;
     const clseq__team_layout at = clseq__team_layout_of(layer, shape);
-    const int rows = (at.sizes.B + at.sizes.blocks - 1) / at.sizes.blocks;
+    const int rows = (int)at.rows;
     const clseq__team_work work = clseq__team_work_of(layer, shape);
     const clseq__team_cost cost = clseq__team_cost_of(&ctx->traits, &work, at.grid);
     snprintf(text, size,

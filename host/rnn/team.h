@@ -31,7 +31,7 @@ typedef struct clseq__team_layout {
     team_sizes sizes;
     clseq__team_grid grid;
     team_sharing sharing;
-    int64_t chunks;
+    int64_t rows, chunks; /* of a block, at most */
     /* In the reserve in training, else in the workspace. */
     team_kept kept;
     team_array x; /* the layer's copy of what it reads */

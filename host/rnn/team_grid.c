@@ -1,5 +1,7 @@
 /* The grid of the schedule team: a model of the time of a step. */
 #include "rnn/team_grid.h"
+#include "rnn/floats.h"
+#include <math.h>
 
 /* Nanoseconds, fitted to 22 shapes on two cores of Intel Sapphire Rapids (tests/bench/README.md). */
 #define FMA 0.2            /* a vector */
@@ -17,30 +19,20 @@
 /* Rows of a tile of products. */
 #define TILE_ROWS 6
 
-static int64_t divided(int64_t n, int64_t parts)
-{
-    return (n + parts - 1) / parts;
-}
-
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 /* Of `vectors` vectors of weights, each times so many rows; a byte of them takes so long to come. */
 static double product(double vectors, int64_t rows, double bytes, double byte)
 {
     const double arithmetic = vectors * (double)rows * (rows == 1 ? ONE_ROW_FMA : FMA);
     /* Tiles after the first find what they read in the first-level cache, where K is cut into blocks for it. */
-    const double first = arithmetic / (double)divided(rows, TILE_ROWS);
-    return arithmetic - first + larger(first, bytes * byte);
+    const double first = arithmetic / (double)clseq__divided(rows, TILE_ROWS);
+    return arithmetic - first + fmax(first, bytes * byte);
 }
 
 clseq__team_cost clseq__team_cost_of(const clseq__traits *traits, const clseq__team_work *work,
                                      clseq__team_grid grid)
 {
-    const int64_t VW = traits->vector_width, rows = divided(work->rows, grid.blocks);
-    const int64_t panels = divided(divided(work->hidden, VW), grid.members);
+    const int64_t VW = traits->vector_width, rows = clseq__divided(work->rows, grid.blocks);
+    const int64_t panels = clseq__divided(clseq__divided(work->hidden, VW), grid.members);
     const double vectors = (double)(panels * work->gates * work->output);
     const double inputs = (double)(panels * work->gates * work->input);
     clseq__team_cost c = {.bytes = vectors * (double)VW * 4};
@@ -69,12 +61,12 @@ static double judged(const clseq__traits *traits, const clseq__team_work *work, 
 /* Whether as many parts as that have a largest one that is smaller than that of one part fewer. */
 static bool is_finer(int64_t n, int parts)
 {
-    return parts == 1 || divided(n, parts) < divided(n, parts - 1);
+    return parts == 1 || clseq__divided(n, parts) < clseq__divided(n, parts - 1);
 }
 
 clseq__team_grid clseq__team_choose(const clseq__traits *traits, const clseq__team_work *work, int blocks)
 {
-    const int64_t panels = divided(work->hidden, traits->vector_width);
+    const int64_t panels = clseq__divided(work->hidden, traits->vector_width);
     clseq__team_grid best = {.blocks = blocks > 0 ? blocks : 1, .members = 1};
     double least = judged(traits, work, best);
     for (int R = 1; R <= traits->groups && R <= work->rows; R++) {

@@ -18,7 +18,7 @@
 
 static int64_t panels_of(const clseq__rnn_layer *layer, int64_t columns)
 {
-    return (columns + layer->ctx->traits.vector_width - 1) / layer->ctx->traits.vector_width;
+    return clseq__divided(columns, layer->ctx->traits.vector_width);
 }
 
 /* How chunks of time take places: each its own, two by turns, one for all. */
@@ -97,12 +97,13 @@ static clseq__team_grid grid_of(const clseq__rnn_layer *layer, const clseq_rnn_s
 static void cut(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, clseq__team_layout *at)
 {
     at->grid = grid_of(layer, shape);
-    const int64_t rows = (shape->B + at->grid.blocks - 1) / at->grid.blocks;
+    const int64_t rows = clseq__divided(shape->B, at->grid.blocks);
     const int64_t most = clseq__larger((CHUNK_ROWS + rows / 2) / rows, 1);
-    const int64_t chunks = (shape->T + most - 1) / most, tc = (shape->T + chunks - 1) / chunks;
-    const int64_t panels = (panels_of(layer, layer->hidden) + at->grid.members - 1) / at->grid.members;
+    const int64_t tc = clseq__divided(shape->T, clseq__divided(shape->T, most));
+    const int64_t panels = clseq__divided(panels_of(layer, layer->hidden), at->grid.members);
     const int64_t vectors = panels * layer->cell->gates * rows;
-    at->chunks = (shape->T + tc - 1) / tc;
+    at->rows = rows;
+    at->chunks = clseq__divided(shape->T, tc);
     at->segments = clseq__larger(SEGMENT_ROWS * layer->ctx->traits.vector_width / (tc * rows), 1);
     at->sizes = (team_sizes){.T = (int)shape->T,
                              .B = (int)shape->B,
@@ -152,28 +153,18 @@ static team_rows take_base(int64_t *end, const clseq__team_layout *at, int64_t c
     return rows;
 }
 
-/* How many times forward and backward write the slots of a step. */
-static void count_versions(const clseq__cell *cell, int64_t *forward, int64_t *backward)
-{
-    *forward = *backward = 0;
-    for (int p = 0; p < cell->phases; p++) {
-        const clseq__phase *phase = &cell->phase[p];
-        *forward += TEAM_VERSIONS_FORWARD(phase->norms, phase->operand != CLSEQ__OPERAND_NONE);
-        *backward += TEAM_VERSIONS_BACKWARD(phase->norms);
-    }
-}
-
-/* What forward of a team needs beside what is kept. */
+/* What forward of a team needs beside what is kept: of slots all that its steps write but the last. */
 static void take_forward(const clseq__rnn_layer *layer, int64_t *end, clseq__team_layout *at)
 {
-    int64_t forward, backward;
-    count_versions(layer->cell, &forward, &backward);
+    const clseq__cell *cell = layer->cell;
+    const int64_t slot = panels_of(layer, layer->hidden) * at->sizes.tc * layer->ctx->traits.vector_width;
+    int64_t versions = 0;
     if (at->grid.members == 1)
         return;
-    at->versions = take_array(end, at,
-                              forward * layer->cell->slots * panels_of(layer, layer->hidden) * at->sizes.tc *
-                                  layer->ctx->traits.vector_width,
-                              ONE);
+    for (int p = 0; p < cell->phases; p++)
+        versions +=
+            TEAM_VERSIONS_FORWARD(cell->phase[p].norms, cell->phase[p].operand != CLSEQ__OPERAND_NONE);
+    at->versions = take_array(end, at, versions * cell->slots * slot, ONE);
     if (layer->is_second)
         at->base_y = take_base(end, at, layer->output);
 }
@@ -185,17 +176,17 @@ static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__te
     const int64_t x_panels = panels_of(layer, layer->input), panels = panels_of(layer, layer->hidden),
                   h_panels = panels_of(layer, layer->output);
     const int64_t unit_rows = cell->slots + cell->parameters;
-    const bool team = at->grid.members > 1;
-    int64_t forward, backward;
-    count_versions(cell, &forward, &backward);
+    int64_t versions = 0; /* of slots and gradients of states, between the first and the last */
+    for (int p = 0; p < cell->phases; p++)
+        versions += TEAM_VERSIONS_BACKWARD(cell->phase[p].norms);
     if (layer->is_projected)
         at->dh = take_array(end, at, h_panels * panel, OWN);
     at->means = take_array(end, at, 2 * cell->norms * at->sizes.tc, ONE);
-    if (team) {
+    if (at->grid.members > 1) {
         at->dgates = take_array(end, at, cell->slots * panels * panel, OWN);
         at->dstates = take_array(end, at, cell->states * panels * panel, TWO);
         at->back_versions =
-            take_array(end, at, (backward - 1) * (cell->slots + cell->states) * panels * panel, ONE);
+            take_array(end, at, (versions - 1) * (cell->slots + cell->states) * panels * panel, ONE);
         at->sums_floats = 2 * at->sizes.tc * (cell->slots + cell->phases * cell->parameters) * panels * VW;
         at->sums = clseq__take(end, at->sums_floats * at->grid.blocks);
         if (layer->is_second)
@@ -213,8 +204,7 @@ static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__te
 /* Where a group sums: the slots of a step's panels, or what a product of a chunk makes at once. */
 static void take_scratch(const clseq__rnn_layer *layer, int64_t *end, clseq__team_layout *at)
 {
-    const int64_t rows = (at->sizes.B + at->grid.blocks - 1) / at->grid.blocks;
-    const int64_t step = clseq__larger(layer->cell->slots, 2) * rows, chunk = at->sizes.tc * rows;
+    const int64_t step = clseq__larger(layer->cell->slots, 2) * at->rows, chunk = at->sizes.tc * at->rows;
     const int64_t groups = (int64_t)at->grid.blocks * at->grid.members;
     if (at->grid.members == 1 && layer->cell->quantities == 0)
         return;
