@@ -8,9 +8,9 @@
  *     CLSEQ_PROFILE=1 bench_rnn ...              prints the time of each kernel, too
  *
  * --serve reads lines "ID CELL [PASSES]" from the standard input and answers each with one CSV line, the median of
- * so many passes (1), or with a line "error: ...". So another program can take turns with it. There an ID may be a shape
- * like H256B8T50, one layer. The case of the
- * last line is kept; a new one is warmed up before. "sgemm" is answered by the GFLOP/s of the matrix product.
+ * so many passes (1), or with a line "error: ...". So another program can take turns with it. There an ID may also be a
+ * shape like H256B8T50, of one layer with I = H. The case of the last line is kept; a new one is warmed up before.
+ * "sgemm" is answered by the GFLOP/s of the matrix product.
  */
 #include "bench/bench.h"
 #include <clseq/gemm.h>
@@ -391,7 +391,7 @@ static void bench_job(job *j, yardstick *y, double seconds, FILE *csv)
         print_csv(csv, j, r);
 }
 
-/* One of the set; or "H256B8T50", one layer with I = H, in `own`. */
+/* One of the set; or what an id like H256B8T50 says, in `own`. */
 static const struct problem *asked_for(const char *id, struct problem *own)
 {
     int end = 0;
@@ -406,23 +406,21 @@ static const struct problem *asked_for(const char *id, struct problem *own)
 static void answer(clseq_context *ctx, job *j, clseq_schedule schedule, const char *line)
 {
     static struct problem own;
-    struct problem shape;
+    static char kept[32]; /* the id of the job's problem */
     char id[32] = "", cell_name[32] = "";
     int passes = 1;
     const int fields = sscanf(line, "%31s %31s %d", id, cell_name, &passes);
-    const struct problem *p = asked_for(id, &shape);
+    const struct problem *p = asked_for(id, &own);
     clseq_cell cell = CLSEQ_CELL_LSTM;
     if (fields < 2 || !p || clseq_cell_find(cell_name, &cell) != CLSEQ_OK || passes < 1 || passes > 1000) {
         printf("error: expected ID CELL [PASSES], 1 to 1000 passes\n");
         return;
     }
-    const bool is_own = p == &shape;
-    const bool same = is_own ? j->p == &own && memcmp(&own, &shape, sizeof own) == 0 : j->p == p;
-    if (!j->plan || !same || j->cell != cell) {
+    if (!j->plan || strcmp(kept, id) != 0 || j->cell != cell) {
         job_destroy(j);
-        own = shape;
-        job_create(j, ctx, is_own ? &own : p, cell, schedule);
+        job_create(j, ctx, p, cell, schedule);
         run_both(j);
+        memcpy(kept, id, sizeof kept);
     }
     double *forward = malloc(2 * (size_t)passes * sizeof *forward), *both = forward + passes;
     if (!forward)

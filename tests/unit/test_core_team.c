@@ -14,8 +14,8 @@
 #include "support/faults.h"
 #include "support/folder.h"
 #include "support/guarded.h"
+#include "support/team_trouble.h"
 
-#include "cl/core/team_control.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,13 +62,7 @@ enum { SHORT = 96, LONG = 1500, UNITS = 41, MOST_BLOCKS = 3, MOST_MEMBERS = 4, P
 /* The memory of a block: a row for each step, or one more than there are between two settled steps. */
 enum { SETTLE = 5 };
 
-/* How members are disturbed: every n-th of something, and after how many polls who waits is out of patience. */
-typedef struct trouble {
-    const char *name;
-    int drop, quit, late, delay, patience;
-} trouble;
-
-static const trouble troubles[] = {
+static const team_trouble troubles[] = {
     {"as it comes", 0, 0, 0, 0, 1000000},
     {"dropped", 2, 0, 0, 0, 1000000},
     {"quit", 0, 5, 0, 0, 20000},
@@ -167,26 +161,16 @@ static void expect(uint32_t seed, int block, int steps, int rows, uint32_t *y)
 }
 
 /* The control buffer is zero again but for the probe, whose words are added up and set anew. */
-static void check_control(bench *b, const char *what, const trouble *next)
+static void check_control(bench *b, const char *what, const team_trouble *next)
 {
     static cl_int words[TEAM_WORDS(MOST_BLOCKS, MOST_MEMBERS)];
-    cl_int *probe = words + TEAM_PROBE;
     cr_assert_eq(
         clEnqueueReadBuffer(b->ctx->queue, b->control, CL_TRUE, 0, sizeof words, words, 0, NULL, NULL),
         CL_SUCCESS);
-    for (int i = 0; i < PROBES; i++) {
-        b->seen[i] += probe[i];
-        probe[i] = 0;
-    }
+    memset(words + TEAM_PROBE, 0, PROBES * sizeof words[0]);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         cr_assert_eq(words[i], 0, "%s: word %zu of the control buffer is %d at the end", what, i, words[i]);
-    probe[TEAM_FORCE_DROP] = next->drop;
-    probe[TEAM_FORCE_QUIT] = next->quit;
-    probe[TEAM_FORCE_LATE] = next->late;
-    probe[TEAM_DELAY] = next->delay;
-    cr_assert_eq(clEnqueueWriteBuffer(b->ctx->queue, b->control, CL_TRUE, TEAM_PROBE * sizeof(cl_int),
-                                      PROBES * sizeof(cl_int), probe, 0, NULL, NULL),
-                 CL_SUCCESS);
+    cr_assert_eq(team_trouble_set(b->ctx, b->control, next, b->seen), CL_SUCCESS);
 }
 
 typedef struct shape {
@@ -195,7 +179,7 @@ typedef struct shape {
 } shape;
 
 /* One launch, each with numbers of its own, so that what an earlier one left is wrong. */
-static void pass(bench *b, clseq__kernel *kernel, const shape *x, const trouble *t)
+static void pass(bench *b, clseq__kernel *kernel, const shape *x, const team_trouble *t)
 {
     static uint32_t got[MOST_BLOCKS * LONG * UNITS], want[LONG * UNITS];
     const int rows = x->settle ? SETTLE + 1 : x->steps;
@@ -228,34 +212,21 @@ static void pass(bench *b, clseq__kernel *kernel, const shape *x, const trouble 
     b->seed++;
 }
 
-/* How often each combination is run. */
-static int passes(void)
-{
-    const char *text = getenv("CLSEQ_TEST_TEAM_PASSES");
-    return text != NULL ? atoi(text) : test_small() ? 1 : 4;
-}
-
-/* What others write while it is polled is a race to Oclgrind, which sees a launch of one group only. */
-static bool is_oclgrind(const bench *b)
-{
-    return strcmp(b->ctx->device.platform_name, "Oclgrind") == 0;
-}
-
 /* Every combination, with one group to four times as many as there are cores in turn. */
 static void sweep(bench *b)
 {
     const int cores = b->ctx->traits.groups < 8 ? b->ctx->traits.groups : 8;
     const int counts[] = {1, 2, cores, 2 * cores + 1, 4 * cores};
     enum { COUNTS = sizeof counts / sizeof counts[0], ALL = 2 * TROUBLES * MOST_BLOCKS * MOST_MEMBERS };
-    for (int i = 0; i < ALL * passes(); i++) {
-        const trouble *t = &troubles[i / 2 % TROUBLES];
+    for (int i = 0; i < ALL * team_trouble_passes(4); i++) {
+        const team_trouble *t = &troubles[i / 2 % TROUBLES];
         shape x = {.blocks = 1 + i / 2 / TROUBLES % MOST_BLOCKS,
                    .members = 1 + i / 2 / TROUBLES / MOST_BLOCKS % MOST_MEMBERS,
                    .steps = test_small() ? 8 : SHORT,
                    .settle = i % 2};
         const int count = (i + i / ALL) % (COUNTS + 1);
         x.groups = count < COUNTS ? counts[count] : (int)clseq__team_groups(x.blocks, x.members);
-        if (is_oclgrind(b))
+        if (team_trouble_counts_as_race(b->ctx))
             x.groups = 1;
         pass(b, b->probed, &x, t);
         if (t == &troubles[0])
@@ -298,13 +269,13 @@ static bool all_paths_taken(const bench *b)
 static void stress(const char *threads)
 {
     bench b = bench_create(threads);
-    if (is_oclgrind(&b)) {
+    if (team_trouble_counts_as_race(b.ctx)) {
         bench_destroy(&b);
         cr_skip_test("what polls read counts as a race there");
     }
     sweep(&b);
     /* Long enough for much to happen; a machine that is busy elsewhere may need some more passes. */
-    for (int i = 0; i < 2 * TROUBLES * passes() || (i < 6000 && !all_paths_taken(&b)); i++) {
+    for (int i = 0; i < 2 * TROUBLES * team_trouble_passes(4) || (i < 6000 && !all_paths_taken(&b)); i++) {
         const shape x = {1 + i % 5 / 4, 2 + i % 3, 64, LONG, i / TROUBLES % 2};
         pass(&b, b.probed, &x, &troubles[i % TROUBLES]);
     }

@@ -61,6 +61,14 @@ static void expect(clseq_status got, clseq_status want, const char *words)
               clseq_last_error());
 }
 
+static void end(clseq_context *ctx, cl_mem a, cl_mem b, cl_mem c)
+{
+    clReleaseMemObject(a);
+    clReleaseMemObject(b);
+    clReleaseMemObject(c);
+    clseq_context_destroy(ctx);
+}
+
 /* One field of the arguments set to a bad value. */
 typedef struct bad_field {
     size_t offset, size;
@@ -129,10 +137,7 @@ Test(gemm_errors, fields)
     }
     cr_assert_eq(clseq_context_get_stats(ctx, &after), CLSEQ_OK);
     cr_assert_eq(after.launches + after.clblast_calls, before.launches + before.clblast_calls);
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 Test(gemm_errors, missing_things)
@@ -151,10 +156,7 @@ Test(gemm_errors, missing_things)
     expect(clseq_gemm(ctx, NULL, 1, &x.a, &x.b, 0, NULL), CLSEQ_INVALID_ARGUMENT,
            "gemm: c is NULL, expected f32 [?,?]");
     expect(clseq_gemm(NULL, NULL, 1, &x.a, &x.b, 0, &x.c), CLSEQ_INVALID_ARGUMENT, "gemm: ctx is NULL");
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 Test(gemm_errors, batches)
@@ -182,10 +184,7 @@ Test(gemm_errors, batches)
     expect(run(ctx, &x), CLSEQ_INVALID_ARGUMENT, "gemm: c has stride 0, but each of the 2 products");
     x.c.dims[0] = 0;
     expect(run(ctx, &x), CLSEQ_INVALID_SHAPE, "gemm: c: dimension 0 is 0");
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 /* Offsets take the place of the stride; each of them counts from the tensor's own offset. */
@@ -220,10 +219,7 @@ Test(gemm_errors, offsets)
         else
             cr_assert_eq(got, CLSEQ_OK, "row %zu: %s", i, clseq_last_error());
     }
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 /* A stride of rows counts nothing where there is one row, nor that of columns where there is one. */
@@ -236,10 +232,7 @@ Test(gemm_errors, strides_that_count_nothing)
     x.b.strides[1] = HUGE_SIZE;
     x.c.strides[0] = x.c.strides[1] = 0;
     cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 /* The descriptor says what is transposed, not the strides. */
@@ -254,10 +247,7 @@ Test(gemm_errors, transposed_views)
     x.a = stored;
     x.desc.transpose_a = true;
     cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 static void check_packing(const char *implementation)
@@ -534,10 +524,7 @@ static void check_choice(const char *name, bool must_be_cpu, clseq_status bad, c
         cr_assert_eq(run(ctx, &x), CLSEQ_OK, "%s", clseq_last_error());
     else
         expect(run(ctx, &x), bad, words);
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 Test(gemm_errors, choice)
@@ -557,10 +544,7 @@ Test(gemm_errors, clblast_range)
     const product x = {
         .a = matrix_of(a, 1, (int64_t)k), .b = matrix_of(b, (int64_t)k, 1), .c = matrix_of(c, 1, 1)};
     expect(run(ctx, &x), CLSEQ_UNSUPPORTED, "2^31 elements");
-    clReleaseMemObject(a);
-    clReleaseMemObject(b);
-    clReleaseMemObject(c);
-    clseq_context_destroy(ctx);
+    end(ctx, a, b, c);
 }
 
 /*

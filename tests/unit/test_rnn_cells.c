@@ -10,6 +10,7 @@
 #include "support/log.h"
 #include "support/random.h"
 #include "support/rnn_run.h"
+#include "support/team_trouble.h"
 
 #include <criterion/criterion.h>
 #include <float.h>
@@ -227,8 +228,7 @@ static void check_cell(clseq_context *ctx, const clseq__cell *cell, int members)
     int64_t n[OPERANDS];
     ctx->traits.team_blocks = 2;
     ctx->traits.team_members = members;
-    /* What polls read counts as a race in Oclgrind: one group does the work of all there. */
-    ctx->traits.team_groups = strcmp(ctx->device.platform_name, "Oclgrind") == 0;
+    ctx->traits.team_groups = team_trouble_counts_as_race(ctx);
     results_of(ctx, cell, &clseq__rnn_gemm_step, stepped, n);
     results_of(ctx, cell, &clseq__rnn_team, team, n);
     for (int i = 0; i < OPERANDS; i++) {

@@ -9,8 +9,8 @@
 #include "support/device.h"
 #include "support/rnn_run.h"
 #include "support/rnn_variant.h"
+#include "support/team_trouble.h"
 
-#include "cl/core/team_control.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +26,12 @@ static const struct net {
 };
 enum { NETS = sizeof nets / sizeof nets[0] };
 
-/* Every n-th chance of each (team_control.h); 0: none. */
-typedef struct trouble {
-    const char *name;
-    int drop, quit, late, delay;
-} trouble;
-
-static const trouble troubles[] = {
-    {"none", 0, 0, 0, 0},
-    {"members dropped", 3, 0, 0, 0},
-    {"members that quit", 0, 4, 0, 0},
-    {"late members dropped", 2, 0, 3, 20000},
-    {"everything", 5, 7, 3, 3000},
+static const team_trouble troubles[] = {
+    {"none", 0, 0, 0, 0, 0},
+    {"members dropped", 3, 0, 0, 0, 0},
+    {"members that quit", 0, 4, 0, 0, 0},
+    {"late members dropped", 2, 0, 3, 20000, 0},
+    {"everything", 5, 7, 3, 3000, 0},
 };
 enum { TROUBLES = sizeof troubles / sizeof troubles[0] };
 
@@ -69,32 +63,13 @@ static void put_probes(rnn_run *run)
 }
 
 /* Sets what is forced in the next passes, and adds up what happened in those before. */
-static void force(rnn_run *run, const trouble *t, long seen[TEAM_PROBES_END])
+static void force(rnn_run *run, const team_trouble *t, long seen[TEAM_PROBES_END])
 {
-    cl_int probe[TEAM_PROBES_END];
     for (int64_t i = 0; i < run->plan->desc.layers * run->plan->directions; i++) {
         const clseq__team *team = run->plan->forms[0].data[i];
         cr_assert_not_null(team->control);
-        cr_assert_eq(clEnqueueReadBuffer(run->ctx->queue, team->control, CL_TRUE, TEAM_PROBE * sizeof(cl_int),
-                                         sizeof probe, probe, 0, NULL, NULL),
-                     CL_SUCCESS);
-        for (int k = 0; k < TEAM_PROBES_END; k++)
-            seen[k] += probe[k];
-        memset(probe, 0, sizeof probe);
-        probe[TEAM_FORCE_DROP] = t->drop;
-        probe[TEAM_FORCE_QUIT] = t->quit;
-        probe[TEAM_FORCE_LATE] = t->late;
-        probe[TEAM_DELAY] = t->delay;
-        cr_assert_eq(clEnqueueWriteBuffer(run->ctx->queue, team->control, CL_TRUE,
-                                          TEAM_PROBE * sizeof(cl_int), sizeof probe, probe, 0, NULL, NULL),
-                     CL_SUCCESS);
+        cr_assert_eq(team_trouble_set(run->ctx, team->control, t, seen), CL_SUCCESS);
     }
-}
-
-static int passes(void)
-{
-    const char *text = getenv("CLSEQ_TEST_TEAM_PASSES");
-    return text ? atoi(text) : test_small() ? 1 : 8;
 }
 
 /* Passes of one case in one mode under every trouble, on grids with more groups than cores. */
@@ -109,8 +84,8 @@ static void under_trouble(clseq_context *ctx, const rnn_case *c, clseq_mode mode
         ctx->traits.team_members = grids[g][1];
         rnn_run *run = run_of(ctx, c, mode);
         put_probes(run);
-        for (int i = 0; i < TROUBLES * passes(); i++) {
-            const trouble *t = &troubles[i % TROUBLES];
+        for (int i = 0; i < TROUBLES * team_trouble_passes(8); i++) {
+            const team_trouble *t = &troubles[i % TROUBLES];
             /* Any number of groups will do. */
             ctx->traits.team_groups = i % 4;
             rnn_outputs got = outputs_of(run);
@@ -130,7 +105,7 @@ static void with_threads(const char *threads, long seen[TEAM_PROBES_END])
 {
     setenv("POCL_MAX_PTHREAD_COUNT", threads, 1);
     clseq_context *ctx = test_context();
-    if (!ctx->traits.is_cpu || strcmp(ctx->device.platform_name, "Oclgrind") == 0) {
+    if (!ctx->traits.is_cpu || team_trouble_counts_as_race(ctx)) {
         clseq_context_destroy(ctx);
         cr_skip_test("teams are for CPUs, and Oclgrind counts what polls read as a race");
     }
