@@ -24,8 +24,9 @@ typedef struct Pass {
     In packed, units;
     Chunks gates, dgates, versions, hs, states, quantities, statistics, means, dstates, dhs, dxs, dys;
     Out sums, db, dx;
-    In dx_base;
+    team_rows dx_rows;
     In dfinal[STATES];
+    Out dinitial[STATES];
     Sequence dy;
 } Pass;
 
@@ -98,15 +99,15 @@ static inline void dx_step(const Pass *a, const team_backward_record *r, int chu
         if (r->keeps_dx)
             keep_slots(&sums, &to, 1, n, rows);
         if (a->dx)
-            store_dx(l, chunk * l->tc, steps, q, n, &sums, a->dx, r->dx, a->dx_base, r->base_dx);
+            store_dx(l, chunk * l->tc, steps, q, n, &sums, a->dx, a->dx_rows);
     }
 }
 
 /* The gradients of the initial states, and the sums over all steps. */
-static inline void end_pass(const Pass *a, const team_backward_record *r, const Team *team,
-                            Out const dinitial[STATES], Out scratch)
+static inline void end_pass(const Pass *a, const team_backward_record *r, const Team *team, Out scratch)
 {
     const Layer *l = &a->l;
+    Out const *dinitial = a->dinitial;
     const Step first = time_step(a, 0, 0);
     const Range panels = share_of(team, 0, l->panels), h_panels = share_of(team, 0, l->h_panels);
     for (int p = h_panels.begin, n; dinitial[0] && p < h_panels.end; p += n) {
@@ -128,14 +129,16 @@ static inline void end_pass(const Pass *a, const team_backward_record *r, const 
     }
 }
 
-static inline Pass pass_of(const team_backward_record *r, int block, In packed, In units, Ints lengths,
-                           Out kept, In dy, Out work, Out dx_panels, Out dx, In const dfinal[STATES])
+static inline Pass pass_of(const team_backward_record *r, Place place, In packed, In units, Ints lengths,
+                           Out kept, In dy, Out work, Out dx_panels, Out dx, In const dfinal[STATES],
+                           Out const dinitial[STATES])
 {
     Pass a;
-    a.l = layer_of(r->sizes, block, lengths, r->lengths);
+    a.l = layer_at(&r->sizes, place, lengths, r->lengths);
     const Layer *l = &a.l;
-    a.packed = packed;
-    a.units = units + r->units;
+    kept += place.second * r->second.kept;
+    a.packed = packed + place.second * r->second.packed_backward;
+    a.units = units + r->units + place.second * r->second.packed_forward;
     a.gates = chunks_of(l, kept, r->kept.gates);
     a.dgates = TEAM ? chunks_of(l, work, r->dgates) : a.gates;
     a.versions = chunks_of(l, work, r->versions);
@@ -148,13 +151,16 @@ static inline Pass pass_of(const team_backward_record *r, int block, In packed, 
     a.dhs = chunks_of(l, work, r->dh);
     a.dxs = chunks_of(l, dx_panels, r->dx_panels);
     a.dys = chunks_of(l, (Out)dy, r->dy_panels);
-    a.db = work + r->db + block * (SLOTS + PARAMETERS) * l->panels * VW;
-    a.sums = TEAM ? work + r->sums + block * r->sums_floats : a.db;
+    a.db = work + r->db + place.block * (SLOTS + PARAMETERS) * l->panels * VW;
+    a.sums = TEAM ? work + r->sums + place.block * r->sums_floats : a.db;
     a.dx = dx;
-    a.dx_base = r->add_dx ? (TEAM ? work : dx) : NULL;
-    for (int k = 0; k < STATES; k++)
-        a.dfinal[k] = dfinal[k];
-    const Sequence rows = {dy ? dy + r->dy.at : dy, r->dy.t, r->dy.b, VW, l->O, true},
+    a.dx_rows = r->dx[place.second];
+    for (int k = 0; k < STATES; k++) {
+        a.dfinal[k] = state_of((Out)dfinal[k], place, r->sizes.B, k == 0 ? l->O : l->H);
+        a.dinitial[k] = state_of(dinitial[k], place, r->sizes.B, k == 0 ? l->O : l->H);
+    }
+    const team_rows dy_at = r->dy[place.second];
+    const Sequence rows = {dy ? dy + dy_at.at : dy, dy_at.t, dy_at.b, VW, l->O, true},
                    panels = {a.dys.first, 0, 0, l->panel, l->h_panels * VW, false};
     a.dy = r->dy_from == TEAM_FROM_PANELS ? panels : rows;
     return a;
@@ -166,27 +172,31 @@ static inline Pass pass_of(const team_backward_record *r, int block, In packed, 
 
 /*
  * dy: rows, or panels that the layer above left, by r.dy_from. dx: panels where r.want_dx, in the buffer `dx_panels`, and
- * rows too where `dx` is not NULL. kept: by forward. work: all that is the layer's own.
+ * rows too where `dx`, or `dx_second` of the second direction, is not NULL. kept: by forward. work: all that is the layer's
+ * own; where dx goes on its way, it begins at `dx_panels`.
  */
 CPU_KERNEL team_backward(team_backward_record r, In units, In packed, Ints lengths, Out kept, In dy, Out work,
-                         TeamWords control, Out dx_panels, Out dx EACH_STATE(STATE_ARGUMENTS))
+                         TeamWords control, Out dx_panels, Out dx, Out dx_second EACH_STATE(STATE_ARGUMENTS))
 {
     In const dfinal[STATES] = {EACH_STATE(STATE_FINAL)};
     Out const dinitial[STATES] = {EACH_STATE(STATE_INITIAL)};
     const int parts = r.want_dx ? r.sharing.parts : 0, time_steps = r.sizes.tc * BACKWARD_STEPS,
               chunk_steps = time_steps + parts;
     Team team;
-    team_enter(&team, control, r.sizes.blocks, r.sharing.members, r.sharing.patience);
+    team_enter(&team, control, r.second.directions * r.sizes.blocks, r.sharing.members, r.sharing.patience);
     team.settle = chunk_steps;
     while (team_join(&team)) {
-        const Pass a = pass_of(&r, team.block, packed, units, lengths, kept, dy, work, dx_panels, dx, dfinal);
-        Out scratch = scratch_of(&team, &r.sharing, work);
+        const Place place = place_of(&team, &r.sizes);
+        const long shift = place.second * r.second.work;
+        const Pass a = pass_of(&r, place, packed, units, lengths, kept, dy, work + shift, dx_panels + shift,
+                               place.second ? dx_second : dx, dfinal, dinitial);
+        Out scratch = scratch_of(&team, &r.sharing, &r.sizes, place, work + shift);
         while (team_step(&team, a.l.chunks * chunk_steps + 1)) {
             const int chunk = a.l.chunks - 1 - team.step / chunk_steps, i = team.step % chunk_steps,
                       s = a.l.tc - 1 - i / BACKWARD_STEPS;
             team.patience = i < time_steps ? r.sharing.patience : r.sharing.chunk_patience;
             if (chunk < 0)
-                end_pass(&a, &r, &team, dinitial, scratch);
+                end_pass(&a, &r, &team, scratch);
             else if (i >= time_steps)
                 dx_step(&a, &r, chunk, part_of(&team, a.l.x_panels, i - time_steps, parts), scratch);
             else if (s < steps_of(&a.l, chunk)) {

@@ -39,15 +39,19 @@ typedef struct Pass {
     Layer l;
     In packed, x;
     Chunks xs, gates, versions, quantities, statistics, states[STATES];
+    In initial[STATES];
+    Out final[STATES];
     Target y;
 } Pass;
 
-static inline Pass pass_of(const team_forward_record *r, int block, In packed, Ints lengths, In x, Out h,
-                           Out kept, Out work, Out y)
+static inline Pass pass_of(const team_forward_record *r, Place place, In packed, Ints lengths, In x, Out h,
+                           Out kept, Out work, Out y, In const initial[STATES], Out const final[STATES])
 {
     Pass a;
-    a.l = layer_of(r->sizes, block, lengths, r->lengths);
-    a.packed = packed;
+    a.l = layer_at(&r->sizes, place, lengths, r->lengths);
+    h += place.second * r->second.kept;
+    kept += place.second * r->second.kept;
+    a.packed = packed + place.second * r->second.packed_forward;
     a.x = x;
     a.xs = chunks_of(&a.l, r->x_from == TEAM_FROM_PANELS ? (Out)x : kept, r->x_panels);
     a.gates = chunks_of(&a.l, kept, r->kept.gates);
@@ -57,10 +61,11 @@ static inline Pass pass_of(const team_forward_record *r, int block, In packed, I
     for (int k = 0; k < STATES; k++) {
         a.states[k] = k == 0 ? chunks_of(&a.l, h, r->kept.h) : chunks_of(&a.l, kept, r->kept.states);
         a.states[k].first += k > 1 ? (k - 1) * a.l.panels * a.l.state_panel : 0;
+        a.initial[k] = state_of((Out)initial[k], place, r->sizes.B, k == 0 ? a.l.O : a.l.H);
+        a.final[k] = state_of(final[k], place, r->sizes.B, k == 0 ? a.l.O : a.l.H);
     }
-    const Target target = {
-        y ? y + r->y.at : y, r->add_y ? (TEAM ? work : y) + r->base_y.at : NULL, r->y.t, r->y.b, r->base_y.t,
-        r->base_y.b};
+    const team_rows at = r->y[place.second];
+    const Target target = {y ? y + at.at : y, at.t, at.b};
     a.y = target;
     return a;
 }
@@ -126,8 +131,7 @@ static inline void step_forward(const Pass *a, const team_forward_record *r, con
 }
 
 /* Before the first step of a chunk: the states, and x, in panels. */
-static inline void begin_chunk(const Pass *a, const team_forward_record *r, int chunk, const Team *team,
-                               In const initial[STATES])
+static inline void begin_chunk(const Pass *a, const team_forward_record *r, int chunk, const Team *team)
 {
     const Layer *l = &a->l;
     for (int k = 0; k < STATES; k++) {
@@ -135,7 +139,7 @@ static inline void begin_chunk(const Pass *a, const team_forward_record *r, int 
         const Range panels = share_of(team, 0, PANELS(columns));
         Out first = chunk_at(&a->states[k], chunk);
         if (chunk == 0)
-            load_state(l, panels, initial[k], columns, first);
+            load_state(l, panels, a->initial[k], columns, first);
         else
             carry_state(l, panels, chunk_at(&a->states[k], chunk - 1) + l->panel, first);
     }
@@ -143,15 +147,15 @@ static inline void begin_chunk(const Pass *a, const team_forward_record *r, int 
         load_x(l, chunk * l->tc, share_of(team, 0, steps_of(l, chunk)), a->x, r->x, chunk_at(&a->xs, chunk));
 }
 
-static inline void end_pass(const Pass *a, const Team *team, Out const final[STATES])
+static inline void end_pass(const Pass *a, const Team *team)
 {
     const Layer *l = &a->l;
     const int last = l->chunks - 1;
     for (int k = 0; k < STATES; k++) {
         const int columns = k == 0 ? l->O : l->H;
-        if (final[k])
+        if (a->final[k])
             store_state(l, share_of(team, 0, PANELS(columns)),
-                        chunk_at(&a->states[k], last) + steps_of(l, last) * l->step, columns, final[k]);
+                        chunk_at(&a->states[k], last) + steps_of(l, last) * l->step, columns, a->final[k]);
     }
 }
 
@@ -161,27 +165,30 @@ static inline void end_pass(const Pass *a, const Team *team, Out const final[STA
 
 /*
  * x: rows, tokens, or what the layer below keeps of its h, by r.x_from. h is kept in a buffer of its own. work: versions
- * and scratch, of a team. Lengths, y and states may be NULL.
+ * and scratch, of a team. y, y_second: of each direction. Lengths, y and states may be NULL.
  */
 CPU_KERNEL team_forward(team_forward_record r, In packed, Ints lengths, In x, Out h, Out kept, Out work,
-                        TeamWords control, Out y EACH_STATE(STATE_ARGUMENTS))
+                        TeamWords control, Out y, Out y_second EACH_STATE(STATE_ARGUMENTS))
 {
     In const initial[STATES] = {EACH_STATE(STATE_INITIAL)};
     Out const final[STATES] = {EACH_STATE(STATE_FINAL)};
     const int parts = r.sharing.parts, chunk_steps = 1 + parts + r.sizes.tc * FORWARD_STEPS;
     Team team;
-    team_enter(&team, control, r.sizes.blocks, r.sharing.members, r.sharing.patience);
+    team_enter(&team, control, r.second.directions * r.sizes.blocks, r.sharing.members, r.sharing.patience);
     team.settle = chunk_steps;
     while (team_join(&team)) {
-        const Pass a = pass_of(&r, team.block, packed, lengths, x, h, kept, work, y);
-        Out scratch = scratch_of(&team, &r.sharing, work);
+        const Place place = place_of(&team, &r.sizes);
+        Out own = work + place.second * r.second.work;
+        const Pass a =
+            pass_of(&r, place, packed, lengths, x, h, kept, own, place.second ? y_second : y, initial, final);
+        Out scratch = scratch_of(&team, &r.sharing, &r.sizes, place, own);
         while (team_step(&team, a.l.chunks * chunk_steps + 1)) {
             const int chunk = team.step / chunk_steps, i = team.step % chunk_steps - 1 - parts;
             team.patience = i < 0 ? r.sharing.chunk_patience : r.sharing.patience;
             if (chunk == a.l.chunks)
-                end_pass(&a, &team, final);
+                end_pass(&a, &team);
             else if (i < -parts)
-                begin_chunk(&a, &r, chunk, &team, initial);
+                begin_chunk(&a, &r, chunk, &team);
             else if (i < 0)
                 input_step(&a, &r, chunk, part_of(&team, a.l.panels, i + parts, parts), scratch);
             else if (i / FORWARD_STEPS < steps_of(&a.l, chunk)) {

@@ -59,6 +59,20 @@ CLSEQ_RECORD(team_sizes, TEAM_SIZES);
 CLSEQ_RECORD(team_sharing, TEAM_SHARING);
 
 /*
+ * Two directions of a layer may share a launch: the second has the blocks [sizes.blocks, 2 * sizes.blocks), runs in
+ * reverse, and finds its own things so far behind the first one's in the buffers of weights, of what is kept, and of the
+ * workspace. directions: 1, or 2.
+ */
+#define TEAM_SECOND(M)             \
+    M(clseq_long, packed_forward)  \
+    M(clseq_long, packed_backward) \
+    M(clseq_long, kept)            \
+    M(clseq_long, work)            \
+    M(clseq_int, directions)       \
+    M(clseq_int, none)
+CLSEQ_RECORD(team_second, TEAM_SECOND);
+
+/*
  * Steps of a team for a phase, and how many times they write its slots anew. Forward: the products and then the map panel
  * by panel; where the phase has norms products, statistics and map one after the other. Backward: the map; means and norms.
  */
@@ -82,17 +96,17 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
 #define TEAM_FROM_TOKENS 2
 #define TEAM_FROM_PANELS 3
 
-/* versions: what the slots hold before they hold what is kept. base_y: what y is added to. */
+/* versions: what the slots hold before they hold what is kept. y: of each direction, in a buffer of its own. */
 #define TEAM_FORWARD(M)                 \
     M(team_sizes, sizes)                \
+    M(team_second, second)              \
     M(team_sharing, sharing)            \
     M(clseq_long, lengths)              \
     M(team_kept, kept)                  \
     M(team_array, versions)             \
     M(team_rows, x)                     \
     M(team_array, x_panels)             \
-    M(team_rows, y)                     \
-    M(team_rows, base_y)                \
+    M(team_rows, y[2])                  \
     M(clseq_long, w_x)                  \
     M(clseq_long, w_h[TEAM_PHASES])     \
     M(clseq_long, w_projection)         \
@@ -100,25 +114,25 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
     M(clseq_long, initial[TEAM_STATES]) \
     M(clseq_long, final[TEAM_STATES])   \
     M(clseq_int, x_from)                \
-    M(clseq_int, add_y)
+    M(clseq_int, none)
 CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
 
 /*
  * dgates: they take the place of the activations where one group has the block to itself. dh: of all steps, with a
- * projection. base_dx: what dx is added to. dstates: what goes from step to step; versions: that and the slots on their way
- * through a step. means: of the norms. sums: those of gradients of biases and parameters on their way, sums_floats a block;
+ * projection. dy, dx: of each direction, dx in a buffer of its own. dstates: what goes from step to step; versions: that and
+ * the slots on their way through a step. means: of the norms. sums: those of gradients of biases and parameters on their way, sums_floats a block;
  * db: in the end.
  */
 #define TEAM_BACKWARD(M)                 \
     M(team_sizes, sizes)                 \
+    M(team_second, second)               \
     M(team_sharing, sharing)             \
     M(clseq_long, lengths)               \
     M(team_kept, kept)                   \
     M(team_array, dgates)                \
-    M(team_rows, dy)                     \
+    M(team_rows, dy[2])                  \
     M(team_array, dy_panels)             \
-    M(team_rows, dx)                     \
-    M(team_rows, base_dx)                \
+    M(team_rows, dx[2])                  \
     M(team_array, dx_panels)             \
     M(team_array, dh)                    \
     M(team_array, dstates)               \
@@ -136,7 +150,7 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_int, dy_from)                \
     M(clseq_int, want_dx)                \
     M(clseq_int, keeps_dx)               \
-    M(clseq_int, add_dx)
+    M(clseq_int, none)
 CLSEQ_RECORD(team_backward_record, TEAM_BACKWARD);
 
 /*

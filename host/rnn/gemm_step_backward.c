@@ -110,7 +110,7 @@ static clseq_status input_gradients(const pass *p, const clseq__layer_backward *
                                           rows->buffer, view);
 }
 
-clseq_status clseq__gemm_step_backward(const clseq__layer_pass *args, const clseq__layer_backward *io)
+static clseq_status backward_one(const clseq__layer_pass *args, const clseq__layer_backward *io)
 {
     pass p = clseq__gemm_step_begin(args, true);
     const clseq__place *chained = &io->dy.chained;
@@ -123,4 +123,11 @@ clseq_status clseq__gemm_step_backward(const clseq__layer_pass *args, const clse
         CLSEQ__RETURN_IF(clseq__gemm_step_dweights(&p, io));
     }
     return input_gradients(&p, io);
+}
+
+clseq_status clseq__gemm_step_backward(const clseq__layer_pass *args, const clseq__layer_backward *io)
+{
+    for (int d = 0; d < args->layer->directions; d++)
+        CLSEQ__RETURN_IF(backward_one(&args[d], &io[d]));
+    return CLSEQ_OK;
 }

@@ -84,7 +84,7 @@ static clseq_status project_output(const pass *p, int64_t t, cl_mem y)
         CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths), CLSEQ__M(p->h), CLSEQ__M(y)));
 }
 
-clseq_status clseq__gemm_step_forward(const clseq__layer_pass *args, const clseq__layer_forward *io)
+static clseq_status forward_one(const clseq__layer_pass *args, const clseq__layer_forward *io)
 {
     pass p = clseq__gemm_step_begin(args, false);
     const int states = p.cell->states;
@@ -110,5 +110,12 @@ clseq_status clseq__gemm_step_forward(const clseq__layer_pass *args, const clseq
             CLSEQ__RETURN_IF(clseq__gemm_step_copy(p.ctx, from.buffer, from.offset, to->buffer, to->offset,
                                                    clseq_tensor_elements(&from)));
     }
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__gemm_step_forward(const clseq__layer_pass *args, const clseq__layer_forward *io)
+{
+    for (int d = 0; d < args->layer->directions; d++)
+        CLSEQ__RETURN_IF(forward_one(&args[d], &io[d]));
     return CLSEQ_OK;
 }

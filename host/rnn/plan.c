@@ -55,7 +55,9 @@ static void describe_layers(clseq_rnn_plan *plan)
             layer->input = l == 0 ? desc->input : clseq__rnn_features(plan, l - 1);
             layer->one_hot = l == 0 && desc->one_hot;
             layer->is_chained = l > 0 && plan->directions == 1;
+            layer->directions = plan->directions;
             layer->is_second = d == 1;
+            layer->is_summed = plan->directions == 2 && desc->merge == CLSEQ_MERGE_SUM;
             layer->reverse = d == 1 || desc->direction == CLSEQ_DIRECTION_REVERSE;
             layer->part_count = clseq__cell_parts(plan->cell, desc->bias, layer->is_projected, layer->parts);
             clseq__cell_options(plan->cell, layer->is_projected, layer->options);

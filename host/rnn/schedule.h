@@ -1,6 +1,6 @@
 /*
- * A schedule is a way to run one recurrent layer in one direction over a sequence; the stack of layers and directions
- * stands above it (stack.c). Every cell and option runs under every schedule, and every schedule gives the same result.
+ * A schedule is a way to run one recurrent layer over a sequence, in one direction or in two that do not see each other;
+ * the stack of layers stands above it (stack.c). Every cell and option runs under every schedule, and every schedule gives the same result.
  * One file a schedule; one line in the table of plan.c registers it.
  *
  * Every argument has been checked before a schedule sees it: tensors that are there have the right type and dims, their
@@ -27,7 +27,9 @@ typedef struct clseq__rnn_layer {
     bool is_chained;               /* it reads what the schedule keeps of the layer below */
     int64_t widest; /* H of the widest layer of its chain: by it go things that all of them share */
     bool reverse;
-    bool is_second;                      /* of two directions */
+    int directions;                      /* that run side by side: 1, or 2 */
+    bool is_second;                      /* of two */
+    bool is_summed;                      /* what both put out is summed */
     clseq__part parts[CLSEQ__MAX_PARTS]; /* its weights, in their order */
     int part_count;
     int64_t state_at[CLSEQ__MAX_STATES]; /* widths of the layers before it, of each state */
@@ -61,14 +63,14 @@ typedef struct clseq__layer_sizes {
     int64_t packed_forward,
         packed_backward; /* the pack of training has both parts, that of inference the first */
     int64_t reserve;     /* training */
-    int64_t workspace;   /* of either pass in this mode */
+    int64_t workspace;   /* of either pass in this mode, in all directions */
     int64_t
         chain; /* inference: its output, where a layer above reads it as a chain (in training it lies in the reserve) */
     int64_t dchain; /* the gradient of its input, where that goes down as a chain */
     int64_t launches_forward, launches_backward;
 } clseq__layer_sizes;
 
-/* A pass over a layer. */
+/* A pass over a layer in one direction. */
 typedef struct clseq__layer_pass {
     const clseq__rnn_layer *layer;
     void *data; /* what the schedule made for the layer */
@@ -118,6 +120,8 @@ typedef struct clseq__rnn_schedule {
 
     /* Fills packed_forward and, for training, packed_backward of the pass from the layer's weights, [part_count]. */
     clseq_status (*pack)(const clseq__layer_pass *pass, const clseq_tensor *weights);
+    /* A layer in all its directions, one pass and one record of arguments each. They have the same sizes, read the same x,
+     * have the same workspace, and their tensors of a kind lie in one buffer, states side by side. */
     clseq_status (*forward)(const clseq__layer_pass *pass, const clseq__layer_forward *args);
     clseq_status (*backward)(const clseq__layer_pass *pass, const clseq__layer_backward *args);
 

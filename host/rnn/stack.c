@@ -258,16 +258,18 @@ clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *s
     c.reserve = args->reserve;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq_tensor rows = output_rows(&c, &args->y, l);
+        clseq__layer_pass pass[2];
+        clseq__layer_forward f[2];
         for (int d = 0; d < plan->directions; d++) {
-            const clseq__layer_pass pass = pass_of(&c, l, d);
-            clseq__layer_forward f = {.y = part_of(&c, &rows, l, d),
-                                      .add_y = d == 1 && plan->desc.merge == CLSEQ_MERGE_SUM};
+            pass[d] = pass_of(&c, l, d);
+            f[d] = (clseq__layer_forward){.y = part_of(&c, &rows, l, d),
+                                          .add_y = d == 1 && pass[d].layer->is_summed};
             for (int s = 0; s < plan->cell->states; s++) {
-                f.initial[s] = state_part(&c, args->initial, s, l, d);
-                f.final[s] = state_part(&c, args->final, s, l, d);
+                f[d].initial[s] = state_part(&c, args->initial, s, l, d);
+                f[d].final[s] = state_part(&c, args->final, s, l, d);
             }
-            CLSEQ__RETURN_IF(c.form->schedule->forward(&pass, &f));
         }
+        CLSEQ__RETURN_IF(c.form->schedule->forward(pass, f));
     }
     return CLSEQ_OK;
 }
@@ -301,20 +303,23 @@ clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *
     c.x = args->x;
     c.lengths = args->lengths;
     c.reserve = args->reserve;
-    for (int64_t l = plan->desc.layers - 1; l >= 0; l--)
+    for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
+        clseq__layer_pass pass[2];
+        clseq__layer_backward b[2];
         for (int d = 0; d < plan->directions; d++) {
-            const clseq__layer_pass pass = pass_of(&c, l, d);
-            const int64_t first = (l * plan->directions + d) * pass.layer->part_count;
-            clseq__layer_backward b = {.dy = gradient_above(&c, &args->dy, l, d),
-                                       .dx = gradient_below(&c, &args->dx, l),
-                                       .add_dx = d == 1,
-                                       .dweights = args->dweights ? args->dweights + first : NULL,
-                                       .overwrite = args->overwrite};
+            pass[d] = pass_of(&c, l, d);
+            const int64_t first = (l * plan->directions + d) * pass[d].layer->part_count;
+            b[d] = (clseq__layer_backward){.dy = gradient_above(&c, &args->dy, l, d),
+                                           .dx = gradient_below(&c, &args->dx, l),
+                                           .add_dx = d == 1,
+                                           .dweights = args->dweights ? args->dweights + first : NULL,
+                                           .overwrite = args->overwrite};
             for (int s = 0; s < plan->cell->states; s++) {
-                b.dfinal[s] = state_part(&c, args->dfinal, s, l, d);
-                b.dinitial[s] = state_part(&c, args->dinitial, s, l, d);
+                b[d].dfinal[s] = state_part(&c, args->dfinal, s, l, d);
+                b[d].dinitial[s] = state_part(&c, args->dinitial, s, l, d);
             }
-            CLSEQ__RETURN_IF(c.form->schedule->backward(&pass, &b));
         }
+        CLSEQ__RETURN_IF(c.form->schedule->backward(pass, b));
+    }
     return CLSEQ_OK;
 }

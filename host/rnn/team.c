@@ -51,6 +51,7 @@ clseq_status clseq__team_prepare(const clseq__rnn_layer *layer, clseq__team *tea
                                            backward ? "rnn/team_backward.cl" : "rnn/team_forward.cl", options,
                                            backward ? "team_backward" : "team_forward", kernel));
     }
+    grid.blocks *= layer->directions;
     if (!t || (team->control && grid.blocks <= team->grid.blocks && grid.members <= team->grid.members))
         return CLSEQ_OK;
     if (team->control)
@@ -66,16 +67,16 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
 {
     const clseq__team_layout at = clseq__team_layout_of(layer, shape);
     const bool training = shape->mode == CLSEQ_MODE_TRAINING;
-    /* What a second direction adds to is copied. */
-    const int copies = at.grid.members > 1 && layer->is_second;
     *out = (clseq__layer_sizes){.packed_forward = at.packed.end,
                                 .packed_backward = training ? at.packed.back_end : 0,
                                 .reserve = training ? at.kept_end : 0,
                                 .workspace = at.workspace_end,
                                 .chain = training ? 0 : at.chain_end,
                                 .dchain = training ? at.dchain_end : 0,
-                                .launches_forward = 1 + copies,
-                                .launches_backward = 2 + copies};
+                                /* Both directions have a launch; what the second one adds to the rows of the
+                                 * first is another. */
+                                .launches_forward = !layer->is_second || layer->is_summed ? 1 : 0,
+                                .launches_backward = 2};
 }
 
 static clseq__place output(const clseq__layer_pass *pass)
@@ -94,17 +95,21 @@ static void describe(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape
     const int rows = (int)at.rows;
     const clseq__team_work work = clseq__team_work_of(layer, shape);
     const clseq__team_cost cost = clseq__team_cost_of(&ctx->traits, &work, at.grid);
+    const bool two = layer->directions == 2;
     snprintf(text, size,
-             "one launch forward; backward one for all steps and one for the weights' gradients\n"
-             "%d block%s of at most %d batch rows, %d work-group%s each (%s)\n"
+             "one launch forward%s; backward one for all steps%s and one for the weights' gradients%s\n"
+             "%d block%s of at most %d batch rows%s, %d work-group%s each (%s)\n"
              "estimate of a step: %.2f us (products %.2f, input %.2f, units %.2f, meeting %.2f); "
              "%.0f KiB of weights a group, %s the second-level cache\n"
-             "%" PRId64 " chunks of %d steps, %d rows; vectors of %d floats in %d registers\n",
-             at.sizes.blocks, at.sizes.blocks == 1 ? "" : "s", rows, at.grid.members,
+             "%" PRId64 " chunks of %d steps, %d rows; vectors of %d floats in %d registers, "
+             "tiles of %d rows and %d vectors\n",
+             two ? " of both directions" : "", two ? " of both" : "", two ? " of each" : "", at.sizes.blocks,
+             at.sizes.blocks == 1 ? "" : "s", rows, two ? " a direction" : "", at.grid.members,
              at.grid.members == 1 ? "" : "s", ctx->traits.team_blocks ? "CLSEQ_TEAM" : "the least estimate",
              cost.total * 1e-3, cost.products * 1e-3, cost.input * 1e-3, cost.units * 1e-3,
              cost.meeting * 1e-3, cost.bytes / 1024, cost.in_l2 ? "in" : "beyond", at.chunks, at.sizes.tc,
-             at.sizes.tc * rows, ctx->traits.vector_width, ctx->traits.vector_registers);
+             at.sizes.tc * rows, ctx->traits.vector_width, ctx->traits.vector_registers, cost.tile_rows,
+             cost.tile_vectors);
 }
 
 const clseq__rnn_schedule clseq__rnn_team = {.id = CLSEQ_SCHEDULE_TEAM,

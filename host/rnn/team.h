@@ -17,7 +17,7 @@ typedef struct clseq__team {
     clseq__kernel *pack, *weights;
     clseq__kernel *forward[2], *backward[2];
     cl_mem control;        /* of launches with several groups a block; NULL until there is one */
-    clseq__team_grid grid; /* that it is large enough for */
+    clseq__team_grid grid; /* that it is large enough for, the blocks of all directions */
 } clseq__team;
 
 /* The weights, in floats from where the forward and the backward part begin; -1: it has none. */
@@ -36,13 +36,14 @@ typedef struct clseq__team_layout {
     team_kept kept;
     team_array x; /* the layer's copy of what it reads */
     int64_t kept_end;
-    /* In the workspace, after what is kept where that lies there. Of both passes: what is on its way in a team, scratch, and
-     * of a sequence that is added to the rows as they were. */
+    /* In the workspace, after what is kept where that lies there. Of both passes: what is on its way in a team, and
+     * scratch. */
     team_array versions;
-    team_rows base_y, base_dx;
     /* Of backward. */
     team_array dgates, dh, dstates, back_versions, means, dx;
-    int64_t sums, sums_floats, db, by_token, workspace_end;
+    int64_t sums, sums_floats, db, by_token;
+    /* A second direction has the same again, `second` further on; what it adds to the rows of the first comes last. */
+    int64_t second, added, workspace_end;
     /* Between layers, all chunks: h of this layer, and of the one below; gradients of both. */
     team_array chain, chain_below, dchain, dchain_below;
     int64_t chain_end, dchain_end; /* of chain and dchain_below */

@@ -67,7 +67,8 @@ clseq__team_work clseq__team_work_of(const clseq__rnn_layer *layer, const clseq_
                               .hidden = layer->hidden,
                               .output = layer->output,
                               .gates = layer->cell->gates,
-                              .phases = layer->cell->phases};
+                              .phases = layer->cell->phases,
+                              .directions = layer->directions};
 }
 
 static int at_most(int n, int64_t most)
@@ -144,15 +145,6 @@ static void take_kept(const clseq__rnn_layer *layer, bool training, clseq__team_
     at->dchain_below = take_array(&at->dchain_end, at, x_panels * panel, OWN);
 }
 
-/* Rows [T,B,columns] that stood where a second direction adds, as a team must not change what it reads. */
-static team_rows take_base(int64_t *end, const clseq__team_layout *at, int64_t columns)
-{
-    const team_rows rows = {.at = clseq__take(end, (int64_t)at->sizes.T * at->sizes.B * columns),
-                            .t = at->sizes.B * columns,
-                            .b = columns};
-    return rows;
-}
-
 /* What forward of a team needs beside what is kept: of slots all that its steps write but the last. */
 static void take_forward(const clseq__rnn_layer *layer, int64_t *end, clseq__team_layout *at)
 {
@@ -165,8 +157,6 @@ static void take_forward(const clseq__rnn_layer *layer, int64_t *end, clseq__tea
         versions +=
             TEAM_VERSIONS_FORWARD(cell->phase[p].norms, cell->phase[p].operand != CLSEQ__OPERAND_NONE);
     at->versions = take_array(end, at, versions * cell->slots * slot, ONE);
-    if (layer->is_second)
-        at->base_y = take_base(end, at, layer->output);
 }
 
 static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__team_layout *at)
@@ -189,8 +179,6 @@ static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__te
             take_array(end, at, (versions - 1) * (cell->slots + cell->states) * panels * panel, ONE);
         at->sums_floats = 2 * at->sizes.tc * (cell->slots + cell->phases * cell->parameters) * panels * VW;
         at->sums = clseq__take(end, at->sums_floats * at->grid.blocks);
-        if (layer->is_second)
-            at->base_dx = take_base(end, at, layer->input);
     } else {
         at->dstates = take_array(end, at, cell->states * clseq__larger(panels, h_panels) * VW, ONE);
         if (!layer->is_chained)
@@ -212,6 +200,16 @@ static void take_scratch(const clseq__rnn_layer *layer, int64_t *end, clseq__tea
     at->sharing.scratch = clseq__take(end, at->sharing.floats * groups);
 }
 
+/* The same for a second direction, and what it puts out, or dx, where the first one's rows take it up. */
+static void take_second(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, clseq__team_layout *at)
+{
+    const int64_t y = layer->is_summed ? layer->output : 0;
+    const int64_t dx = shape->mode == CLSEQ_MODE_TRAINING && !layer->one_hot ? layer->input : 0;
+    at->second = at->workspace_end;
+    at->workspace_end *= 2;
+    at->added = clseq__take(&at->workspace_end, shape->T * shape->B * clseq__larger(y, dx));
+}
+
 clseq__team_layout clseq__team_layout_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape)
 {
     clseq__team_layout at = {0};
@@ -225,6 +223,8 @@ clseq__team_layout clseq__team_layout_of(const clseq__rnn_layer *layer, const cl
     if (training)
         take_backward(layer, &at.workspace_end, &at);
     at.workspace_end = clseq__larger(at.workspace_end, forward_end);
+    if (layer->directions == 2)
+        take_second(layer, shape, &at);
     at.packed = packed_of(layer);
     return at;
 }

@@ -191,32 +191,30 @@ static uint64_t launches_so_far(clseq_context *ctx)
 }
 
 /*
- * One launch a layer and direction forward and two backward are promised, and no more are made. A team copies what a
- * second direction adds to.
+ * One launch a layer forward is promised, backward one and one a direction for the gradients of the weights, and no more
+ * are made. What a second direction adds to the rows of the first one is another.
  */
 static void keeps_its_promise(const subject *of)
 {
     const bool team = of->ctx->traits.team_members > 1;
     rnn_run *run = run_of(of, CLSEQ_MODE_TRAINING);
     const uint64_t directions = (uint64_t)reference_rnn_directions(&of->c->net);
-    const uint64_t layers = (uint64_t)of->c->net.L * directions,
-                   copies = team && directions == 2 ? (uint64_t)of->c->net.L : 0;
+    const uint64_t layers = (uint64_t)of->c->net.L, dx = directions == 2 ? layers : 0,
+                   y = directions == 2 && of->c->net.merge == REFERENCE_SUM ? layers : 0;
     const clseq_rnn_forward_args forward = rnn_run_forward_args(run);
     clseq_rnn_backward_args backward = rnn_run_backward_args(run);
     backward.dweights = NULL;
     char text[2048];
-    cr_assert_eq(run->sizes.launches_forward, (int64_t)(layers + copies), "%s", of->label);
-    cr_assert_eq(run->sizes.launches_backward, (int64_t)(2 * layers + copies), "%s", of->label);
+    cr_assert_eq(run->sizes.launches_forward, (int64_t)(layers + y), "%s", of->label);
+    cr_assert_eq(run->sizes.launches_backward, (int64_t)(layers + directions * layers + dx), "%s", of->label);
     /* What is made for the first pass is made. */
     MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
     const uint64_t before = launches_so_far(of->ctx);
     MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
     const uint64_t between = launches_so_far(of->ctx);
-    cr_assert(between - before >= layers && between - before <= layers + copies, "%s: %d launches", of->label,
-              (int)(between - before));
+    cr_assert_eq(between - before, layers + y, "%s: %d launches", of->label, (int)(between - before));
     MUST(clseq_rnn_backward(run->plan, &run->shape, &backward));
-    cr_assert_eq(launches_so_far(of->ctx) - between, layers + copies, "%s: without weight gradients",
-                 of->label);
+    cr_assert_eq(launches_so_far(of->ctx) - between, layers + dx, "%s: without weight gradients", of->label);
     MUST(clseq_rnn_describe(run->plan, &run->shape, text, sizeof text));
     cr_assert(strstr(text, team ? "2 work-groups each" : "1 work-group each") && strstr(text, "chunk"),
               "%s: %s", of->label, text);

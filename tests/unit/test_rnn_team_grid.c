@@ -9,11 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+static clseq__team_work work_of(int64_t rows, int64_t hidden, int directions)
+{
+    return (clseq__team_work){.rows = rows,
+                              .input = hidden,
+                              .hidden = hidden,
+                              .output = hidden,
+                              .gates = 4,
+                              .phases = 1,
+                              .directions = directions};
+}
+
 static clseq__team_grid chosen(int cores, int64_t rows, int64_t hidden, int blocks)
 {
     const clseq__traits traits = {.groups = cores, .vector_width = 16};
-    const clseq__team_work work = {
-        .rows = rows, .input = hidden, .hidden = hidden, .output = hidden, .gates = 4, .phases = 1};
+    const clseq__team_work work = work_of(rows, hidden, 1);
     return clseq__team_choose(&traits, &work, blocks);
 }
 
@@ -62,12 +72,38 @@ Test(rnn_team_grid, no_more_groups_than_cores_rows_and_panels)
                 }
 }
 
+/* Two directions share the cores, whatever their number; where each has half of them, both finish in one turn. */
+Test(rnn_team_grid, two_directions)
+{
+    for (int cores = 1; cores <= 33; cores = cores * 2 + 1)
+        for (int64_t rows = 1; rows <= 64; rows *= 4)
+            for (int64_t hidden = 16; hidden <= 2048; hidden *= 8) {
+                const clseq__traits traits = {.groups = cores, .vector_width = 16};
+                const clseq__team_work work = work_of(rows, hidden, 2);
+                const clseq__team_grid grid = clseq__team_choose(&traits, &work, 0);
+                cr_assert(grid.members == 1 || 2 * grid.blocks * grid.members <= cores,
+                          "%d cores, B %d, H %d: %dx%d", cores, (int)rows, (int)hidden, grid.blocks,
+                          grid.members);
+            }
+    const clseq__traits two = {.groups = 2, .vector_width = 16}, eight = {.groups = 8, .vector_width = 16};
+    const clseq__team_work tiny = work_of(1, 32, 2), large = work_of(1, 1024, 2), many = work_of(64, 256, 2);
+    const clseq__team_grid alone = clseq__team_choose(&two, &tiny, 0),
+                           team = clseq__team_choose(&eight, &large, 0),
+                           rows = clseq__team_choose(&eight, &many, 0);
+    cr_assert(alone.blocks == 1 && alone.members == 1, "%dx%d", alone.blocks, alone.members);
+    cr_assert(team.blocks == 1 && team.members == 4, "%dx%d", team.blocks, team.members);
+    cr_assert(rows.blocks == 4 && rows.members == 1, "%dx%d", rows.blocks, rows.members);
+    const clseq__team_cost half = clseq__team_cost_of(&eight, &many, (clseq__team_grid){4, 1}),
+                           twice = clseq__team_cost_of(&eight, &many, (clseq__team_grid){8, 1});
+    cr_assert(half.turns == 1 && twice.turns == 2);
+    cr_assert_float_eq(twice.total, 2 * (twice.products + twice.input + twice.units), 1e-6);
+}
+
 /* The more groups share the units, the fewer weights each of them reads; and they meet at a price. */
 Test(rnn_team_grid, what_a_grid_costs)
 {
     const clseq__traits traits = {.groups = 4, .vector_width = 8};
-    const clseq__team_work work = {
-        .rows = 4, .input = 512, .hidden = 512, .output = 512, .gates = 4, .phases = 1};
+    const clseq__team_work work = work_of(4, 512, 1);
     const clseq__team_cost one = clseq__team_cost_of(&traits, &work, (clseq__team_grid){4, 1});
     const clseq__team_cost four = clseq__team_cost_of(&traits, &work, (clseq__team_grid){1, 4});
     cr_assert_float_eq(one.bytes, 4 * 512 * 512 * 4.0, 1);
