@@ -159,7 +159,8 @@ static void results_of(clseq_context *ctx, const clseq__cell *cell, const clseq_
                        float *results[OPERANDS], int64_t n[OPERANDS])
 {
     test_random random = test_random_seed(4);
-    clseq__rnn_layer layer = {.ctx = ctx, .cell = cell, .input = I, .hidden = H, .output = H, .widest = H};
+    clseq__rnn_layer layer = {
+        .ctx = ctx, .cell = cell, .input = I, .hidden = H, .output = H, .widest = H, .directions = 1};
     const clseq_rnn_shape shape = {.T = T, .B = B};
     const int64_t w_ih[] = {cell->gates * H, I}, w_hh[] = {cell->gates * H, H}, x[] = {T, B, I},
                   y[] = {T, B, H};

@@ -65,7 +65,8 @@ static void put_probes(rnn_run *run)
 /* Sets what is forced in the next passes, and adds up what happened in those before. */
 static void force(rnn_run *run, const team_trouble *t, long seen[TEAM_PROBES_END])
 {
-    for (int64_t i = 0; i < run->plan->desc.layers * run->plan->directions; i++) {
+    /* Both directions of a layer share the launches of the first. */
+    for (int64_t i = 0; i < run->plan->desc.layers * run->plan->directions; i += run->plan->directions) {
         const clseq__team *team = run->plan->forms[0].data[i];
         cr_assert_not_null(team->control);
         cr_assert_eq(team_trouble_set(run->ctx, team->control, t, seen), CL_SUCCESS);
