@@ -48,6 +48,7 @@ static void describe_layers(clseq_rnn_plan *plan)
             clseq__rnn_layer *layer = &plan->layers[l * plan->directions + d];
             layer->ctx = plan->ctx;
             layer->cell = plan->cell;
+            layer->number = l;
             layer->hidden = hidden_of(desc, l);
             layer->widest = widest_of(plan, l);
             layer->is_projected = desc->projection > 0;
@@ -273,7 +274,7 @@ clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shap
     CLSEQ__RETURN_IF(clseq__reserve_prepare(plan));
     clseq__reserve_all_written(plan, shape, args->reserve);
     CLSEQ__RETURN_IF(clseq__stack_forward(plan, shape, args));
-    clseq__reserve_filled(plan, shape, args->reserve);
+    clseq__reserve_filled(plan, shape, args);
     return CLSEQ_OK;
 }
 
@@ -281,10 +282,11 @@ clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *sha
                                 const clseq_rnn_backward_args *args)
 {
     clseq_rnn_sizes sizes;
+    uint64_t seed = 0, stream = 0;
     CLSEQ__RETURN_IF(begin("rnn backward", plan, shape, &sizes));
     CLSEQ__RETURN_IF(clseq__rnn_check_backward(plan, shape, &sizes, args));
-    CLSEQ__RETURN_IF(clseq__reserve_check(plan, shape, args->reserve));
+    CLSEQ__RETURN_IF(clseq__reserve_check(plan, shape, args->reserve, &seed, &stream));
     clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
     clseq__reserve_all_written(plan, shape, args->reserve);
-    return clseq__stack_backward(plan, shape, args);
+    return clseq__stack_backward(plan, shape, args, seed, stream);
 }

@@ -61,7 +61,8 @@ clseq_status clseq__stack_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shap
                                const clseq_tensor *weights, const clseq_tensor *packed);
 clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                   const clseq_rnn_forward_args *args);
+/* seed and stream: those of the forward pass. */
 clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                   const clseq_rnn_backward_args *args);
+                                   const clseq_rnn_backward_args *args, uint64_t seed, uint64_t stream);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct entry {
     pass_key *key;
     clseq_schedule schedule;
     int64_t T, B;
+    uint64_t seed, stream;
     uint64_t pass; /* its number among all of the context */
     int64_t layer;
 } entry;
@@ -137,9 +138,10 @@ static clseq_schedule schedule_of(const clseq_rnn_plan *plan, const clseq_rnn_sh
 }
 
 void clseq__reserve_filled(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                           const clseq_tensor *reserve)
+                           const clseq_rnn_forward_args *args)
 {
     ledger *all = plan->ctx->reserves;
+    const clseq_tensor *reserve = args->reserve;
     all->passes++;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const size_t at = find(all, reserve[l].buffer, reserve[l].offset);
@@ -151,6 +153,8 @@ void clseq__reserve_filled(const clseq_rnn_plan *plan, const clseq_rnn_shape *sh
                                    .schedule = schedule_of(plan, shape),
                                    .T = shape->T,
                                    .B = shape->B,
+                                   .seed = args->seed,
+                                   .stream = args->stream,
                                    .pass = all->passes,
                                    .layer = l};
         plan->pass_key->users++;
@@ -198,7 +202,7 @@ static clseq_status check_layer(const entry *held, const entry *first, int64_t l
 }
 
 clseq_status clseq__reserve_check(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                  const clseq_tensor *reserve)
+                                  const clseq_tensor *reserve, uint64_t *seed, uint64_t *stream)
 {
     const ledger *all = plan->ctx->reserves;
     const clseq_schedule schedule = schedule_of(plan, shape);
@@ -222,5 +226,7 @@ clseq_status clseq__reserve_check(const clseq_rnn_plan *plan, const clseq_rnn_sh
         first = l == 0 ? held : first;
         CLSEQ__RETURN_IF(check_layer(held, first, l));
     }
+    *seed = first->seed;
+    *stream = first->stream;
     return CLSEQ_OK;
 }

@@ -19,13 +19,15 @@ void clseq__reserve_written(clseq_context *ctx, const clseq_tensor *tensor, int6
 void clseq__reserve_all_written(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                 const clseq_tensor *reserve);
 
-/* A forward pass of this plan and shape has been enqueued into reserves that were said to be written before. */
+/* A forward pass of this plan and shape has been enqueued into reserves that were said to be written before. Its seed and
+ * stream are kept. */
 void clseq__reserve_filled(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                           const clseq_tensor *reserve);
+                           const clseq_rnn_forward_args *args);
 
-/* CLSEQ_INVALID_STATE unless the reserves hold, layer by layer, one pass of a plan like this one and this shape. */
+/* CLSEQ_INVALID_STATE unless the reserves hold, layer by layer, one pass of a plan like this one and this shape; its seed
+ * and stream. */
 clseq_status clseq__reserve_check(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                  const clseq_tensor *reserve);
+                                  const clseq_tensor *reserve, uint64_t *seed, uint64_t *stream);
 
 /* A plan is destroyed; its passes go on waiting. */
 void clseq__reserve_plan_gone(clseq_rnn_plan *plan);

@@ -21,6 +21,7 @@
 typedef struct clseq__rnn_layer {
     clseq_context *ctx;
     const clseq__cell *cell;
+    int64_t number;                /* l */
     int64_t input, hidden, output; /* in, H, O */
     bool is_projected;             /* O is P, not H */
     bool one_hot;                  /* it reads tokens instead of features */
@@ -76,6 +77,7 @@ typedef struct clseq__layer_pass {
     void *data; /* what the schedule made for the layer */
     int64_t T, B;
     clseq_mode mode;
+    uint64_t seed, stream; /* of what it draws in training (draws.h), the same in forward and backward */
     clseq_tensor lengths;
     clseq__place packed_forward, packed_backward;
     clseq__place reserve, workspace;

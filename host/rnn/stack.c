@@ -118,6 +118,7 @@ typedef struct call {
     clseq__place packed, workspace;
     clseq_tensor x, lengths;
     const clseq_tensor *reserve;
+    uint64_t seed, stream;
 } call;
 
 /* Tensors of bytes begin at multiples of floats: check.c. */
@@ -188,6 +189,8 @@ static clseq__layer_pass bare_pass(const call *c, int64_t l, int d)
                               .T = c->shape->T,
                               .B = c->shape->B,
                               .mode = c->shape->mode,
+                              .seed = c->seed,
+                              .stream = c->stream,
                               .lengths = c->lengths,
                               .packed_forward = moved(c->packed, c->form->packed_forward[index]),
                               .packed_backward = moved(c->packed, c->form->packed_backward[index]),
@@ -256,6 +259,8 @@ clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *s
     c.x = args->x;
     c.lengths = args->lengths;
     c.reserve = args->reserve;
+    c.seed = args->seed;
+    c.stream = args->stream;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq_tensor rows = output_rows(&c, &args->y, l);
         clseq__layer_pass pass[2];
@@ -296,13 +301,15 @@ static clseq__sequence gradient_below(const call *c, const clseq_tensor *dx, int
 }
 
 clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                   const clseq_rnn_backward_args *args)
+                                   const clseq_rnn_backward_args *args, uint64_t seed, uint64_t stream)
 {
     call c = call_of(plan, shape, &args->packed);
     c.workspace = place_of(&args->workspace);
     c.x = args->x;
     c.lengths = args->lengths;
     c.reserve = args->reserve;
+    c.seed = seed;
+    c.stream = stream;
     for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
         clseq__layer_pass pass[2];
         clseq__layer_backward b[2];

@@ -111,7 +111,7 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
     g->sentence[0] = '\0';
     g->seed = 0;
     g->step = g->generation - 1;
-    g->drops = 0;
+    g->draws = 0;
     g->readings = NULL;
     clseq__arena_reset(&g->nodes);
     clseq__op_leave(g, op, recycle(&g->halves[g->generation % 2]), NULL);
@@ -149,6 +149,19 @@ void clseq_graph_seed(clseq_graph *g, uint64_t seed, uint64_t step)
         return;
     g->seed = seed;
     g->step = step;
+}
+
+/* Spreads the bits of x over a word: the finaliser of splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+uint64_t clseq__op_stream(clseq_graph *g)
+{
+    return mix(mix(g->step + 0x9e3779b97f4a7c15u) + g->draws++);
 }
 
 bool clseq__op_enter(clseq_graph *g, const char *op)

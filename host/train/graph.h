@@ -107,8 +107,8 @@ struct clseq_graph {
     clseq_status status; /* of the first failure */
     char sentence[2048];
     uint64_t generation; /* counts the context's graphs, from 1 */
-    uint64_t seed, step; /* of dropout masks */
-    uint64_t drops;      /* dropout operations so far */
+    uint64_t seed, step; /* of random numbers */
+    uint64_t draws;      /* streams of them so far */
     clseq__var_table vars;
     clseq__var *last;                     /* the last one made */
     clseq__node *tape;                    /* the last one made */
@@ -131,6 +131,9 @@ clseq_status clseq__op_var(const clseq_graph *g, const char *op, const char *arg
                            clseq__var **out);
 clseq_status clseq__op_input(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
                              clseq_dtype dtype, clseq__var **out);
+
+/* The stream, under g->seed, of an operation that draws random numbers: each call gives another one. */
+uint64_t clseq__op_stream(clseq_graph *g);
 
 /* The two have the same dims. */
 clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq__var *x,

@@ -120,14 +120,6 @@ static clseq_status dropout_backward(clseq_graph *g, clseq__node *node)
     return clseq__grad_end(g, x, &dx);
 }
 
-/* Spreads the bits of x over a word: the finaliser of splitmix64 (Steele, Lea, Flood 2014). */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p)
 {
     static const clseq__op op = {"dropout", dropout_backward};
@@ -140,9 +132,9 @@ clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p)
     if (!(p >= 0.0f && p < 1.0f))
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "dropout: p is %g, expected at least 0 and less than 1",
                     (double)p);
-    /* The count goes on in any case, so that the masks of other operations do not depend on this one's p. */
+    /* Taken in any case, so that the masks of other operations do not depend on this one's p. */
     args.seed = g->seed;
-    args.stream = mix(mix(g->step + 0x9e3779b97f4a7c15u) + g->drops++);
+    args.stream = clseq__op_stream(g);
     if (p == 0.0f || g->mode == CLSEQ_MODE_INFERENCE)
         return x;
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, in->value.dims, &y));

@@ -2,6 +2,7 @@
 #include "train/graph.h"
 
 #include "core/tensor.h"
+#include "rnn/draws.h"
 #include "train/layers.h"
 #include <stdio.h>
 #include <string.h>
@@ -211,6 +212,15 @@ static clseq_status take_lengths(clseq_graph *g, const int32_t *lengths, const c
     return clseq__stage(g, lengths, (size_t)shape->B * sizeof *lengths, out, NULL);
 }
 
+/* Where the pass draws from. Layers that draw nothing take no stream, so that those of other operations stay as they are. */
+static void take_stream(clseq_graph *g, recur_call *call)
+{
+    if (!clseq__rnn_draws(clseq_rnn_description(call->args.rnn)))
+        return;
+    call->f.seed = g->seed;
+    call->f.stream = clseq__op_stream(g);
+}
+
 /* What backward needs beside the variables: room for the lengths and, in training, the reserves. */
 static clseq_status make_saved(clseq_graph *g, recur_call *call)
 {
@@ -271,6 +281,7 @@ static clseq_status recur(clseq_graph *g, recur_call *call)
     CLSEQ__RETURN_IF(take_lengths(g, call->opts->lengths, &args->shape, &call->desc.saved[LENGTHS]));
     call->f.lengths = call->desc.saved[LENGTHS];
     call->f.x = args->x->value;
+    take_stream(g, call);
     const int64_t dims[] = {args->shape.T, args->shape.B, clseq_rnn_output_size(plan)};
     CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, dims, &call->desc.out[OUT_Y]));
     call->f.y = call->desc.out[OUT_Y]->value;

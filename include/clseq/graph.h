@@ -31,8 +31,8 @@
  * later graph, or in another context's, is therefore always recognised and fails with CLSEQ_INVALID_STATE. That needs
  * a graph to ask: a clseq_graph pointer itself is the context's and goes with it.
  *
- * Dropout masks are drawn from the graph's random stream, (seed, step), which clseq_graph_seed sets; a program that
- * resumes at step n sets the same numbers again and gets the same masks.
+ * Dropout masks, and what recurrent layers draw (rnn.h), come from the graph's random stream, (seed, step), which
+ * clseq_graph_seed sets; a program that resumes at step n sets the same numbers again and gets the same masks.
  *
  * Tokens and targets out of range: those that come from host memory (clseq_input_i32, and what is sliced or reshaped from
  * it) are refused with a sentence. Those on the device (clseq_input_tensor) cannot be refused without waiting; there, as
@@ -67,7 +67,7 @@ CLSEQ_API clseq_status clseq_graph_end(clseq_graph *g);
 CLSEQ_API clseq_status clseq_graph_status(const clseq_graph *g);
 
 /*
- * Where the masks of this graph's dropout operations come from, to be called before the first of them. Without it:
+ * Where the masks of this graph's operations come from, to be called before the first that draws one. Without it:
  * seed 0, and a step that counts the context's graphs from 0.
  */
 CLSEQ_API void clseq_graph_seed(clseq_graph *g, uint64_t seed, uint64_t step);

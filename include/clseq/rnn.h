@@ -318,6 +318,10 @@ typedef struct clseq_rnn_forward_args {
     /* out [L], kept for backward; not looked at in inference */
     const clseq_tensor *reserve;
     clseq_tensor workspace;
+    /* What the pass draws are Philox numbers of (seed, stream), the same on every device and under every schedule; give
+     * each pass a stream of its own. Kept with the reserves for backward, which draws them again. Not looked at in
+     * inference, and without an option that draws. */
+    uint64_t seed, stream;
 } clseq_rnn_forward_args;
 
 /*
