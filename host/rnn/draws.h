@@ -2,10 +2,10 @@
  * Which random numbers a pass of training draws. All are Philox numbers of the pass's own (seed, stream); the index of a
  * block of four of them is split, so that none is drawn for two things:
  *
- *     bits 60..63   what it is for
- *     bit  59       the direction
- *     bits 32..58   the layer
- *     bits  0..31   block p / 4, in which position p is number p % 4
+ *     bits 59..61   what it is for
+ *     bit  58       the direction
+ *     bits 32..57   the layer
+ *     bits  0..31   p / 4, where position p is number p % 4 of the block
  *
  * Positions are those of what is drawn, in an order that no schedule or device has a say in: element (t, b, f) of a
  * sequence of F features is (t*B + b)*F + f, with t in the order of time. A layer has fewer than 2^31 of them, because it
@@ -30,7 +30,7 @@ static inline bool clseq__rnn_draws(const clseq_rnn_desc *desc)
 /* The first block of what is drawn for a layer in one direction. */
 static inline uint64_t clseq__draw_block(clseq__draw draw, const clseq__rnn_layer *layer)
 {
-    return (uint64_t)draw << 60 | (uint64_t)layer->is_second << 59 | (uint64_t)layer->number << 32;
+    return (uint64_t)draw << 59 | (uint64_t)layer->is_second << 58 | (uint64_t)layer->number << 32;
 }
 
 #endif
