@@ -62,6 +62,18 @@ static clseq_status check_options(const clseq_rnn_desc *desc, const clseq__cell 
     return CLSEQ_OK;
 }
 
+static clseq_status check_dropout(const clseq_rnn_desc *desc)
+{
+    const float p = desc->dropout;
+    if (!(p >= 0.0f && p < 1.0f))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn plan: dropout is %g, expected at least 0 and less than 1", (double)p);
+    if (desc->variational_dropout && p == 0.0f)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn plan: variational_dropout is set, but dropout is 0, expected more");
+    return CLSEQ_OK;
+}
+
 static clseq_status check_layer(const clseq_rnn_desc *desc, const clseq__cell *cell, int64_t l)
 {
     const int64_t in = l == 0 ? desc->input : features_of(desc, l - 1), hidden = hidden_of(desc, l);
@@ -75,6 +87,11 @@ static clseq_status check_layer(const clseq_rnn_desc *desc, const clseq__cell *c
                             "rnn plan: projection is %" PRId64
                             ", expected 0 (none) or 1 to %s, which is %" PRId64,
                             desc->projection, name, hidden);
+    if (desc->residual && l > 0 && features_of(desc, l) != in)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn plan: residual is set, but layer %" PRId64 " reads %" PRId64
+                            " features and puts out %" PRId64 ", expected as many",
+                            l, in, features_of(desc, l));
     if ((double)cell->slots * (double)hidden * (double)columns > CLSEQ__STEP_LIMIT)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "rnn plan: input %" PRId64 " and hidden %" PRId64 " of layer %" PRId64
@@ -92,6 +109,7 @@ clseq_status clseq__rnn_check_desc(const clseq_rnn_desc *desc)
                             (int)CLSEQ_CELL_COUNT - 1);
     CLSEQ__RETURN_IF(check_enums(desc));
     CLSEQ__RETURN_IF(check_options(desc, cell));
+    CLSEQ__RETURN_IF(check_dropout(desc));
     CLSEQ__RETURN_IF(clseq__rnn_check_range("rnn plan", "input", desc->input));
     if (desc->layers != 0)
         CLSEQ__RETURN_IF(clseq__rnn_check_range("rnn plan", "layers", desc->layers));

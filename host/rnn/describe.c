@@ -33,6 +33,11 @@ const char *clseq__rnn_desc_text(const clseq_rnn_desc *desc, char text[CLSEQ__DE
         print(text, CLSEQ__DESC_TEXT, " ..");
     if (desc->projection)
         print(text, CLSEQ__DESC_TEXT, ", projection %" PRId64, desc->projection);
+    if (desc->dropout > 0.0f)
+        print(text, CLSEQ__DESC_TEXT, ", %sdropout %g", desc->variational_dropout ? "variational " : "",
+              (double)desc->dropout);
+    if (desc->residual)
+        print(text, CLSEQ__DESC_TEXT, ", residual");
     if (desc->layer_norm)
         print(text, CLSEQ__DESC_TEXT, ", layer_norm");
     return text;

@@ -17,14 +17,14 @@
 #include "rnn/schedule.h"
 
 typedef enum clseq__draw {
-    CLSEQ__DRAW_DROPOUT, /* what a layer hands to the next one; both directions together: direction 0 */
+    /* What a layer hands to the next one, both directions together: direction 0. Variational: t is 0. */
+    CLSEQ__DRAW_DROPOUT,
 } clseq__draw;
 
 /* Whether passes with this descriptor draw at all. */
 static inline bool clseq__rnn_draws(const clseq_rnn_desc *desc)
 {
-    (void)desc;
-    return false;
+    return desc->dropout > 0.0f;
 }
 
 /* The first block of what is drawn for a layer in one direction. */

@@ -2,6 +2,7 @@
 #include "rnn/plan.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "rnn/between.h"
 #include "rnn/check.h"
 #include "rnn/reserve.h"
 #include "rnn/uses.h"
@@ -30,11 +31,11 @@ static int64_t hidden_of(const clseq_rnn_desc *desc, int64_t l)
     return desc->widths ? desc->widths[l] : desc->hidden;
 }
 
-/* H of the widest layer of the chain that layer l belongs to: with two directions each is one of its own. */
+/* H of the widest layer of the chain that layer l belongs to: where rows are handed on each is one of its own. */
 static int64_t widest_of(const clseq_rnn_plan *plan, int64_t l)
 {
     int64_t widest = hidden_of(&plan->desc, l);
-    for (int64_t i = 0; plan->directions == 1 && i < plan->desc.layers; i++)
+    for (int64_t i = 0; !plan->hands_rows && i < plan->desc.layers; i++)
         widest = hidden_of(&plan->desc, i) > widest ? hidden_of(&plan->desc, i) : widest;
     return widest;
 }
@@ -55,7 +56,7 @@ static void describe_layers(clseq_rnn_plan *plan)
             layer->output = layer->is_projected ? desc->projection : layer->hidden;
             layer->input = l == 0 ? desc->input : clseq__rnn_features(plan, l - 1);
             layer->one_hot = l == 0 && desc->one_hot;
-            layer->is_chained = l > 0 && plan->directions == 1;
+            layer->is_chained = l > 0 && !plan->hands_rows;
             layer->directions = plan->directions;
             layer->is_second = d == 1;
             layer->is_summed = plan->directions == 2 && desc->merge == CLSEQ_MERGE_SUM;
@@ -75,6 +76,7 @@ static clseq_status take_desc(clseq_rnn_plan *plan, const clseq_rnn_desc *desc)
     plan->desc.widths = NULL;
     plan->desc.layers = desc->layers ? desc->layers : 1;
     plan->directions = desc->direction == CLSEQ_DIRECTION_BIDIRECTIONAL ? 2 : 1;
+    plan->hands_rows = plan->directions == 2 || desc->dropout > 0.0f || desc->residual;
     plan->cell = clseq__cell_of(desc->cell, desc->layer_norm);
     const size_t layers = (size_t)plan->desc.layers;
     plan->layers = calloc(layers * (size_t)plan->directions, sizeof *plan->layers);
@@ -183,6 +185,7 @@ clseq_status clseq_rnn_plan_create(clseq_context *ctx, const clseq_rnn_desc *des
     plan->ctx = clseq__context_retain(ctx);
     CLSEQ__TRY(take_desc(plan, desc));
     CLSEQ__TRY(choose(plan));
+    CLSEQ__TRY(clseq__between_create(plan));
     clseq__log(CLSEQ_LOG_INFO, "rnn: %s: schedule %s (%s)", clseq__rnn_desc_text(&plan->desc, text),
                clseq_schedule_name(plan->forms[0].schedule->id), plan->forms[0].why);
     *out = plan;

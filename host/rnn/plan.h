@@ -18,10 +18,12 @@ struct clseq_rnn_plan {
     clseq_context *ctx;
     clseq_rnn_desc desc; /* layers at least 1; widths NULL or the plan's own copy */
     int directions;      /* D */
+    bool hands_rows;     /* from layer to layer, in the order of time; else layers form a chain */
     const clseq__cell *cell;
-    clseq__rnn_layer *layers; /* [L*D], index l*D+d */
-    int64_t weights;          /* the number of weights of all layers */
-    clseq__rnn_form *forms;   /* those that calls may choose from, the best first */
+    clseq__rnn_layer *layers;              /* [L*D], index l*D+d */
+    int64_t weights;                       /* the number of weights of all layers */
+    struct clseq__kernel *drop, *add_rows; /* between layers (between.h); NULL: the plan has no such option */
+    clseq__rnn_form *forms;                /* those that calls may choose from, the best first */
     int form_count;
     /* What a call is given (uses.h); made by clseq__uses_create when cell, layers and weights are known. */
     struct clseq__uses *uses;
@@ -43,7 +45,7 @@ int64_t clseq__rnn_features(const clseq_rnn_plan *plan, int64_t l);
 
 /* "lstm, 2 layers, bidirectional, input 3, hidden 4" and what else the descriptor says but the schedule, into `text`,
  * which is returned; many widths are cut (describe.c). */
-#define CLSEQ__DESC_TEXT 256
+#define CLSEQ__DESC_TEXT 320
 const char *clseq__rnn_desc_text(const clseq_rnn_desc *desc, char text[CLSEQ__DESC_TEXT]);
 
 /* Dims of a weight of a layer; returns their number. */

@@ -166,8 +166,9 @@ static bool like(const clseq_rnn_desc *a, const clseq_rnn_desc *b)
 {
     const bool same = a->cell == b->cell && a->input == b->input && a->layers == b->layers &&
                       a->bias == b->bias && a->direction == b->direction && a->merge == b->merge &&
-                      a->projection == b->projection && a->layer_norm == b->layer_norm &&
-                      a->one_hot == b->one_hot;
+                      a->projection == b->projection && a->dropout == b->dropout &&
+                      a->variational_dropout == b->variational_dropout && a->residual == b->residual &&
+                      a->layer_norm == b->layer_norm && a->one_hot == b->one_hot;
     for (int64_t l = 0; same && l < a->layers; l++)
         if ((a->widths ? a->widths[l] : a->hidden) != (b->widths ? b->widths[l] : b->hidden))
             return false;

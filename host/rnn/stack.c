@@ -2,16 +2,17 @@
  * The stack: layers and directions over schedules that run one layer in one direction.
  *
  * Layers of one direction form a chain: each reads what the schedule keeps of the layer below, where it lies. With two
- * directions a layer's outputs go to a sequence [T,B,F] in the order of time, side by side or summed, which both
- * directions of the layer above read; gradients come back the same way.
+ * directions, or where something becomes of it on its way (between.h), a layer's output goes to a sequence [T,B,F] in the
+ * order of time, directions side by side or summed, which the layer above reads; gradients come back the same way.
  *
  * packed     [forward part of each layer][backward part of each layer, training]: a pack of training begins with one of
  *            inference
- * reserve l  [direction] what its schedule keeps; with two directions, of a schedule that does not copy x, what the layer
- *            reads
+ * reserve l  [direction] what its schedule keeps; where it reads such a sequence under a schedule that does not copy x, the
+ *            sequence
  * workspace  of the layer's schedule, then two places that layers take by turns for what goes from one to the next
  */
 #include "core/error.h"
+#include "rnn/between.h"
 #include "rnn/floats.h"
 #include "rnn/plan.h"
 #include <string.h>
@@ -33,10 +34,10 @@ static void layer_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape
     clseq__layer_sizes_of(clseq__rnn_form_of(plan, shape), layer, shape, out);
 }
 
-/* Floats of the sequence that layer l reads in both directions, where the reserve keeps it. */
+/* Floats of the sequence that layer l reads, where the reserve keeps it. */
 static int64_t kept_rows(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l)
 {
-    if (plan->directions == 1 || l == 0 || clseq__rnn_form_of(plan, shape)->schedule->copies_x)
+    if (!plan->hands_rows || l == 0 || clseq__rnn_form_of(plan, shape)->schedule->copies_x)
         return 0;
     return clseq__aligned(shape->T * shape->B * clseq__rnn_features(plan, l - 1));
 }
@@ -59,14 +60,16 @@ static layout layout_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape
         at.layer_workspace = clseq__larger(at.layer_workspace, s.workspace);
         at.launches_forward += s.launches_forward;
         at.launches_backward += s.launches_backward;
-        if (plan->directions == 2 && l > 0)
+        if (plan->hands_rows && l > 0)
             at.between = clseq__larger(at.between, shape->T * shape->B * clseq__rnn_features(plan, l - 1));
-        if (plan->directions == 1 && !training && l < plan->desc.layers - 1)
+        if (!plan->hands_rows && !training && l < plan->desc.layers - 1)
             at.between = clseq__larger(at.between, s.chain);
-        if (plan->directions == 1 && training && l > 0)
+        if (!plan->hands_rows && training && l > 0)
             at.between = clseq__larger(at.between, s.dchain);
     }
     at.between = clseq__aligned(at.between);
+    at.launches_forward += clseq__between_launches(plan, shape->mode);
+    at.launches_backward += clseq__between_launches(plan, shape->mode);
     return at;
 }
 
@@ -146,7 +149,7 @@ static clseq_tensor rows_at(const call *c, clseq__place place, int64_t l)
     return clseq_tensor_view(place.buffer, place.at, CLSEQ_DTYPE_F32, 3, dims);
 }
 
-/* With two directions, the sequence that goes from layer l to the next one. */
+/* The sequence that goes from layer l to the next one, where it is no chain. */
 static clseq_tensor rows_between(const call *c, int64_t l)
 {
     if (c->shape->mode == CLSEQ_MODE_TRAINING && !c->form->schedule->copies_x) {
@@ -200,7 +203,7 @@ static clseq__layer_pass bare_pass(const call *c, int64_t l, int d)
         pass.reserve = place_of(&c->reserve[l]);
         layer_sizes(plan, c->shape, pass.layer, &s);
         pass.reserve.at += d * s.reserve;
-    } else if (!training && plan->directions == 1 && l < plan->desc.layers - 1) {
+    } else if (!training && !plan->hands_rows && l < plan->desc.layers - 1) {
         pass.chain = between(c, l);
     }
     return pass;
@@ -212,7 +215,7 @@ static clseq__layer_pass pass_of(const call *c, int64_t l, int d)
     clseq__layer_pass pass = bare_pass(c, l, d);
     if (l == 0) {
         pass.x.rows = c->x;
-    } else if (c->plan->directions == 2) {
+    } else if (c->plan->hands_rows) {
         pass.x.rows = rows_between(c, l - 1);
     } else {
         const clseq__layer_pass below = bare_pass(c, l - 1, 0);
@@ -248,7 +251,20 @@ static clseq_tensor output_rows(const call *c, const clseq_tensor *y, int64_t l)
 {
     if (l == c->plan->desc.layers - 1)
         return *y;
-    return c->plan->directions == 2 ? rows_between(c, l) : (clseq_tensor){0};
+    return c->plan->hands_rows ? rows_between(c, l) : (clseq_tensor){0};
+}
+
+/* What becomes of the output of layer l: the sum with what the layer read, then, on the way to the next one, dropout. */
+static clseq_status finish_output(const call *c, const clseq_tensor *rows, int64_t l)
+{
+    const clseq_rnn_desc *desc = &c->plan->desc;
+    if (desc->residual && l > 0) {
+        const clseq_tensor below = rows_between(c, l - 1);
+        CLSEQ__RETURN_IF(clseq__between_add(c->plan, &c->lengths, &below, rows));
+    }
+    if (desc->dropout > 0.0f && l < desc->layers - 1 && c->shape->mode == CLSEQ_MODE_TRAINING)
+        CLSEQ__RETURN_IF(clseq__between_drop(c->plan, l, c->seed, c->stream, rows));
+    return CLSEQ_OK;
 }
 
 clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
@@ -275,6 +291,7 @@ clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *s
             }
         }
         CLSEQ__RETURN_IF(c.form->schedule->forward(pass, f));
+        CLSEQ__RETURN_IF(finish_output(&c, &rows, l));
     }
     return CLSEQ_OK;
 }
@@ -284,7 +301,7 @@ static clseq__sequence gradient_above(const call *c, const clseq_tensor *dy, int
 {
     if (l == c->plan->desc.layers - 1)
         return (clseq__sequence){.rows = part_of(c, dy, l, d)};
-    if (c->plan->directions == 1)
+    if (!c->plan->hands_rows)
         return (clseq__sequence){.chained = between(c, l)};
     const clseq_tensor rows = rows_at(c, between(c, l), l);
     return (clseq__sequence){.rows = part_of(c, &rows, l, d)};
@@ -295,9 +312,28 @@ static clseq__sequence gradient_below(const call *c, const clseq_tensor *dx, int
 {
     if (l == 0)
         return (clseq__sequence){.rows = *dx};
-    if (c->plan->directions == 1)
+    if (!c->plan->hands_rows)
         return (clseq__sequence){.chained = between(c, l - 1)};
     return (clseq__sequence){.rows = rows_at(c, between(c, l - 1), l - 1)};
+}
+
+/* finish_output backward: what the layer above has left for layer l to read goes through dropout .. */
+static clseq_status begin_gradient(const call *c, int64_t l)
+{
+    if (!(c->plan->desc.dropout > 0.0f) || l == c->plan->desc.layers - 1)
+        return CLSEQ_OK;
+    const clseq_tensor rows = rows_at(c, between(c, l), l);
+    return clseq__between_drop(c->plan, l, c->seed, c->stream, &rows);
+}
+
+/* .. and, when the layer has read it, past the layer to what that reads. */
+static clseq_status end_gradient(const call *c, const clseq_tensor *dy, int64_t l)
+{
+    if (!c->plan->desc.residual || l == 0)
+        return CLSEQ_OK;
+    const clseq_tensor above = l == c->plan->desc.layers - 1 ? *dy : rows_at(c, between(c, l), l);
+    const clseq_tensor below = rows_at(c, between(c, l - 1), l - 1);
+    return above.buffer ? clseq__between_add(c->plan, &c->lengths, &above, &below) : CLSEQ_OK;
 }
 
 clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
@@ -311,6 +347,7 @@ clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *
     c.seed = seed;
     c.stream = stream;
     for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
+        CLSEQ__RETURN_IF(begin_gradient(&c, l));
         clseq__layer_pass pass[2];
         clseq__layer_backward b[2];
         for (int d = 0; d < plan->directions; d++) {
@@ -327,6 +364,7 @@ clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *
             }
         }
         CLSEQ__RETURN_IF(c.form->schedule->backward(pass, b));
+        CLSEQ__RETURN_IF(end_gradient(&c, &args->dy, l));
     }
     return CLSEQ_OK;
 }

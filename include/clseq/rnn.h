@@ -1,6 +1,6 @@
 /*
  * Recurrent layers over whole sequences, forward and backward, as plans: LSTM, GRU, plain RNN and their variants,
- * stacked, in one direction or two, with projection or layer normalisation.
+ * stacked, in one direction or two, with projection, layer normalisation, dropout between layers or residual connections.
  *
  *     clseq_context *ctx = NULL;
  *     clseq_rnn_plan *plan = NULL;
@@ -146,6 +146,17 @@ typedef struct clseq_rnn_desc {
      * layer (PyTorch: to one less); 0: no projection. Not for cells in which a unit's own h goes on beside the recurrent
      * product (the GRUs): CLSEQ_UNSUPPORTED. */
     int64_t projection;
+    /* The probability, 0 <= dropout < 1, with which training makes each element of what a layer hands to the layer above
+     * 0 (none of y); the others are scaled by 1/(1-dropout). PyTorch's dropout. Which ones follows from seed and stream of
+     * clseq_rnn_forward_args. */
+    float dropout;
+    /* One mask for all steps of a row (Gal, Ghahramani 2016) instead of one for each; CLSEQ_INVALID_ARGUMENT without
+     * dropout. */
+    bool variational_dropout;
+    /* From the second layer on a layer puts out h plus what it reads (Wu et al. 2016), which dropout, where there is any,
+     * has been applied to; states are h alone. CLSEQ_INVALID_ARGUMENT where a layer puts out more or fewer features than
+     * the one below. */
+    bool residual;
     /* Layer normalisation (Ba, Kiros, Hinton 2016), over all G*H values of a row of each product and, in the LSTM, over
      * c': pre-activations are gain_ih*norm(x W) + b_ih + gain_hh*norm(h U) + b_hh, and h' = o*tanh(gain_c*norm(c') +
      * bias_c), with norm(v) = (v - mean(v)) / sqrt(var(v) + 1e-5). LSTM and GRU; CLSEQ_UNSUPPORTED for others. */

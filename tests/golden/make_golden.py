@@ -56,7 +56,7 @@ class Net:
 
     def __init__(self, module, states, projection=0, bidirectional=False, bias=0):
         self.module, self.states, self.L = module.double(), states, module.num_layers
-        self.P, self.bias, self.layer_norm, self.merge = projection, bias, False, CONCAT
+        self.P, self.bias, self.layer_norm, self.merge, self.residual = projection, bias, False, CONCAT, False
         self.direction = BIDIRECTIONAL if bidirectional else FORWARD
         self.widths = [H] * self.L
 
@@ -82,9 +82,9 @@ class Net:
 class Stack(Net):
     """Layers of one direction each, of PyTorch or by hand: row by row, reverse ones over the flipped row."""
 
-    def __init__(self, make, states, widths, projection=0, direction=0, merge=0, layer_norm=False):
+    def __init__(self, make, states, widths, projection=0, direction=0, merge=0, layer_norm=False, residual=False):
         self.states, self.L, self.P, self.direction, self.merge = states, len(widths), projection, direction, merge
-        self.widths, self.bias, self.layer_norm = widths, 0, layer_norm
+        self.widths, self.bias, self.layer_norm, self.residual = widths, 0, layer_norm, residual
         self.layers, features = [], I
         for width in widths:
             halves = 2 if direction == BIDIRECTIONAL else 1
@@ -105,8 +105,8 @@ class Stack(Net):
         lengths = lengths or [T] * B
         final = [[] for _ in self.states]  # blocks [B,width]
         place = [0] * len(self.states)
-        for layer, width in zip(self.layers, self.widths):
-            halves = []
+        for l, (layer, width) in enumerate(zip(self.layers, self.widths)):
+            halves, below = [], x
             for d, module in enumerate(layer):
                 flipped = self.direction == REVERSE or d == 1
                 start = []
@@ -123,6 +123,8 @@ class Stack(Net):
                 for i in range(len(self.states)):
                     final[i].append(torch.stack([end[i] for end in ends]))
             x = halves[0] if len(halves) == 1 else sum(halves) if self.merge == SUM else torch.cat(halves, 2)
+            if self.residual and l > 0:
+                x = x + below
         return x, [torch.cat([v.flatten() for v in f]).reshape(shape) for f, shape in zip(final, self.state_shapes())]
 
     def run_row(self, module, x, start, flipped):
@@ -226,7 +228,7 @@ def make_rnn(name, title, net, lengths):
     states = net.states
     for key, value in [("x", x), ("dy", dy), *zip([f"{s}0" for s in states], initial), *zip([f"d{s}n" for s in states], dfinal)]:
         golden.add(key, value)
-    golden.numbers("net", [T, B, I, net.L, net.P, net.layer_norm, net.direction, net.merge, net.bias])
+    golden.numbers("net", [T, B, I, net.L, net.P, net.layer_norm, net.direction, net.merge, net.bias, net.residual])
     golden.numbers("widths", net.widths)
 
     for case, each in [("full", None), ("ragged", lengths)]:
@@ -310,6 +312,9 @@ def make_rnns():
          Stack(lambda i, h: ByHand(reset_before_cell, 3, i, h), "h", two), empty),
         ("gru_reset_before_bidirectional", "GRU with the reset before the product by hand",
          Stack(lambda i, h: ByHand(reset_before_cell, 3, i, h), "h", two, direction=BIDIRECTIONAL), empty),
+        ("lstm_residual", "torch.nn.LSTM with residual connections", Stack(lstm, "hc", [H, H, H], residual=True), empty),
+        ("gru_residual_bidirectional", "torch.nn.GRU with residual connections",
+         Stack(gru, "h", two, direction=BIDIRECTIONAL, residual=True), empty),
     ]:
         make_rnn(name, title, net, lengths)
 

@@ -28,6 +28,10 @@ static void check(const reference_rnn *net)
 {
     must(net->P == 0 || !net->cell->carries_h, "a cell that carries h has no projection");
     must(!net->layer_norm || net->cell->layer_norm, "this cell has no layer normalisation");
+    must(net->dropout >= 0 && net->dropout < 1, "no such probability");
+    for (int l = 1; l < net->L; l++)
+        must(!net->residual || reference_rnn_outputs(net, l) == reference_rnn_outputs(net, l - 1),
+             "residual layers of different sizes");
 }
 
 static bool is_reverse(const reference_rnn *net, int direction)
@@ -175,21 +179,33 @@ static void output_add(const run *r, double *y)
 }
 
 /* The gradient of the run's h, [T,B,width] in its own order of steps, from that of the layer's output. */
-static double *output_gradient(const run *r, const double *dy, reference_strides strides)
+static double *output_gradient(const run *r, const double *dy)
 {
     const reference_rnn *net = r->layer.net;
     const size_t n = (size_t)reference_rnn_outputs(net, r->l), width = r->layer.width;
     double *dh = test_doubles((size_t)(net->T * net->B) * width);
     for (int b = 0; b < net->B; b++)
-        for (int t = 0; t < length_of(net, b) && dy != NULL; t++)
-            memcpy(dh + at(net, dense, width, t, b),
-                   dy + at(net, strides, n, time_of(r, t, b), b) + half_of(r), width * sizeof *dh);
+        for (int t = 0; t < length_of(net, b); t++)
+            memcpy(dh + at(net, dense, width, t, b), dy + at(net, dense, n, time_of(r, t, b), b) + half_of(r),
+                   width * sizeof *dh);
     return dh;
 }
 
 static double *sequence_create(const reference_rnn *net, int features)
 {
     return test_doubles((size_t)(net->T * net->B) * (size_t)features);
+}
+
+/* A dense copy of the caller's array, with zeros past the ends of rows; zeros where there is none. */
+static double *sequence_load(const reference_rnn *net, const double *from, int features,
+                             reference_strides strides)
+{
+    const size_t n = (size_t)features;
+    double *to = sequence_create(net, features);
+    for (int b = 0; b < net->B && from != NULL; b++)
+        for (int t = 0; t < length_of(net, b); t++)
+            memcpy(to + at(net, dense, n, t, b), from + at(net, strides, n, t, b), n * sizeof *to);
+    return to;
 }
 
 /* A dense sequence into the caller's array, which may have strides. */
@@ -200,6 +216,24 @@ static void sequence_store(const reference_rnn *net, const double *from, int fea
     for (int t = 0; t < net->T && to != NULL; t++)
         for (int b = 0; b < net->B; b++)
             memcpy(to + at(net, strides, n, t, b), from + at(net, dense, n, t, b), n * sizeof *to);
+}
+
+/* to += from, of layer l's output */
+static void sequence_add(const reference_rnn *net, int l, const double *from, double *to)
+{
+    const int n = net->T * net->B * reference_rnn_outputs(net, l);
+    for (int i = 0; i < n; i++)
+        to[i] = sum_of(net, to[i], from[i]);
+}
+
+/* Dropout of what layer l hands to the next one, or of its gradient. */
+static void sequence_drop(const reference_rnn *net, int l, double *rows)
+{
+    const int F = reference_rnn_outputs(net, l);
+    for (int i = 0; net->dropout > 0 && i < net->T * net->B * F; i++) {
+        const double dropped = rows[i] * reference_rnn_mask(net, l, i / F / net->B, i / F % net->B, i % F);
+        rows[i] = reference_round(net->rounding, dropped, 3 * fabs(dropped));
+    }
 }
 
 /* ---- passes ---- */
@@ -219,6 +253,10 @@ static double *run_forward(const reference_rnn *net, run *runs, const double *x,
             reference_layer_forward(&r->layer, &r->value, margin);
             output_add(r, y);
         }
+        if (net->residual && l > 0)
+            sequence_add(net, l, below, y);
+        if (l < net->L - 1)
+            sequence_drop(net, l, y);
         free(below);
         below = y;
     }
@@ -244,14 +282,16 @@ void reference_rnn_backward(const reference_rnn *net, const reference_rnn_backwa
     run *runs = runs_create(net, args->weights, args->dweights);
     free(run_forward(net, runs, args->x, args->initial, NULL));
 
-    double *above = NULL; /* the gradient of the input of the layer above */
+    /* the gradient of what layer l puts out */
+    double *above = sequence_load(net, args->dy, reference_rnn_outputs(net, net->L - 1), net->y);
     for (int l = net->L - 1; l >= 0; l--) {
+        if (l < net->L - 1)
+            sequence_drop(net, l, above);
         double *dx = sequence_create(net, reference_rnn_inputs(net, l));
         for (int d = 0; d < D; d++) {
             const run *r = &runs[l * D + d];
             reference_trace gradient = reference_trace_create(&r->layer);
-            double *dh =
-                l == net->L - 1 ? output_gradient(r, args->dy, net->y) : output_gradient(r, above, dense);
+            double *dh = output_gradient(r, above);
             states_load(r, args->dfinal, &gradient, net->T);
             reference_layer_backward(&r->layer, &r->value, dh, &gradient);
             states_store(r, &gradient, 0, args->dinitial);
@@ -259,6 +299,8 @@ void reference_rnn_backward(const reference_rnn *net, const reference_rnn_backwa
             free(dh);
             reference_trace_destroy(&gradient);
         }
+        if (net->residual && l > 0)
+            sequence_add(net, l, above, dx);
         free(above);
         above = dx;
     }

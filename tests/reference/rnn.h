@@ -32,6 +32,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum reference_bias {
     REFERENCE_BIAS_DOUBLE, /* b_ih and b_hh */
@@ -62,6 +63,10 @@ typedef struct reference_rnn {
     const int *widths; /* [L] hidden units of each layer; NULL: H everywhere */
     int P;             /* h' = W_hr (what the cell calls h'); 0: no projection. Not with cells that carry h */
     bool layer_norm;   /* only cells that have it */
+    bool residual;    /* from the second layer on the output is h plus what the layer reads; of equal sizes */
+    double dropout;   /* of what layers hand to the next one; 0: none. Always applied, as in training */
+    bool variational; /* one mask for all steps of a row */
+    uint64_t seed, stream; /* of the masks; see reference_rnn_mask */
     reference_direction direction;
     reference_merge merge;
     reference_bias bias;
@@ -112,6 +117,15 @@ typedef struct reference_weight {
 
 int reference_rnn_weight_count(const reference_rnn *net);
 reference_weight reference_rnn_weight(const reference_rnn *net, int index);
+
+/* ---- dropout ---- */
+
+/*
+ * What dropout multiplies feature f of what a layer hands to the next one by, at step t of row b: 0 or 1/(1-dropout). It is
+ * kept where Philox number (layer << 34) + (t*B + b)*features + f of (seed, stream) is at least `dropout`; with `variational`
+ * t counts as 0.
+ */
+double reference_rnn_mask(const reference_rnn *net, int layer, int t, int b, int f);
 
 /* ---- passes ---- */
 

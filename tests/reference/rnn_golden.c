@@ -29,11 +29,25 @@ const rnn_golden rnn_goldens[] = {
     {"lstm_peephole_projection_sum.txt", "lstm_peephole"},
     {"gru_reset_before.txt", "gru_reset_before"},
     {"gru_reset_before_bidirectional.txt", "gru_reset_before"},
+    {"lstm_residual.txt", "lstm"},
+    {"gru_residual_bidirectional.txt", "gru"},
 };
 const int rnn_golden_count = sizeof rnn_goldens / sizeof rnn_goldens[0];
 
 /* The numbers of the tensor "net" of a file. */
-enum { NET_T, NET_B, NET_I, NET_L, NET_P, NET_LAYER_NORM, NET_DIRECTION, NET_MERGE, NET_BIAS, NET_NUMBERS };
+enum {
+    NET_T,
+    NET_B,
+    NET_I,
+    NET_L,
+    NET_P,
+    NET_LAYER_NORM,
+    NET_DIRECTION,
+    NET_MERGE,
+    NET_BIAS,
+    NET_RESIDUAL,
+    NET_NUMBERS
+};
 
 /* A tensor's n whole numbers, to be freed. */
 static int *ints_of(const golden *g, const char *name, int n)
@@ -60,6 +74,7 @@ rnn_case *rnn_golden_case(const golden *g, const rnn_golden *file, bool ragged)
                                .P = number[NET_P],
                                .widths = widths,
                                .layer_norm = number[NET_LAYER_NORM] != 0,
+                               .residual = number[NET_RESIDUAL] != 0,
                                .direction = (reference_direction)number[NET_DIRECTION],
                                .merge = (reference_merge)number[NET_MERGE],
                                .bias = (reference_bias)number[NET_BIAS],

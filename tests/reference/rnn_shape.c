@@ -1,5 +1,7 @@
-/* Sizes of a net, and the table of its weights. */
+/* Sizes of a net, the table of its weights, and the masks of its dropout. */
 #include "rnn.h"
+
+#include "philox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,4 +132,15 @@ reference_weight reference_rnn_weight(const reference_rnn *net, int index)
     snprintf(w.name, sizeof w.name, "%s_l%d%s", base, w.layer, w.direction == 1 ? "_reverse" : "");
     dims_of(net, &w);
     return w;
+}
+
+/* ---- dropout ---- */
+
+double reference_rnn_mask(const reference_rnn *net, int layer, int t, int b, int f)
+{
+    const uint64_t row = (uint64_t)((net->variational ? 0 : t) * net->B + b);
+    const uint64_t position = row * (uint64_t)reference_rnn_outputs(net, layer) + (uint64_t)f;
+    const double number =
+        reference_random_uniform(net->seed, net->stream, ((uint64_t)layer << 34) + position);
+    return number >= net->dropout ? 1 / (1 - net->dropout) : 0;
 }

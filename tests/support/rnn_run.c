@@ -63,6 +63,9 @@ clseq_rnn_desc rnn_run_desc(const reference_rnn *net, const rnn_run_options *opt
                             .merge = net->merge == REFERENCE_SUM ? CLSEQ_MERGE_SUM : CLSEQ_MERGE_CONCAT,
                             .schedule = options->schedule,
                             .projection = net->P,
+                            .dropout = (float)net->dropout,
+                            .variational_dropout = net->variational,
+                            .residual = net->residual,
                             .layer_norm = net->layer_norm,
                             .one_hot = options->one_hot,
                             .widths = net->widths != NULL ? widths : NULL};
@@ -314,7 +317,9 @@ clseq_rnn_forward_args rnn_run_forward_args(rnn_run *run)
                                     .y = run->out[RNN_Y].tensor,
                                     .final = has(run, RNN_NO_FINAL) ? run->written + RNN_FINAL : NULL,
                                     .reserve = run->reserves,
-                                    .workspace = run->workspace.tensor};
+                                    .workspace = run->workspace.tensor,
+                                    .seed = run->c->net.seed,
+                                    .stream = run->c->net.stream};
 }
 
 clseq_rnn_backward_args rnn_run_backward_args(rnn_run *run)

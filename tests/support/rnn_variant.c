@@ -22,6 +22,13 @@ const rnn_variant rnn_variants[RNN_VARIANTS] = {
                                  .merge = REFERENCE_SUM,
                                  .projection = true,
                                  .layer_norm = true},
+    [RNN_DROPPED] = {.title = "dropout, residual", .residual = true, .dropout = true},
+    [RNN_DROPPED_BOTH] = {.title = "bidirectional, projection, variational dropout, residual",
+                          .direction = REFERENCE_BIDIRECTIONAL,
+                          .projection = true,
+                          .residual = true,
+                          .dropout = true,
+                          .variational = true},
 };
 
 bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int widths[RNN_VARIANT_LAYERS])
@@ -30,10 +37,17 @@ bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int width
     net->merge = variant->merge;
     net->layer_norm = variant->layer_norm && net->cell->layer_norm;
     net->P = variant->projection && !net->cell->carries_h ? (net->H + 1) / 2 : 0;
+    net->residual = variant->residual;
+    net->dropout = variant->dropout ? 0.375 : 0;
+    net->variational = variant->variational;
+    net->seed = RNN_VARIANT_SEED;
+    net->stream = RNN_VARIANT_STREAM;
     for (int l = 0; l < net->L; l++)
         widths[l] = net->H + l * 5 % 7;
     if (variant->widths)
         net->widths = widths;
+    if (net->residual || net->dropout > 0)
+        return net->L > 1;
     return variant == &rnn_variants[RNN_PLAIN] || net->direction != REFERENCE_FORWARD || net->P ||
            net->widths || net->layer_norm;
 }

@@ -23,21 +23,29 @@ enum {
     RNN_REVERSE_WITH_OPTIONS,
     RNN_BOTH_WITH_OPTIONS,
     RNN_SUMMED_WITH_OPTIONS,
+    RNN_DROPPED,
+    RNN_DROPPED_BOTH,
     RNN_VARIANTS
 };
 
-/* A projection is to half of the units; widths differ a little from layer to layer. */
+/* What a graph of this seed and step gives the first operation that draws. */
+#define RNN_VARIANT_SEED 9
+#define RNN_VARIANT_STEP 3
+#define RNN_VARIANT_STREAM UINT64_C(0xd6c157a44c3816b9)
+
+/* A projection is to half of the units; widths differ a little from layer to layer; dropout is of 3/8. */
 typedef struct rnn_variant {
     const char *title;
     reference_direction direction;
     reference_merge merge;
     bool projection, widths, layer_norm;
+    bool residual, dropout, variational; /* of more than one layer */
 } rnn_variant;
 
 extern const rnn_variant rnn_variants[RNN_VARIANTS];
 
 /* Gives a net those of the options that its cell has. False when that changes nothing though the variant is not the
- * plain one: then there is nothing to test. `widths` must live as long as the net. */
+ * plain one, and where a single layer is asked for what goes from one to the next: then there is nothing to test. `widths` must live as long as the net. */
 bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int widths[RNN_VARIANT_LAYERS]);
 
 #endif

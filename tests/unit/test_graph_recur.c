@@ -200,6 +200,37 @@ Test(graph_recur, modes_and_changed_weights)
     }
 }
 
+/* Ones after dropout in a graph in which this layer, if any, has run before. */
+static void drop_after(const model *m, float dropped[60])
+{
+    static const float zeros[2 * 3 * 4];
+    float ones[60];
+    for (int i = 0; i < 60; i++)
+        ones[i] = 1;
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
+    clseq_graph_seed(g, 4, 5);
+    if (m->rnn)
+        cr_assert_not_null(clseq_recur(g, m->rnn, clseq_input_f32(g, zeros, 3, (int64_t[]){2, 3, 4}), NULL));
+    EXPECT_OK(clseq_read(g, clseq_dropout(g, clseq_input_f32(g, ones, 1, (int64_t[]){60}), 0.5f), dropped));
+    graph_end(g);
+}
+
+/* A layer that draws nothing leaves the streams of other operations as they are; one that draws takes its own. */
+Test(graph_recur, takes_a_stream_where_it_draws)
+{
+    model m = create(CLSEQ_CELL_GRU, 4, 5, 2, CLSEQ_BIAS_BOTH), none = {.ctx = m.ctx}, drops = m;
+    float want[60], got[60];
+    EXPECT_OK(clseq_rnn_new(m.params, "drops",
+                            &(clseq_rnn_desc){.input = 4, .hidden = 5, .layers = 2, .dropout = 0.5f}, NULL,
+                            &drops.rnn));
+    drop_after(&none, want);
+    drop_after(&m, got);
+    cr_assert(compare_bits("dropped", got, want, 60), "%s", compare_message());
+    drop_after(&drops, got);
+    cr_assert(!compare_bits("dropped", got, want, 60), "the layer and the operation draw the same numbers");
+    destroy(&m);
+}
+
 #define EXPECT_RECUR_ERROR(options, status, sentence)                          \
     do {                                                                       \
         clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);        \

@@ -156,6 +156,42 @@ Test(reference_rnn, gradients_with_both_equal_central_differences)
     check_cells(2, true);
 }
 
+/* Dropout and residual connections, which no cell knows of; masks are the same in each evaluation. */
+Test(reference_rnn, gradients_between_layers_equal_central_differences)
+{
+    for (int i = 0; i < PROBLEMS; i++)
+        for (int d = 0; d < DIRECTIONS; d++)
+            for (int option = 1; option < 8 && problems[i].net.L > 1; option++) {
+                reference_rnn net = problems[i].net;
+                net.cell = reference_cell_find(option % 2 ? "lstm" : "rnn_tanh");
+                net.residual = net.widths == NULL && option & 1;
+                net.dropout = option & 6 ? 0.375 : 0;
+                net.variational = option & 4;
+                net.seed = (uint64_t)option;
+                check_direction(net, d, problems[i].title);
+            }
+}
+
+/* The masks drop about as many as they should, and with one for all steps the same ones in each. */
+Test(reference_rnn, masks_of_dropout)
+{
+    enum { STEPS = 40, ROWS = 5, FEATURES = 7, ALL = STEPS * ROWS * FEATURES };
+    reference_rnn net = {.cell = reference_cell_find("gru"), .T = STEPS, .B = ROWS, .H = FEATURES, .L = 2};
+    int kept = 0, steady = 0;
+    net.dropout = 0.25;
+    for (int i = 0; i < ALL; i++) {
+        const int t = i / FEATURES / ROWS, b = i / FEATURES % ROWS, f = i % FEATURES;
+        net.variational = false;
+        const double mask = reference_rnn_mask(&net, 0, t, b, f);
+        cr_assert(mask == 0 || mask == 1 / 0.75);
+        kept += mask > 0;
+        net.variational = true;
+        steady += reference_rnn_mask(&net, 0, t, b, f) == reference_rnn_mask(&net, 0, 0, b, f);
+    }
+    cr_assert(fabs(kept - 0.75 * ALL) < 5 * sqrt(0.75 * 0.25 * ALL), "%d of %d are kept", kept, ALL);
+    cr_assert_eq(steady, ALL);
+}
+
 Test(reference_rnn, the_table_agrees_with_the_library_list)
 {
 #define CHECK_ROW(enumerator, cell_name, ...)                                                                \

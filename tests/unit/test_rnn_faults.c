@@ -94,6 +94,7 @@ static const clseq_rnn_desc descs[] = {
      .direction = CLSEQ_DIRECTION_BIDIRECTIONAL,
      .projection = 2,
      .layer_norm = true},
+    {.cell = CLSEQ_CELL_RNN_TANH, .input = I, .hidden = H, .layers = L, .dropout = 0.5f, .residual = true},
 };
 enum { DESCS = sizeof descs / sizeof descs[0] };
 

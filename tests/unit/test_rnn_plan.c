@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static void refuse_plan(clseq_context *ctx, clseq_rnn_desc desc, clseq_status ex
 }
 
 static const int64_t no_width[] = {4, 0, 5}, no_last[] = {4, 5, 0}, one_too_wide[] = {4, INT64_C(1) << 31, 5},
-                     wide_pair[] = {30000, 30000}, narrow[] = {4, 3, 5};
+                     wide_pair[] = {30000, 30000}, narrow[] = {4, 3, 5}, wider_last[] = {4, 4, 5};
 
 /* Descriptors that are wrong, and what is said of each. */
 static const struct {
@@ -101,6 +102,24 @@ static const struct {
     {{.cell = CLSEQ_CELL_LSTM_PEEPHOLE, .input = 4, .hidden = 4, .layer_norm = true},
      CLSEQ_UNSUPPORTED,
      "rnn plan: layer_norm is set, but the cell lstm_peephole has no form"},
+    {{.input = 4, .hidden = 4, .dropout = -0.1f},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: dropout is -0.1, expected at least 0 and less than 1"},
+    {{.input = 4, .hidden = 4, .dropout = 1.0f}, CLSEQ_INVALID_ARGUMENT, "rnn plan: dropout is 1, expected"},
+    {{.input = 4, .hidden = 4, .dropout = NAN}, CLSEQ_INVALID_ARGUMENT, "rnn plan: dropout is nan, expected"},
+    {{.input = 4, .hidden = 4, .layers = 2, .variational_dropout = true},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: variational_dropout is set, but dropout is 0, expected more"},
+    {{.input = 4, .layers = 3, .widths = wider_last, .residual = true},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: residual is set, but layer 2 reads 4 features and puts out 5, expected as many"},
+    {{.input = 4,
+      .layers = 3,
+      .widths = wider_last,
+      .direction = CLSEQ_DIRECTION_BIDIRECTIONAL,
+      .residual = true},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: residual is set, but layer 2 reads 8 features and puts out 10, expected as many"},
 };
 
 Test(rnn_plan, refuses_what_it_cannot_do)
@@ -306,7 +325,17 @@ Test(rnn_plan, describes_every_option)
           .direction = CLSEQ_DIRECTION_BIDIRECTIONAL},
          "lstm, 3 layers, bidirectional, input 3, hidden 6 5 5, projection 2, T 5"},
         {{.input = 3, .hidden = 4, .direction = CLSEQ_DIRECTION_BIDIRECTIONAL, .merge = CLSEQ_MERGE_SUM},
-         "lstm, 1 layer, bidirectional (sum), input 3, hidden 4, T 5"}};
+         "lstm, 1 layer, bidirectional (sum), input 3, hidden 4, T 5"},
+        {{.input = 3, .hidden = 4, .layers = 2, .dropout = 0.25f},
+         "lstm, 2 layers, input 3, hidden 4, dropout 0.25, T 5"},
+        {{.input = 3,
+          .layers = 3,
+          .widths = widths,
+          .projection = 2,
+          .dropout = 0.5f,
+          .variational_dropout = true,
+          .residual = true},
+         "lstm, 3 layers, input 3, hidden 6 5 5, projection 2, variational dropout 0.5, residual, T 5"}};
     clseq_context *ctx = test_context();
     const clseq_rnn_shape shape = {.T = 5, .B = 2},
                           inference = {.T = 5, .B = 2, .mode = CLSEQ_MODE_INFERENCE};

@@ -30,7 +30,7 @@ static void for_all(const int *variants, int count, void (*check)(const subject 
         for (int i = 0; i < count * CLSEQ_CELL_COUNT && rnn_schedule_expected(ctx, &rnn_schedules[s]); i++) {
             subject of = {ctx, &rnn_schedules[s], i % CLSEQ_CELL_COUNT, variants[i / CLSEQ_CELL_COUNT], ""};
             int widths[RNN_VARIANT_LAYERS];
-            reference_rnn any = {.cell = reference_cell_at(of.cell), .H = 2, .L = 1};
+            reference_rnn any = {.cell = reference_cell_at(of.cell), .H = 2, .L = 2};
             if (!rnn_variant_apply(&rnn_variants[of.variant], &any, widths))
                 continue;
             snprintf(of.label, sizeof of.label, "%s, %s, %s", of.schedule->name,
@@ -281,7 +281,7 @@ Test(rnn_properties, cost_what_they_announce)
 {
     setenv("CLSEQ_GEMM", "clblast", 1);
     FOR_ALL(costs_as_announced, RNN_PLAIN, RNN_REVERSE_WITH_OPTIONS, RNN_BOTH_WITH_OPTIONS,
-            RNN_SUMMED_WITH_OPTIONS);
+            RNN_SUMMED_WITH_OPTIONS, RNN_DROPPED, RNN_DROPPED_BOTH);
 }
 
 /* ---- one plan for many shapes ---- */

@@ -186,6 +186,8 @@ static const struct {
     {{.input = 4, .hidden = 4, .direction = CLSEQ_DIRECTION_REVERSE}, "lstm, 1 layer, reverse, input"},
     {{.input = 4, .hidden = 4, BOTH, .merge = CLSEQ_MERGE_SUM}, "bidirectional (sum), input"},
     {{.input = 4, .hidden = 4, BOTH, .projection = 4}, "hidden 4, projection 4, bias"},
+    {{.input = 4, .hidden = 4, BOTH, .dropout = 0.5f}, "hidden 4, dropout 0.5, bias"},
+    {{.input = 4, .hidden = 4, BOTH, .residual = true}, "hidden 4, residual, bias"},
     {{.input = 4, .hidden = 4, BOTH, .layer_norm = true}, "hidden 4, layer_norm, bias"},
     {{.input = 4, .hidden = 4, BOTH, .one_hot = true}, "input 4 (one-hot), hidden 4"},
     {{.input = 3, .hidden = 4, BOTH}, "input 3, hidden 4"},
@@ -227,8 +229,12 @@ static clseq_status pair_backward(const pair *p, clseq_rnn_plan *plan)
 }
 
 /* What a plan has left in its reserves is refused to the other one, which says what both are. */
-static void check_apart(const pair *p, clseq_rnn_plan *own, clseq_rnn_plan *other, const char *difference)
+static void check_apart(const pair *p, const clseq_rnn_desc *own_desc, const clseq_rnn_desc *other_desc,
+                        const char *difference)
 {
+    clseq_rnn_plan *own = NULL, *other = NULL;
+    MUST(clseq_rnn_plan_create(p->ctx, own_desc, &own));
+    MUST(clseq_rnn_plan_create(p->ctx, other_desc, &other));
     for (int turn = 0; turn < 2; turn++) {
         clseq_rnn_plan *fills = turn ? other : own, *comes = turn ? own : other;
         MUST(pair_forward(p, fills));
@@ -238,15 +244,20 @@ static void check_apart(const pair *p, clseq_rnn_plan *own, clseq_rnn_plan *othe
         cr_assert_eq(is_expected, turn == 0, "%s", clseq_last_error());
         MUST(pair_backward(p, fills));
     }
+    clseq_rnn_plan_destroy(own);
+    clseq_rnn_plan_destroy(other);
 }
 
 Test(rnn_reserve, tells_descriptors_apart)
 {
+    static const clseq_rnn_desc desc = {.input = 4, .hidden = 4, BOTH};
     pair p = {.ctx = test_context()};
+    clseq_rnn_desc drops = desc, drops_alike = desc;
     clseq_rnn_plan *own = NULL;
     clseq_schedule schedule = CLSEQ_SCHEDULE_AUTO;
-    MUST(clseq_rnn_plan_create(p.ctx, &(clseq_rnn_desc){.input = 4, .hidden = 4, BOTH}, &own));
+    MUST(clseq_rnn_plan_create(p.ctx, &desc, &own));
     MUST(clseq_rnn_plan_schedule(own, &pair_shape, &schedule));
+    clseq_rnn_plan_destroy(own);
     for (int i = 0; i < 4; i++) {
         MUST(clseq_tensor_create(p.ctx, CLSEQ_DTYPE_U8, 1, (int64_t[]){1 << 20}, &p.memory[i]));
         MUST(clseq_tensor_fill(p.ctx, &p.memory[i], 0));
@@ -254,15 +265,12 @@ Test(rnn_reserve, tells_descriptors_apart)
     MUST(clseq_tensor_create(p.ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){5 * 3 * 16}, &p.x));
     MUST(clseq_tensor_create(p.ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){5 * 3 * 16}, &p.y));
     MUST(clseq_tensor_fill(p.ctx, &p.x, 0));
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        clseq_rnn_plan *other = NULL;
-        if (others[i].desc.schedule == schedule)
-            continue;
-        MUST(clseq_rnn_plan_create(p.ctx, &others[i].desc, &other));
-        check_apart(&p, own, other, others[i].difference);
-        clseq_rnn_plan_destroy(other);
-    }
-    clseq_rnn_plan_destroy(own);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (others[i].desc.schedule != schedule)
+            check_apart(&p, &desc, &others[i].desc, others[i].difference);
+    drops.dropout = drops_alike.dropout = 0.5f;
+    drops_alike.variational_dropout = true;
+    check_apart(&p, &drops, &drops_alike, "hidden 4, variational dropout 0.5, bias");
     for (int i = 0; i < 4; i++)
         clseq_tensor_destroy(p.ctx, &p.memory[i]);
     clseq_tensor_destroy(p.ctx, &p.x);

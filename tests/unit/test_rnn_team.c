@@ -30,6 +30,7 @@ static const struct net {
     {{.T = 70, .B = 5, .I = 3, .H = 9, .L = 3}, false, RNN_BOTH_WITH_OPTIONS},
     {{.T = 110, .B = 5, .I = 4, .H = 10, .L = 2, .lengths = lengths}, false, RNN_SUMMED_WITH_OPTIONS},
     {{.T = 70, .B = 5, .I = 4, .H = 10, .L = 2}, false, RNN_NORMED},
+    {{.T = 70, .B = 5, .I = 4, .H = 10, .L = 3, .lengths = lengths}, false, RNN_DROPPED},
 };
 enum { NETS = sizeof nets / sizeof nets[0] };
 
@@ -171,6 +172,8 @@ Test(rnn_team, takes_any_number_of_cores)
 /* Nor do the layers of an inference pass leave the workspace that they take turns in. */
 static void inference_equals_training(const subject *of)
 {
+    if (of->c->net.dropout > 0)
+        return; /* inference drops nothing */
     rnn_outputs training = outputs_of(of, CLSEQ_MODE_TRAINING);
     rnn_outputs inference = outputs_of(of, CLSEQ_MODE_INFERENCE);
     cr_assert(rnn_outputs_equal(&training, &inference, true), "%s: %s", of->label, rnn_run_message());
@@ -192,15 +195,18 @@ static uint64_t launches_so_far(clseq_context *ctx)
 
 /*
  * One launch a layer forward is promised, backward one and one a direction for the gradients of the weights, and no more
- * are made. What a second direction adds to the rows of the first one is another.
+ * are made. What a second direction adds to the rows of the first one is another, and so is each option between two layers.
  */
 static void keeps_its_promise(const subject *of)
 {
     const bool team = of->ctx->traits.team_members > 1;
     rnn_run *run = run_of(of, CLSEQ_MODE_TRAINING);
     const uint64_t directions = (uint64_t)reference_rnn_directions(&of->c->net);
-    const uint64_t layers = (uint64_t)of->c->net.L, dx = directions == 2 ? layers : 0,
-                   y = directions == 2 && of->c->net.merge == REFERENCE_SUM ? layers : 0;
+    const uint64_t layers = (uint64_t)of->c->net.L, options = (of->c->net.dropout > 0) + of->c->net.residual,
+                   between_layers = options * (layers - 1),
+                   dx = between_layers + (directions == 2 ? layers : 0),
+                   sums = directions == 2 && of->c->net.merge == REFERENCE_SUM ? layers : 0,
+                   y = between_layers + sums;
     const clseq_rnn_forward_args forward = rnn_run_forward_args(run);
     clseq_rnn_backward_args backward = rnn_run_backward_args(run);
     backward.dweights = NULL;
