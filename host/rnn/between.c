@@ -7,18 +7,24 @@
 
 #define FILE_NAME "rnn/between.cl"
 
+static clseq_status add_kernel(clseq_context *ctx, clseq__kernel **out)
+{
+    return clseq__kernel_get(ctx, FILE_NAME, NULL, "rnn_add_rows", out);
+}
+
 clseq_status clseq__between_create(clseq_rnn_plan *plan)
 {
+    clseq__kernel *kernel = NULL;
     if (plan->desc.dropout > 0.0f)
         CLSEQ__RETURN_IF(clseq__kernel_get(plan->ctx, FILE_NAME, NULL, "rnn_drop", &plan->drop));
-    if (plan->desc.residual)
-        CLSEQ__RETURN_IF(clseq__kernel_get(plan->ctx, FILE_NAME, NULL, "rnn_add_rows", &plan->add_rows));
+    if (plan->desc.residual || plan->directions == 2)
+        CLSEQ__RETURN_IF(add_kernel(plan->ctx, &kernel));
     return CLSEQ_OK;
 }
 
 int64_t clseq__between_launches(const clseq_rnn_plan *plan, clseq_mode mode)
 {
-    const bool drops = plan->drop && mode == CLSEQ_MODE_TRAINING, adds = plan->add_rows;
+    const bool drops = plan->drop && mode == CLSEQ_MODE_TRAINING, adds = plan->desc.residual;
     return (plan->desc.layers - 1) * (drops + adds);
 }
 
@@ -40,16 +46,18 @@ static between_view view_of(const clseq_tensor *rows)
     return (between_view){.at = rows->offset, .t = rows->strides[0], .b = rows->strides[1]};
 }
 
-clseq_status clseq__between_add(const clseq_rnn_plan *plan, const clseq_tensor *lengths,
-                                const clseq_tensor *from, const clseq_tensor *to)
+clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *lengths, const clseq_tensor *from,
+                                const clseq_tensor *to)
 {
+    clseq__kernel *kernel = NULL;
     const between_sum sum = {.T = to->dims[0],
                              .B = to->dims[1],
                              .F = to->dims[2],
                              .lengths = lengths->offset,
                              .from = view_of(from),
                              .to = view_of(to)};
-    return clseq__launch(plan->ctx, plan->add_rows, clseq__grid_for(plan->ctx, clseq_tensor_elements(to)),
+    CLSEQ__RETURN_IF(add_kernel(ctx, &kernel));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, clseq_tensor_elements(to)),
                          CLSEQ__ARGS(CLSEQ__RECORD(&sum), CLSEQ__M(lengths->buffer), CLSEQ__M(from->buffer),
                                      CLSEQ__M(to->buffer)));
 }

@@ -7,7 +7,7 @@
 
 #include "rnn/plan.h"
 
-/* The kernels that the plan's options need. */
+/* The kernels that the plan's options, or its second direction, need. */
 clseq_status clseq__between_create(clseq_rnn_plan *plan);
 
 /* The most launches of either pass. */
@@ -17,8 +17,8 @@ int64_t clseq__between_launches(const clseq_rnn_plan *plan, clseq_mode mode);
 clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, uint64_t seed, uint64_t stream,
                                  const clseq_tensor *rows);
 
-/* to += from before the ends of rows; lengths without a buffer: all T. */
-clseq_status clseq__between_add(const clseq_rnn_plan *plan, const clseq_tensor *lengths,
-                                const clseq_tensor *from, const clseq_tensor *to);
+/* to += from, [T,B,F], before the ends of rows; lengths without a buffer: all T. */
+clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *lengths, const clseq_tensor *from,
+                                const clseq_tensor *to);
 
 #endif

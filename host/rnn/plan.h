@@ -20,10 +20,10 @@ struct clseq_rnn_plan {
     int directions;      /* D */
     bool hands_rows;     /* from layer to layer, in the order of time; else layers form a chain */
     const clseq__cell *cell;
-    clseq__rnn_layer *layers;              /* [L*D], index l*D+d */
-    int64_t weights;                       /* the number of weights of all layers */
-    struct clseq__kernel *drop, *add_rows; /* between layers (between.h); NULL: the plan has no such option */
-    clseq__rnn_form *forms;                /* those that calls may choose from, the best first */
+    clseq__rnn_layer *layers;   /* [L*D], index l*D+d */
+    int64_t weights;            /* the number of weights of all layers */
+    struct clseq__kernel *drop; /* between layers (between.h); NULL: the plan has no dropout */
+    clseq__rnn_form *forms;     /* those that calls may choose from, the best first */
     int form_count;
     /* What a call is given (uses.h); made by clseq__uses_create when cell, layers and weights are known. */
     struct clseq__uses *uses;

@@ -29,8 +29,8 @@ typedef struct clseq__team_cost {
     double meeting;  /* of groups */
     int turns;       /* that the cores take, where there are more groups than cores */
     double total;
-    double bytes; /* of recurrent weights that a group reads, forward */
-    bool in_l2;   /* they lie in its second-level cache */
+    double bytes;                /* of recurrent weights that a group reads, forward */
+    bool in_l2;                  /* they lie in its second-level cache */
     int tile_rows, tile_vectors; /* of the tiles of these products, at most */
 } clseq__team_cost;
 

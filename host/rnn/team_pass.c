@@ -2,7 +2,7 @@
 #include "rnn/team_pass.h"
 #include "core/error.h"
 #include "core/team.h"
-#include "rnn/rows.h"
+#include "rnn/between.h"
 
 _Static_assert(TEAM_STATES >= CLSEQ__MAX_STATES && TEAM_PHASES >= CLSEQ__MAX_PHASES &&
                    TEAM_PARTS >= CLSEQ__MAX_PARTS,
@@ -61,7 +61,8 @@ static clseq_tensor apart(const clseq__layer_pass *pass, const clseq__team_layou
 static clseq_status add_apart(const clseq__layer_pass *pass, const clseq_tensor *second,
                               const clseq_tensor *rows, bool add)
 {
-    return rows->buffer && add ? clseq__rows_add(pass->layer->ctx, second, rows) : CLSEQ_OK;
+    return rows->buffer && add ? clseq__between_add(pass->layer->ctx, &pass->lengths, second, rows)
+                               : CLSEQ_OK;
 }
 
 clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args)
