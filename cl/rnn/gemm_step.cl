@@ -120,18 +120,23 @@ static inline void step_forward(int p, const gemm_step_layer *r, long t, const g
         const long row = t * r->B + b, end = row_end(r->T, lengths, r->lengths, b);
         global float *slot = slots_of(r, kept, row, j);
         Unit u;
-        load_unit(p == 0, r, row, j, packed, kept, h, &u);
+        load_unit(p, p == 0, r, t, b, j, packed, kept, h, &u);
         cell_forward(p, &u);
         for (int s = 0; s < SLOTS; s++)
             slot[s * r->H] = u.slot[s];
         for (int q = 0; q < QUANTITIES; q++)
             kept[quantity_at(r, q, row, j)] = u.quantity[q];
         for (int s = FIRST_STATE; s < STATES; s++)
-            ((s == 0 ? h : kept) + state_at(r, s, row, j))[n] = t < end ? u.next[s] : u.prev[s];
-        if (PROJECTED)
+            if (SET_BY(s) == p)
+                ((s == 0 ? h : kept) + state_at(r, s, row, j))[n] = t < end ? u.next[s] : u.prev[s];
+        if (SET_BY(0) != p)
+            continue;
+        if (PROJECTED) {
             kept[r->m + row * r->H + j] = u.next[0];
-        else if (p == PHASES - 1)
+        } else {
+            put_masked(r, t + 1, b, j, t < end ? u.next[0] : u.prev[0], kept);
             put_output(r, t, b, j, end, u.next[0], y);
+        }
     }
 }
 
@@ -165,7 +170,7 @@ static inline void step_backward(int p, const gemm_step_layer *r, long t, const 
         }
         global float *dparameter = scratch + r->dparameters + b * PARAMETERS * r->H + j;
         Unit u;
-        load_unit(0, r, row, j, packed, kept, h, &u);
+        load_unit(p, 0, r, t, b, j, packed, kept, h, &u);
         u.d[0] = dnext[i];
         if (reads_dy)
             u.d[0] += doutput_of(r, t, b, j, end, dy);
@@ -204,10 +209,29 @@ kernel void rnn_step_backward(gemm_step_layer r, long t, int phase, const global
             step_backward(p, &r, t, lengths, packed, kept, h, dy, scratch);
 }
 
+#if RECURRENT_DROPOUT
+/* What products read in the place of the initial h. */
+kernel void rnn_mask_initial(gemm_step_layer r, global float *restrict kept, const global float *restrict h)
+{
+    FOR_EACH(i, r.B * r.O)
+    put_masked(&r, 0, i / r.O, (uint)(i % r.O), h[r.states[0] + i], kept);
+}
+
+/* After the product backward of a step: what it left of the masked h, onto the gradient of h. */
+kernel void rnn_mask_gradient(gemm_step_layer r, global float *restrict scratch)
+{
+    FOR_EACH(i, r.B * r.O)
+    {
+        global float *dh = scratch + r.dstates[0] + i;
+        *dh = fma(mask_of(&r, i / r.O, (uint)(i % r.O)), scratch[r.dmasked + i], *dh);
+    }
+}
+#endif
+
 #if PROJECTED
 /* After the projection at step t: past a row's end h is carried on. */
 kernel void rnn_step_output(gemm_step_layer r, long t, const global int *restrict lengths,
-                            global float *restrict h, global float *restrict y)
+                            global float *restrict kept, global float *restrict h, global float *restrict y)
 {
     const long n = r.B * r.O;
     FOR_EACH(i, n)
@@ -217,6 +241,7 @@ kernel void rnn_step_output(gemm_step_layer r, long t, const global int *restric
         global float *state = h + r.states[0] + t * n + i;
         if (t >= end)
             state[n] = state[0];
+        put_masked(&r, t + 1, b, j, state[n], kept);
         put_output(&r, t, b, j, end, state[n], y);
     }
 }

@@ -47,11 +47,11 @@ kernel void rnn_row_statistics(gemm_step_rows r, const global float *restrict x,
 
 /* The work-item's part of the sums over a row of what reaches norm k's values, and of that times the value. */
 static inline void norm_sums(int k, const gemm_step_layer *r, long row, const global float *packed,
-                             global float *kept, const global float *h, float *sum_d, float *sum_dx)
+                             global float *kept, float *sum_d, float *sum_dx)
 {
     for (uint j = (uint)get_local_id(0); j < r->H; j += (uint)get_local_size(0)) {
         Unit u;
-        load_unit(0, r, row, j, packed, kept, h, &u);
+        load_slots(r, row, j, packed, kept, &u);
         for (int i = 0; i < OF_NORM(k, VALUES); i++) {
             const float d = cell_dnormalised(&u, k, i);
             *sum_d += d;
@@ -60,41 +60,33 @@ static inline void norm_sums(int k, const gemm_step_layer *r, long row, const gl
     }
 }
 
-/* Norm k of one row: its source's gradient, into its slots or onto the state's, which `dstate` has. */
+/* Norm k of one row: its source's gradient, into its slots. */
 static inline void norm_backward(int k, const gemm_step_layer *r, long row, const global float *packed,
-                                 global float *kept, const global float *h, float mean_d, float mean_dx,
-                                 global float *dstate)
+                                 global float *kept, float mean_d, float mean_dx)
 {
     for (uint j = (uint)get_local_id(0); j < r->H; j += (uint)get_local_size(0)) {
         Unit u;
-        load_unit(0, r, row, j, packed, kept, h, &u);
-        for (int s = 0; s < STATES; s++)
-            u.d[s] = 0.0f;
+        load_slots(r, row, j, packed, kept, &u);
         cell_norm_backward(k, &u, mean_d, mean_dx);
-        if (OF_NORM(k, IS_STATE))
-            dstate[j] += u.d[OF_NORM(k, SOURCE) % STATES];
-        for (int i = 0; i < OF_NORM(k, VALUES) && !OF_NORM(k, IS_STATE); i++)
+        for (int i = 0; i < OF_NORM(k, VALUES); i++)
             slots_of(r, kept, row, j)[(OF_NORM(k, SOURCE) + i) * r->H] = u.slot[OF_NORM(k, SOURCE) + i];
     }
 }
 
-/* Norm `norm` of rows [first, first + rows), whose targets hold gradients; of a state's only those of one step. */
+/* Norm `norm` of rows [first, first + rows), whose targets hold gradients. */
 kernel void rnn_norm_backward(gemm_step_layer r, long first, long rows, int norm,
                               const global float *restrict packed, global float *restrict kept,
-                              const global float *restrict h, global float *restrict scratch,
                               local float *items)
 {
     const float n = (float)(OF_NORM(norm, VALUES) * r.H);
-    const int s = OF_NORM(norm, IS_STATE) ? OF_NORM(norm, SOURCE) : 0;
-    global float *dstates = scratch + (s == 0 && PROJECTED ? r.dm : r.dstates[s]);
     for (long row = (long)get_group_id(0); row < rows; row += (long)get_num_groups(0)) {
         float sum_d = 0.0f, sum_dx = 0.0f;
         for (int k = 0; k < NORMS; k++)
             if (k == norm)
-                norm_sums(k, &r, first + row, packed, kept, h, &sum_d, &sum_dx);
+                norm_sums(k, &r, first + row, packed, kept, &sum_d, &sum_dx);
         const float mean_d = group_sum(sum_d, items) / n, mean_dx = group_sum(sum_dx, items) / n;
         for (int k = 0; k < NORMS; k++)
             if (k == norm)
-                norm_backward(k, &r, first + row, packed, kept, h, mean_d, mean_dx, dstates + row * r.H);
+                norm_backward(k, &r, first + row, packed, kept, mean_d, mean_dx);
     }
 }

@@ -3,6 +3,7 @@
 #define RNN_GEMM_STEP_RECORD_H
 
 #include "core/record.h"
+#include "rnn/cell_values.h"
 
 /* States of a cell, at most. */
 #define GEMM_STEP_STATES 4
@@ -46,12 +47,15 @@ CLSEQ_RECORD(gemm_step_copy, GEMM_STEP_COPY);
     M(clseq_long, quantities)                \
     M(clseq_long, m)                         \
     M(clseq_long, statistics)                \
+    M(clseq_long, masked)                    \
     M(clseq_long, sequence)                  \
     M(clseq_long, dstates[GEMM_STEP_STATES]) \
     M(clseq_long, dquantities)               \
     M(clseq_long, dparameters)               \
     M(clseq_long, dm)                        \
     M(clseq_long, doutput)                   \
+    M(clseq_long, dmasked)                   \
+    M(cell_values, values)                   \
     M(gemm_step_view, tokens)                \
     M(gemm_step_view, output)
 CLSEQ_RECORD(gemm_step_layer, GEMM_STEP_LAYER);

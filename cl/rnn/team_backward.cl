@@ -114,7 +114,7 @@ static inline void end_pass(const Pass *a, const team_backward_record *r, const 
         n = take_vectors(h_panels.end - p, l->rows);
         const Slots in_place = {first.dstate + p * DSTATE_PANEL(l), 0, DSTATE_PANEL(l)},
                     sums = sums_of(&in_place, n, l->rows, scratch);
-        recurrent_back(l, first.dgates, first.dstate, a->packed + r->w_h[0], p, n, &sums);
+        recurrent_back(l, first.dgates, first.dstate, a->packed + r->w_h[0], p, n, &sums, scratch);
         for (int i = 0; i < n; i++)
             store_dinitial(l, p + i, sums.at + i * sums.panel, a->dfinal[0], l->O, dinitial[0]);
     }
@@ -134,7 +134,7 @@ static inline Pass pass_of(const team_backward_record *r, Place place, In packed
                            Out const dinitial[STATES])
 {
     Pass a;
-    a.l = layer_at(&r->sizes, place, lengths, r->lengths);
+    a.l = layer_at(&r->sizes, &r->second, &r->values, place, lengths, r->lengths);
     const Layer *l = &a.l;
     kept += place.second * r->second.kept;
     a.packed = packed + place.second * r->second.packed_backward;

@@ -38,7 +38,7 @@
 typedef struct Pass {
     Layer l;
     In packed, x;
-    Chunks xs, gates, versions, quantities, statistics, states[STATES];
+    Chunks xs, gates, versions, quantities, statistics, masked, states[STATES];
     In initial[STATES];
     Out final[STATES];
     Target y;
@@ -48,7 +48,7 @@ static inline Pass pass_of(const team_forward_record *r, Place place, In packed,
                            Out kept, Out work, Out y, In const initial[STATES], Out const final[STATES])
 {
     Pass a;
-    a.l = layer_at(&r->sizes, place, lengths, r->lengths);
+    a.l = layer_at(&r->sizes, &r->second, &r->values, place, lengths, r->lengths);
     h += place.second * r->second.kept;
     kept += place.second * r->second.kept;
     a.packed = packed + place.second * r->second.packed_forward;
@@ -58,6 +58,7 @@ static inline Pass pass_of(const team_forward_record *r, Place place, In packed,
     a.versions = TEAM ? chunks_of(&a.l, work, r->versions) : a.gates;
     a.quantities = chunks_of(&a.l, kept, r->kept.quantities);
     a.statistics = chunks_of(&a.l, kept, r->kept.statistics);
+    a.masked = chunks_of(&a.l, kept, r->kept.masked);
     for (int k = 0; k < STATES; k++) {
         a.states[k] = k == 0 ? chunks_of(&a.l, h, r->kept.h) : chunks_of(&a.l, kept, r->kept.states);
         a.states[k].first += k > 1 ? (k - 1) * a.l.panels * a.l.state_panel : 0;
@@ -98,6 +99,8 @@ static inline Step time_step(const Pass *a, int chunk, int s)
     x.versions = chunk_at(&a->versions, chunk) + at;
     x.quantities = chunk_at(&a->quantities, chunk) + at;
     x.statistics = chunk_at(&a->statistics, chunk) + s * l->rows;
+    x.masked = chunk_at(&a->masked, chunk) + at;
+    x.masked_next = x.masked + l->step;
     for (int k = 0; k < STATES; k++) {
         x.prev[k] = chunk_at(&a->states[k], chunk) + at;
         x.next[k] = x.prev[k] + l->step;
@@ -138,10 +141,15 @@ static inline void begin_chunk(const Pass *a, const team_forward_record *r, int 
         const int columns = k == 0 ? l->O : l->H;
         const Range panels = share_of(team, 0, PANELS(columns));
         Out first = chunk_at(&a->states[k], chunk);
-        if (chunk == 0)
-            load_state(l, panels, a->initial[k], columns, first);
-        else
-            carry_state(l, panels, chunk_at(&a->states[k], chunk - 1) + l->panel, first);
+        const bool masks = k == 0 && MASKS_H(&l->values);
+        Out masked = masks ? chunk_at(&a->masked, chunk) : NULL;
+        if (chunk == 0) {
+            load_state(l, panels, a->initial[k], columns, first, masked);
+            continue;
+        }
+        carry_state(l, panels, chunk_at(&a->states[k], chunk - 1) + l->panel, first);
+        if (masks)
+            carry_state(l, panels, chunk_at(&a->masked, chunk - 1) + l->panel, masked);
     }
     if (r->x_from == TEAM_FROM_ROWS)
         load_x(l, chunk * l->tc, share_of(team, 0, steps_of(l, chunk)), a->x, r->x, chunk_at(&a->xs, chunk));

@@ -6,6 +6,7 @@
 #define RNN_TEAM_RECORD_H
 
 #include "core/record.h"
+#include "rnn/cell_values.h"
 
 /* States, phases, products of matrices, and weights at most; host/rnn/cells.h has the same numbers. */
 #define TEAM_STATES 4
@@ -61,13 +62,15 @@ CLSEQ_RECORD(team_sharing, TEAM_SHARING);
 /*
  * Two directions of a layer may share a launch: the second has the blocks [sizes.blocks, 2 * sizes.blocks), runs in
  * reverse, and finds its own things so far behind the first one's in the buffers of weights, of what is kept, and of the
- * workspace. directions: 1, or 2.
+ * workspace, and its random numbers. directions: 1, or 2.
  */
 #define TEAM_SECOND(M)             \
     M(clseq_long, packed_forward)  \
     M(clseq_long, packed_backward) \
     M(clseq_long, kept)            \
     M(clseq_long, work)            \
+    M(clseq_long, first)           \
+    M(clseq_long, masks)           \
     M(clseq_int, directions)       \
     M(clseq_int, none)
 CLSEQ_RECORD(team_second, TEAM_SECOND);
@@ -81,13 +84,15 @@ CLSEQ_RECORD(team_second, TEAM_SECOND);
 #define TEAM_VERSIONS_FORWARD(norms, has_product) ((norms) > 0 ? 1 + (has_product) : 1)
 #define TEAM_VERSIONS_BACKWARD(norms) ((norms) > 0 ? 2 : 1)
 
-/* What a layer keeps of a pass. `states`: those after h. `quantities`: m is the last one where there is a projection. */
+/* What a layer keeps of a pass. `states`: those after h. `quantities`: m is the last one where there is a projection.
+ * `masked`: with recurrent dropout, what products of h read in its place. */
 #define TEAM_KEPT(M)          \
     M(team_array, gates)      \
     M(team_array, h)          \
     M(team_array, states)     \
     M(team_array, quantities) \
-    M(team_array, statistics)
+    M(team_array, statistics) \
+    M(team_array, masked)
 CLSEQ_RECORD(team_kept, TEAM_KEPT);
 
 /* Where a sequence comes from. */
@@ -113,6 +118,7 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
     M(clseq_long, units)                \
     M(clseq_long, initial[TEAM_STATES]) \
     M(clseq_long, final[TEAM_STATES])   \
+    M(cell_values, values)              \
     M(clseq_int, x_from)                \
     M(clseq_int, none)
 CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
@@ -147,6 +153,7 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_long, units)                 \
     M(clseq_long, dfinal[TEAM_STATES])   \
     M(clseq_long, dinitial[TEAM_STATES]) \
+    M(cell_values, values)               \
     M(clseq_int, dy_from)                \
     M(clseq_int, want_dx)                \
     M(clseq_int, keeps_dx)               \

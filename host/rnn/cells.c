@@ -37,7 +37,8 @@ static const clseq__cell cells[] = {
      .bias_ih = LSTM_GATES(0),
      .bias_hh = LSTM_GATES(0),
      .phases = 1,
-     .phase = {{.operand = CLSEQ__OPERAND_H, .product = LSTM_GATES(0)}}},
+     .phase = {{.operand = CLSEQ__OPERAND_H, .product = LSTM_GATES(0)}},
+     .clips_c = true},
 
     {.id = CLSEQ_CELL_GRU,
      .name = "gru",
@@ -105,16 +106,17 @@ static const clseq__cell cells[] = {
      .bias_hh = LSTM_GATES(0),
      .phases = 1,
      .phase = {{.operand = CLSEQ__OPERAND_H, .product = LSTM_GATES(0)}},
+     .clips_c = true,
      .own = {{"weight_ci", CLSEQ__PART_PARAMETERS, CLSEQ_RNN_WEIGHT_UNIT, {0, 1, {0}}},
              {"weight_cf", CLSEQ__PART_PARAMETERS, CLSEQ_RNN_WEIGHT_UNIT, {1, 1, {0}}},
              {"weight_co", CLSEQ__PART_PARAMETERS, CLSEQ_RNN_WEIGHT_UNIT, {2, 1, {0}}}}},
 
-    /* Slots i f g o, those of tanh(norm(c')), and the products as they are, of x and of h. */
+    /* Slots i f g o, tanh(norm(c')), the products as they are, of x and of h, and c'. */
     {.id = CLSEQ_CELL_LSTM,
      .layer_norm = true,
      .name = "lstm_norm",
      .gates = 4,
-     .slots = 13,
+     .slots = 14,
      .states = 2,
      .state = {"h", "c"},
      .set_by = {1, 0},
@@ -128,7 +130,8 @@ static const clseq__cell cells[] = {
      .norms = 3,
      .norm = {{.source = 5, .count = 4, .target = 0, .gain = 0},
               {.source = 9, .count = 4, .target = 0, .gain = 4},
-              {.is_state = true, .source = 1, .count = 1, .target = 4, .gain = 8}},
+              {.source = 13, .count = 1, .target = 4, .gain = 8}},
+     .clips_c = true,
      .own = {{"gain_ih", CLSEQ__PART_PARAMETERS, CLSEQ_RNN_WEIGHT_GAIN, LSTM_GATES(0)},
              {"gain_hh", CLSEQ__PART_PARAMETERS, CLSEQ_RNN_WEIGHT_GAIN, LSTM_GATES(4)},
              {"gain_c", CLSEQ__PART_PARAMETERS, CLSEQ_RNN_WEIGHT_GAIN, {8, 1, {0}}},
@@ -240,14 +243,28 @@ static void define(char *text, const char *name, int index, int value)
     snprintf(text + strlen(text), CLSEQ__CELL_OPTIONS - strlen(text), " -D%s%s=%d", name, number, value);
 }
 
-void clseq__cell_options(const clseq__cell *cell, bool is_projected, char text[CLSEQ__CELL_OPTIONS])
+clseq__cell_extras clseq__cell_extras_of(const clseq_rnn_desc *desc)
 {
+    return (clseq__cell_extras){.clip = desc->cell_clip,
+                                .zoneout = {desc->zoneout_h, desc->zoneout_c},
+                                .recurrent_dropout = desc->recurrent_dropout};
+}
+
+void clseq__cell_options(const clseq__cell *cell, bool is_projected, const clseq__cell_extras *extras,
+                         char text[CLSEQ__CELL_OPTIONS])
+{
+    int kept = 0;
+    for (int k = 0; k < CLSEQ__MAX_STATES; k++)
+        kept |= (extras->zoneout[k] > 0) << k;
     snprintf(text, CLSEQ__CELL_OPTIONS, "-DCELL=%s", cell->name);
     define(text, "SLOTS", -1, cell->slots);
     define(text, "STATES", -1, cell->states);
     define(text, "QUANTITIES", -1, cell->quantities);
     define(text, "PARAMETERS", -1, cell->parameters);
-    define(text, "CARRIES_H", -1, cell->carries_h);
+    define(text, "MAP_CARRIES_H", -1, cell->carries_h);
+    define(text, "CELL_CLIP", -1, extras->clip > 0);
+    define(text, "ZONEOUT", -1, kept);
+    define(text, "RECURRENT_DROPOUT", -1, extras->recurrent_dropout > 0);
     define(text, "PROJECTED", -1, is_projected);
     define(text, "INPUT_SLOT", -1, cell->input.slot);
     define(text, "INPUT_COUNT", -1, cell->input.count);
@@ -265,7 +282,6 @@ void clseq__cell_options(const clseq__cell *cell, bool is_projected, char text[C
     }
     for (int k = 0; k < cell->norms; k++) {
         const clseq__norm *norm = &cell->norm[k];
-        define(text, "IS_STATE_", k, norm->is_state);
         define(text, "SOURCE_", k, norm->source);
         define(text, "VALUES_", k, norm->count);
         define(text, "TARGET_", k, norm->target);

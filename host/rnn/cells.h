@@ -9,7 +9,7 @@
  * A step is a list of phases; a phase ends where a unit needs other units' results:
  *
  *   1. a product, of h or of a quantity with blocks of rows of weight_hh, is added to some slots
- *   2. norms: the mean and variance of a row over slots or over a state; each adds gain * norm(source) to its target
+ *   2. norms: the mean and variance of a row over slots; each adds gain * norm(source) to its target
  *   3. the map: cell_forward_K of cl/rnn/cells/NAME.clh, unit by unit
  *
  * The product of the layer's input with weight_ih goes into its slots before the first step, for many steps at once. All
@@ -40,11 +40,10 @@ typedef struct clseq__slots {
 } clseq__slots;
 
 /*
- * Values of a row, normalised: those of slots [source, source + count), all together, or (is_state, count 1) of the state
- * `source` after the step. Value k times parameter gain + k is added to slot target + k.
+ * Values of a row, normalised: those of slots [source, source + count), all together. Value k times parameter gain + k is
+ * added to slot target + k.
  */
 typedef struct clseq__norm {
-    bool is_state;
     int source, count, target, gain;
 } clseq__norm;
 
@@ -83,6 +82,7 @@ typedef struct clseq__cell {
     clseq__phase phase[CLSEQ__MAX_PHASES];
     clseq__norm norm[CLSEQ__MAX_NORMS];
     bool carries_h; /* a unit's h' also depends on its own h, beside the products */
+    bool clips_c;   /* its maps make a c' that may be clipped */
     clseq__part
         own[CLSEQ__MAX_PARTS]; /* weights beside the matrices and their biases; the last has no name */
 } clseq__cell;
@@ -94,9 +94,19 @@ const clseq__cell *clseq__cell_of(clseq_cell cell, bool layer_norm);
 int clseq__cell_parts(const clseq__cell *cell, clseq_bias bias, bool is_projected,
                       clseq__part parts[CLSEQ__MAX_PARTS]);
 
+/* Options that wrap a cell's maps (cl/rnn/cell.clh); 0: none. */
+typedef struct clseq__cell_extras {
+    float clip;                       /* the bound of c' */
+    float zoneout[CLSEQ__MAX_STATES]; /* of each state the probability that a unit keeps it */
+    float recurrent_dropout;          /* the probability that products read 0 in the place of a unit's h */
+} clseq__cell_extras;
+
+clseq__cell_extras clseq__cell_extras_of(const clseq_rnn_desc *desc);
+
 /* The build options of kernels that include rnn/cell.clh, as that file lists them. */
-#define CLSEQ__CELL_OPTIONS 704
-void clseq__cell_options(const clseq__cell *cell, bool is_projected, char text[CLSEQ__CELL_OPTIONS]);
+#define CLSEQ__CELL_OPTIONS 768
+void clseq__cell_options(const clseq__cell *cell, bool is_projected, const clseq__cell_extras *extras,
+                         char text[CLSEQ__CELL_OPTIONS]);
 
 /* Slots from `slot` on whose rows in the weights follow one another from gate `gate` on. */
 typedef struct clseq__slot_run {

@@ -1,6 +1,7 @@
 /* What can be wrong with a descriptor. */
 #include "core/error.h"
 #include "rnn/check.h"
+#include <float.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -62,15 +63,47 @@ static clseq_status check_options(const clseq_rnn_desc *desc, const clseq__cell 
     return CLSEQ_OK;
 }
 
-static clseq_status check_dropout(const clseq_rnn_desc *desc)
+/* Probabilities, each with what it is of: of c, which not every cell has, or of anything. */
+static clseq_status check_probabilities(const clseq_rnn_desc *desc, const clseq__cell *cell)
 {
-    const float p = desc->dropout;
-    if (!(p >= 0.0f && p < 1.0f))
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "rnn plan: dropout is %g, expected at least 0 and less than 1", (double)p);
-    if (desc->variational_dropout && p == 0.0f)
+    const struct {
+        const char *name;
+        float p;
+        bool of_c;
+    } all[] = {{"dropout", desc->dropout, false},
+               {"zoneout_h", desc->zoneout_h, false},
+               {"zoneout_c", desc->zoneout_c, true},
+               {"recurrent_dropout", desc->recurrent_dropout, false}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!(all[i].p >= 0.0f && all[i].p < 1.0f))
+            return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                                "rnn plan: %s is %g, expected at least 0 and less than 1", all[i].name,
+                                (double)all[i].p);
+        if (all[i].p > 0 && all[i].of_c && cell->states < 2)
+            return clseq__error(CLSEQ_UNSUPPORTED, "rnn plan: %s is %g, but the cell %s has no c, expected 0",
+                                all[i].name, (double)all[i].p, clseq_cell_name(desc->cell));
+    }
+    if (desc->variational_dropout && desc->dropout == 0.0f)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "rnn plan: variational_dropout is set, but dropout is 0, expected more");
+    if (desc->zoneout_h > 0 && desc->projection)
+        return clseq__error(CLSEQ_UNSUPPORTED,
+                            "rnn plan: zoneout_h is %g, but h is projected, to %" PRId64
+                            ", expected 0, or no projection",
+                            (double)desc->zoneout_h, desc->projection);
+    return CLSEQ_OK;
+}
+
+static clseq_status check_clip(const clseq_rnn_desc *desc, const clseq__cell *cell)
+{
+    if (!(desc->cell_clip >= 0 && desc->cell_clip <= FLT_MAX))
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn plan: cell_clip is %g, expected 0 (none) or a finite number above it",
+                            (double)desc->cell_clip);
+    if (desc->cell_clip > 0 && !cell->clips_c)
+        return clseq__error(CLSEQ_UNSUPPORTED,
+                            "rnn plan: cell_clip is %g, but the cell %s has no c to clip, expected 0",
+                            (double)desc->cell_clip, clseq_cell_name(desc->cell));
     return CLSEQ_OK;
 }
 
@@ -109,7 +142,8 @@ clseq_status clseq__rnn_check_desc(const clseq_rnn_desc *desc)
                             (int)CLSEQ_CELL_COUNT - 1);
     CLSEQ__RETURN_IF(check_enums(desc));
     CLSEQ__RETURN_IF(check_options(desc, cell));
-    CLSEQ__RETURN_IF(check_dropout(desc));
+    CLSEQ__RETURN_IF(check_probabilities(desc, cell));
+    CLSEQ__RETURN_IF(check_clip(desc, cell));
     CLSEQ__RETURN_IF(clseq__rnn_check_range("rnn plan", "input", desc->input));
     if (desc->layers != 0)
         CLSEQ__RETURN_IF(clseq__rnn_check_range("rnn plan", "layers", desc->layers));

@@ -40,6 +40,14 @@ const char *clseq__rnn_desc_text(const clseq_rnn_desc *desc, char text[CLSEQ__DE
         print(text, CLSEQ__DESC_TEXT, ", residual");
     if (desc->layer_norm)
         print(text, CLSEQ__DESC_TEXT, ", layer_norm");
+    if (desc->cell_clip > 0)
+        print(text, CLSEQ__DESC_TEXT, ", cell_clip %g", (double)desc->cell_clip);
+    if (desc->zoneout_h > 0)
+        print(text, CLSEQ__DESC_TEXT, ", zoneout_h %g", (double)desc->zoneout_h);
+    if (desc->zoneout_c > 0)
+        print(text, CLSEQ__DESC_TEXT, ", zoneout_c %g", (double)desc->zoneout_c);
+    if (desc->recurrent_dropout > 0)
+        print(text, CLSEQ__DESC_TEXT, ", recurrent_dropout %g", (double)desc->recurrent_dropout);
     return text;
 }
 

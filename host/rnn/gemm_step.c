@@ -43,11 +43,11 @@ static void destroy(void *data)
     free(data);
 }
 
-/* Launches a step of either pass: products, norms and maps of its phases, the projection's product and kernel. */
+/* Launches a step of either pass: products, norms and maps of its phases, the projection's product and kernel, a mask. */
 static int64_t step_launches(const clseq__rnn_layer *layer)
 {
     const clseq__cell *cell = layer->cell;
-    int64_t launches = cell->phases + (layer->is_projected ? 2 : 0);
+    int64_t launches = cell->phases + (layer->is_projected ? 2 : 0) + (layer->extras.recurrent_dropout > 0);
     for (int k = 0; k < cell->phases; k++)
         launches += cell->phase[k].operand != CLSEQ__OPERAND_NONE;
     for (int k = 0; k < cell->norms; k++)
@@ -68,8 +68,8 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
     out->workspace = clseq__gemm_step_place_scratch(layer, training, 0, &r) + (training ? 0 : kept);
     out->chain = training ? 0 : (shape->T + 1) * shape->B * layer->output;
     out->dchain = training ? rows * layer->input : 0;
-    /* x; bias and product of the input; states in and out */
-    out->launches_forward = 3 + cell->norms + 2 * cell->states + steps;
+    /* x; bias and product of the input; states in and out, and a mask */
+    out->launches_forward = 4 + cell->norms + 2 * cell->states + steps;
     /* x; dstates in and out, zeros; dx and its copy; for each gate of a weight a product or a sum of two kernels */
     out->launches_backward =
         4 + cell->norms + 2 * cell->states + steps + 2 * (int64_t)layer->part_count * cell->gates;

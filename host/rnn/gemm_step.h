@@ -11,6 +11,7 @@
  *   quantities   [QUANTITIES][T*B][H]
  *   m            [T*B][H]                  with a projection: what is projected
  *   statistics   [T*B][NORMS][2]           mean and 1 / standard deviation
+ *   masked       [T+1][B][O]               with recurrent dropout: what products of h read in its place
  * The h of a layer, from number 1 on, is what a layer above reads as its chain; in inference with a chain h lies
  * there. Past a row's end it is carried on, where y has zeros; nothing of those steps reaches a result, for their
  * slots' gradients are 0.
@@ -22,6 +23,7 @@
  *   dparameters  [B][PARAMETERS*H]         summed over the steps
  *   dm           [B][H]                    with a projection
  *   doutput      [T*B][O]                  with a projection: gradients of h', for dW_hr
+ *   dmasked      [B][O]                    with recurrent dropout
  *
  * Packed: w_ih [INPUT_COUNT*H][in] and w_hh, phase by phase, [COUNT*H][O], with rows in the order of the slots, w_hr
  * [O][H], bias [SLOTS*H], parameters [PARAMETERS*H].
@@ -35,17 +37,19 @@
 #include <clseq/gemm.h>
 
 /* The kernels: enumerator, name, file below cl/rnn/, and the layers that have it. */
-#define CLSEQ__GEMM_STEP_KERNELS(X)                                                   \
-    X(ADD, "rnn_add", "gemm_step", true)                                              \
-    X(FILL_ROWS, "rnn_fill_rows", "gemm_step", true)                                  \
-    X(ADD_COLUMNS, "rnn_add_columns", "gemm_step", true)                              \
-    X(SUM_COLUMNS, "rnn_sum_columns", "gemm_step", true)                              \
-    X(COPY_SEQUENCE, "rnn_copy_sequence", "gemm_step", true)                          \
-    X(STEP_FORWARD, "rnn_step_forward", "gemm_step", true)                            \
-    X(STEP_BACKWARD, "rnn_step_backward", "gemm_step", true)                          \
-    X(STEP_OUTPUT, "rnn_step_output", "gemm_step", layer->is_projected)               \
-    X(STEP_DOUTPUT, "rnn_step_doutput", "gemm_step", layer->is_projected)             \
-    X(ROW_STATISTICS, "rnn_row_statistics", "gemm_step_norm", layer->cell->norms > 0) \
+#define CLSEQ__GEMM_STEP_KERNELS(X)                                                         \
+    X(ADD, "rnn_add", "gemm_step", true)                                                    \
+    X(FILL_ROWS, "rnn_fill_rows", "gemm_step", true)                                        \
+    X(ADD_COLUMNS, "rnn_add_columns", "gemm_step", true)                                    \
+    X(SUM_COLUMNS, "rnn_sum_columns", "gemm_step", true)                                    \
+    X(COPY_SEQUENCE, "rnn_copy_sequence", "gemm_step", true)                                \
+    X(STEP_FORWARD, "rnn_step_forward", "gemm_step", true)                                  \
+    X(STEP_BACKWARD, "rnn_step_backward", "gemm_step", true)                                \
+    X(STEP_OUTPUT, "rnn_step_output", "gemm_step", layer->is_projected)                     \
+    X(STEP_DOUTPUT, "rnn_step_doutput", "gemm_step", layer->is_projected)                   \
+    X(MASK_INITIAL, "rnn_mask_initial", "gemm_step", layer->extras.recurrent_dropout > 0)   \
+    X(MASK_GRADIENT, "rnn_mask_gradient", "gemm_step", layer->extras.recurrent_dropout > 0) \
+    X(ROW_STATISTICS, "rnn_row_statistics", "gemm_step_norm", layer->cell->norms > 0)       \
     X(NORM_BACKWARD, "rnn_norm_backward", "gemm_step_norm", layer->cell->norms > 0)
 
 enum {
@@ -68,6 +72,7 @@ typedef struct clseq__gemm_step_pass {
     clseq__kernel *const *kernels;
     cl_mem lengths, packed, kept, scratch;
     cl_mem h;          /* kept, or the chain */
+    bool masks;        /* products read a masked h */
     gemm_step_layer r; /* sizes and places */
     clseq_tensor x;    /* what the layer reads, [T*B,in]; none for tokens */
     cl_mem tokens;

@@ -19,8 +19,8 @@ static clseq_status norm_back(const pass *p, int norm, int64_t t, int64_t steps)
     const clseq__grid grid = clseq__gemm_step_row_grid(p->ctx, rows);
     return clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_NORM_BACKWARD], grid,
                          CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t * p->r.B), CLSEQ__L(rows),
-                                     CLSEQ__I(norm), CLSEQ__M(p->packed), CLSEQ__M(p->kept), CLSEQ__M(p->h),
-                                     CLSEQ__M(p->scratch), CLSEQ__LOCAL(grid.local[0] * sizeof(float))));
+                                     CLSEQ__I(norm), CLSEQ__M(p->packed), CLSEQ__M(p->kept),
+                                     CLSEQ__LOCAL(grid.local[0] * sizeof(float))));
 }
 
 /* Phase number `number` of step t: its map, its norms, its product. `last`: what it read needs no gradient. */
@@ -38,8 +38,15 @@ static clseq_status phase_back(const pass *p, int number, int64_t t, cl_mem dy, 
             CLSEQ__RETURN_IF(norm_back(p, k, t, 1));
     if (phase->operand == CLSEQ__OPERAND_NONE || (phase->operand == CLSEQ__OPERAND_H && last))
         return CLSEQ_OK;
-    return product_back(p, clseq__gemm_step_slots(p, from->slot, from->count, t, 1),
-                        clseq__gemm_step_w_hh(p, number), 1.0f, clseq__gemm_step_doperand(p, phase));
+    const bool masks = p->masks && phase->operand == CLSEQ__OPERAND_H;
+    CLSEQ__RETURN_IF(product_back(p, clseq__gemm_step_slots(p, from->slot, from->count, t, 1),
+                                  clseq__gemm_step_w_hh(p, number), masks ? 0.0f : 1.0f,
+                                  clseq__gemm_step_doperand(p, phase)));
+    if (!masks)
+        return CLSEQ_OK;
+    return clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_MASK_GRADIENT],
+                         clseq__grid_for(p->ctx, p->r.B * p->r.O),
+                         CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__M(p->scratch)));
 }
 
 /* dm = dh' W_hr at step t. */

@@ -15,12 +15,8 @@ static clseq_status product(const pass *p, clseq_tensor a, int64_t w, float beta
 static clseq_status statistics(const pass *p, int norm, int64_t t, int64_t steps)
 {
     const clseq__norm *x = &p->cell->norm[norm];
-    const bool is_m = x->is_state && x->source == 0 && p->layer->is_projected;
     const int64_t first = t * p->r.B;
-    clseq_tensor from = x->is_state ? clseq__gemm_step_state(p, x->source, t + 1, steps)
-                                    : clseq__gemm_step_slots(p, x->source, x->count, t, steps);
-    if (is_m)
-        from = clseq__gemm_step_m(p, t, steps);
+    const clseq_tensor from = clseq__gemm_step_slots(p, x->source, x->count, t, steps);
     const gemm_step_rows rows = {.rows = from.dims[0],
                                  .n = from.dims[1],
                                  .ld = from.strides[0],
@@ -79,9 +75,10 @@ static clseq_status project_output(const pass *p, int64_t t, cl_mem y)
 {
     CLSEQ__RETURN_IF(
         product(p, clseq__gemm_step_m(p, t, 1), p->r.w_hr, 0.0f, clseq__gemm_step_state(p, 0, t + 1, 1)));
-    return clseq__launch(
-        p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_OUTPUT], clseq__grid_for(p->ctx, p->r.B * p->r.O),
-        CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths), CLSEQ__M(p->h), CLSEQ__M(y)));
+    return clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_OUTPUT],
+                         clseq__grid_for(p->ctx, p->r.B * p->r.O),
+                         CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths),
+                                     CLSEQ__M(p->kept), CLSEQ__M(p->h), CLSEQ__M(y)));
 }
 
 static clseq_status forward_one(const clseq__layer_pass *args, const clseq__layer_forward *io)
@@ -97,6 +94,10 @@ static clseq_status forward_one(const clseq__layer_pass *args, const clseq__laye
         CLSEQ__RETURN_IF(clseq__gemm_step_copy_or_zero(p.ctx, &io->initial[s], to.buffer, to.offset,
                                                        clseq_tensor_elements(&to)));
     }
+    if (p.masks)
+        CLSEQ__RETURN_IF(clseq__launch(p.ctx, p.kernels[CLSEQ__GEMM_STEP_MASK_INITIAL],
+                                       clseq__grid_for(p.ctx, p.r.B * p.r.O),
+                                       CLSEQ__ARGS(CLSEQ__RECORD(&p.r), CLSEQ__M(p.kept), CLSEQ__M(p.h))));
     for (int64_t t = 0; t < p.r.T; t++) {
         for (int k = 0; k < p.cell->phases; k++)
             CLSEQ__RETURN_IF(run_phase(&p, k, t, io->y.buffer));

@@ -1,4 +1,5 @@
 /* Layouts of gemm_step, and what its passes have in common. */
+#include "rnn/draws.h"
 #include "rnn/gemm_step.h"
 
 _Static_assert(GEMM_STEP_STATES == CLSEQ__MAX_STATES, "the record has a place for each state");
@@ -43,6 +44,7 @@ int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, int64_t at, g
     r->quantities = take(&end, cell->quantities * rows * r->H);
     r->m = take(&end, layer->is_projected ? rows * r->H : 0);
     r->statistics = take(&end, cell->norms * rows * 2);
+    r->masked = take(&end, layer->extras.recurrent_dropout > 0 ? (r->T + 1) * r->B * r->O : 0);
     return end;
 }
 
@@ -60,6 +62,7 @@ int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backw
     r->dparameters = take(&end, cell->parameters * r->B * r->H);
     r->dm = take(&end, layer->is_projected ? r->B * r->H : 0);
     r->doutput = take(&end, layer->is_projected ? r->T * r->B * r->O : 0);
+    r->dmasked = take(&end, layer->extras.recurrent_dropout > 0 ? r->B * r->O : 0);
     return end;
 }
 
@@ -78,10 +81,12 @@ pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
               .kept = training ? args->reserve.buffer : args->workspace.buffer,
               .r = clseq__gemm_step_layer_of(layer, args->T, args->B)};
     p.r.lengths = args->lengths.offset;
+    p.r.values = clseq__cell_values_of(args);
     clseq__gemm_step_place_packed(layer, args->packed_forward.at, &p.r);
     const int64_t end = clseq__gemm_step_place_scratch(layer, backward, args->workspace.at, &p.r);
     clseq__gemm_step_place_kept(layer, training ? args->reserve.at : end, &p.r);
     p.h = p.kept;
+    p.masks = training && layer->extras.recurrent_dropout > 0;
     if (!training && args->chain.buffer) {
         p.h = args->chain.buffer;
         p.r.states[0] = args->chain.at;
@@ -116,14 +121,15 @@ clseq_tensor clseq__gemm_step_slots(const pass *p, int slot, int count, int64_t 
 clseq_tensor clseq__gemm_step_operand(const pass *p, const clseq__phase *phase, int64_t t, int64_t steps)
 {
     if (phase->operand == CLSEQ__OPERAND_H)
-        return clseq__gemm_step_state(p, 0, t, steps);
+        return p->masks ? steps_of(p, p->kept, p->r.masked, p->r.O, t, steps)
+                        : clseq__gemm_step_state(p, 0, t, steps);
     return steps_of(p, p->kept, p->r.quantities, p->r.H, phase->operand * p->r.T + t, steps);
 }
 
 clseq_tensor clseq__gemm_step_doperand(const pass *p, const clseq__phase *phase)
 {
     if (phase->operand == CLSEQ__OPERAND_H)
-        return steps_of(p, p->scratch, p->r.dstates[0], p->r.O, 0, 1);
+        return steps_of(p, p->scratch, p->masks ? p->r.dmasked : p->r.dstates[0], p->r.O, 0, 1);
     return steps_of(p, p->scratch, p->r.dquantities, p->r.H, phase->operand, 1);
 }
 
@@ -148,7 +154,8 @@ int64_t clseq__gemm_step_w_hh(const pass *p, int phase)
 bool clseq__gemm_step_is_ahead(const clseq__cell *cell, int k)
 {
     const clseq__norm *norm = &cell->norm[k];
-    bool ahead = !norm->is_state;
+    const clseq__slots *input = &cell->input;
+    bool ahead = norm->source >= input->slot && norm->source + norm->count <= input->slot + input->count;
     for (int i = 0; i < cell->phases; i++) {
         const clseq__slots *product = &cell->phase[i].product;
         ahead = ahead && (norm->source + norm->count <= product->slot ||

@@ -62,7 +62,8 @@ static void describe_layers(clseq_rnn_plan *plan)
             layer->is_summed = plan->directions == 2 && desc->merge == CLSEQ_MERGE_SUM;
             layer->reverse = d == 1 || desc->direction == CLSEQ_DIRECTION_REVERSE;
             layer->part_count = clseq__cell_parts(plan->cell, desc->bias, layer->is_projected, layer->parts);
-            clseq__cell_options(plan->cell, layer->is_projected, layer->options);
+            layer->extras = clseq__cell_extras_of(desc);
+            clseq__cell_options(plan->cell, layer->is_projected, &layer->extras, layer->options);
             plan->weights += layer->part_count;
             for (int s = 0; s < plan->cell->states && layer > plan->layers; s++)
                 layer->state_at[s] = layer[-1].state_at[s] + clseq__rnn_state_width(&layer[-1], s);

@@ -168,7 +168,9 @@ static bool like(const clseq_rnn_desc *a, const clseq_rnn_desc *b)
                       a->bias == b->bias && a->direction == b->direction && a->merge == b->merge &&
                       a->projection == b->projection && a->dropout == b->dropout &&
                       a->variational_dropout == b->variational_dropout && a->residual == b->residual &&
-                      a->layer_norm == b->layer_norm && a->one_hot == b->one_hot;
+                      a->layer_norm == b->layer_norm && a->one_hot == b->one_hot &&
+                      a->cell_clip == b->cell_clip && a->zoneout_h == b->zoneout_h &&
+                      a->zoneout_c == b->zoneout_c && a->recurrent_dropout == b->recurrent_dropout;
     for (int64_t l = 0; same && l < a->layers; l++)
         if ((a->widths ? a->widths[l] : a->hidden) != (b->widths ? b->widths[l] : b->hidden))
             return false;

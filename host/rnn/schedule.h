@@ -34,7 +34,8 @@ typedef struct clseq__rnn_layer {
     clseq__part parts[CLSEQ__MAX_PARTS]; /* its weights, in their order */
     int part_count;
     int64_t state_at[CLSEQ__MAX_STATES]; /* widths of the layers before it, of each state */
-    char options[CLSEQ__CELL_OPTIONS];   /* build options of kernels that include rnn/cell.clh */
+    clseq__cell_extras extras;
+    char options[CLSEQ__CELL_OPTIONS]; /* build options of kernels that include rnn/cell.clh */
 } clseq__rnn_layer;
 
 /* Width of state s of a layer: O for h, H for the others. */

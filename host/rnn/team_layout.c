@@ -137,6 +137,8 @@ static void take_kept(const clseq__rnn_layer *layer, bool training, clseq__team_
     at->kept.states = take_array(end, at, (cell->states - 1) * panels * state_panel, carried);
     at->kept.quantities = take_array(end, at, quantities * panels * panel, each);
     at->kept.statistics = take_array(end, at, 2 * cell->norms * tc, each);
+    if (training && layer->extras.recurrent_dropout > 0)
+        at->kept.masked = take_array(end, at, h_panels * state_panel, OWN);
     if (!layer->one_hot && !layer->is_chained)
         at->x = take_array(end, at, x_panels * panel, each);
     at->chain = take_array(&at->chain_end, at, h_panels * state_panel, OWN);
@@ -194,7 +196,7 @@ static void take_scratch(const clseq__rnn_layer *layer, int64_t *end, clseq__tea
 {
     const int64_t step = clseq__larger(layer->cell->slots, 2) * at->rows, chunk = at->sizes.tc * at->rows;
     const int64_t groups = (int64_t)at->grid.blocks * at->grid.members;
-    if (at->grid.members == 1 && layer->cell->quantities == 0)
+    if (at->grid.members == 1 && layer->cell->quantities == 0 && !(layer->extras.recurrent_dropout > 0))
         return;
     at->sharing.floats = (1 + TILE_PANELS * clseq__larger(step, chunk)) * layer->ctx->traits.vector_width;
     at->sharing.scratch = clseq__take(end, at->sharing.floats * groups);

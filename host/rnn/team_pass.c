@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/team.h"
 #include "rnn/between.h"
+#include "rnn/draws.h"
 
 _Static_assert(TEAM_STATES >= CLSEQ__MAX_STATES && TEAM_PHASES >= CLSEQ__MAX_PHASES &&
                    TEAM_PARTS >= CLSEQ__MAX_PARTS,
@@ -14,7 +15,8 @@ static team_kept kept_at(const team_kept *kept, int64_t at)
                        .h = clseq__array_moved(kept->h, at),
                        .states = clseq__array_moved(kept->states, at),
                        .quantities = clseq__array_moved(kept->quantities, at),
-                       .statistics = clseq__array_moved(kept->statistics, at)};
+                       .statistics = clseq__array_moved(kept->statistics, at),
+                       .masked = clseq__array_moved(kept->masked, at)};
 }
 
 /* As many groups of one work-item as find work in the grids of all directions. */
@@ -39,11 +41,14 @@ static team_second second_of(const clseq__layer_pass *pass, const clseq__team_la
 {
     if (pass->layer->directions == 1)
         return (team_second){.directions = 1};
+    const cell_values own = clseq__cell_values_of(pass), other = clseq__cell_values_of(&pass[1]);
     return (team_second){.packed_forward = pass[1].packed_forward.at - pass->packed_forward.at,
                          .packed_backward = pass[1].packed_backward.at - pass->packed_backward.at,
                          .kept = pass->mode == CLSEQ_MODE_TRAINING ? pass[1].reserve.at - pass->reserve.at
                                                                    : at->second,
                          .work = at->second,
+                         .first = other.first - own.first,
+                         .masks = other.masks - own.masks,
                          .directions = 2};
 }
 
@@ -88,6 +93,7 @@ clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__lay
                              .w_x = packed + at.packed.w_x,
                              .w_projection = packed + at.packed.w_projection,
                              .units = packed + at.packed.units,
+                             .values = clseq__cell_values_of(pass),
                              .x_from = layer->one_hot ? TEAM_FROM_TOKENS : TEAM_FROM_ROWS};
     CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at.grid, false));
     for (int p = 0; p < TEAM_PHASES; p++)
@@ -159,6 +165,7 @@ static clseq_status backward_steps(const clseq__layer_pass *pass, const clseq__l
                               .w_x = packed + at->packed.back_x,
                               .w_projection = packed + at->packed.back_projection,
                               .units = pass->packed_forward.at + at->packed.units,
+                              .values = clseq__cell_values_of(pass),
                               .dy_from = chained ? TEAM_FROM_PANELS : TEAM_FROM_ROWS};
     clseq__team_arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
     CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at->grid, true));

@@ -5,13 +5,14 @@
 /* Buffers of the weights' kernel, by number. */
 enum { KEPT = 0, WORK = 1, BELOW = 2 };
 
-/* Sets what a gradient sums over: dgates from `slot` on, and the rows of h before each step. */
+/* Sets what a gradient sums over: dgates from `slot` on, and the rows of h, or of what is read in its place, before each
+ * step. */
 static team_gradient recurrent_gradient(const clseq__layer_pass *pass, const clseq__team_layout *at, int slot)
 {
-    const bool in_place = at->grid.members == 1;
+    const bool in_place = at->grid.members == 1, masks = pass->layer->extras.recurrent_dropout > 0;
     return (team_gradient){.a = in_place ? clseq__array_moved(at->kept.gates, pass->reserve.at)
                                          : clseq__array_moved(at->dgates, pass->workspace.at),
-                           .x = clseq__array_moved(at->kept.h, pass->reserve.at),
+                           .x = clseq__array_moved(masks ? at->kept.masked : at->kept.h, pass->reserve.at),
                            .a_buffer = in_place ? KEPT : WORK,
                            .x_buffer = KEPT,
                            .slot = slot,

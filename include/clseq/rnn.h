@@ -161,6 +161,23 @@ typedef struct clseq_rnn_desc {
      * c': pre-activations are gain_ih*norm(x W) + b_ih + gain_hh*norm(h U) + b_hh, and h' = o*tanh(gain_c*norm(c') +
      * bias_c), with norm(v) = (v - mean(v)) / sqrt(var(v) + 1e-5). LSTM and GRU; CLSEQ_UNSUPPORTED for others. */
     bool layer_norm;
+    /* The bound of c: c' is clamped to [-cell_clip, cell_clip] where it is made, so that h' and the next step see it so (Sak
+     * et al. 2014; TensorFlow's cell_clip). No gradient passes a c' that reached the bound. 0: none; else finite, above 0.
+     * Cells with a c; CLSEQ_UNSUPPORTED for others. */
+    float cell_clip;
+    /* Zoneout (Krueger et al. 2017): in training each unit keeps its h, or its c, of the step before with this probability,
+     * in [0,1), each by itself: h(t) = k*h(t-1) + (1-k)*h~(t) with k = 1 or 0; what the cell computes of the step sees its
+     * own new c~. In inference k is the probability. A unit keeps something else in each row, step, layer and direction, by
+     * the random numbers of the arguments' seed and stream. zoneout_c: cells with a c. zoneout_h: not with a projection.
+     * CLSEQ_UNSUPPORTED for others. */
+    float zoneout_h, zoneout_c;
+    /* Recurrent dropout (Gal and Ghahramani 2016; Keras' recurrent_dropout): in training the products with weight_hh read
+     * h(t-1) times a mask, which is 0 with this probability, in [0,1), and else 1/(1 - recurrent_dropout): of each unit one
+     * for all steps of a row and all gates, another one in each row, layer and direction, drawn as zoneout's. What a unit
+     * takes of its own h beside these products is not masked: z*h of the GRUs; of GRU_RESET_BEFORE the products of r and z
+     * read the masked h, while r*h, which that of n reads, is of h as it is. With a projection the projected h is masked.
+     * Nothing in inference. */
+    float recurrent_dropout;
     /* x is i32 [T,B]: the indices, 0..I-1, of the features that are 1 while all others are 0; any other number stands
      * for zeros. Nothing is multiplied for the first layer's input: its rows are looked up and its gradients summed.
      * No dx. */

@@ -51,6 +51,18 @@ def uniform(rng, *shape, limit=1.0):
     return torch.tensor([rng.randrange(-steps, steps) / 256 for _ in range(count)], dtype=torch.float64).reshape(shape)
 
 
+def philox(seed, stream, index):
+    """Number `index` of a stream, uniform in [0,1): Philox4x32-10 (Salmon et al. 2011) as include/clseq/rnn.h counts them."""
+    low = 0xFFFFFFFF
+    c = [index // 4 & low, index // 4 >> 32, stream & low, stream >> 32]
+    k = [seed & low, seed >> 32]
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [q >> 32 ^ c[1] ^ k[0], q & low, p >> 32 ^ c[3] ^ k[1], p & low]
+        k = [k[0] + 0x9E3779B9 & low, k[1] + 0xBB67AE85 & low]
+    return (c[index % 4] >> 8) / 2**24
+
+
 class Net:
     """What PyTorch computes for one golden file: a module of PyTorch as it is."""
 
@@ -82,7 +94,11 @@ class Net:
 class Stack(Net):
     """Layers of one direction each, of PyTorch or by hand: row by row, reverse ones over the flipped row."""
 
-    def __init__(self, make, states, widths, projection=0, direction=0, merge=0, layer_norm=False, residual=False):
+    SEED, STREAM = 5_000_000_000, 70_000_000_000  # of what is drawn; both words of each count
+
+    def __init__(self, make, states, widths, projection=0, direction=0, merge=0, layer_norm=False, residual=False, cell_clip=0,
+                 zoneout=(), recurrent_dropout=0):
+        self.cell_clip, self.zoneout, self.recurrent_dropout = cell_clip, zoneout, recurrent_dropout
         self.states, self.L, self.P, self.direction, self.merge = states, len(widths), projection, direction, merge
         self.widths, self.bias, self.layer_norm, self.residual = widths, 0, layer_norm, residual
         self.layers, features = [], I
@@ -101,6 +117,19 @@ class Stack(Net):
         rows = lambda s: [self.P if s == "h" and self.P else width for width in self.widths for _ in range(halves)]
         return [(len(rows(s)), B, rows(s)[0]) if len(set(rows(s))) == 1 else (sum(rows(s)) * B,) for s in self.states]
 
+    def kept(self, l, d, b, width):
+        """The states that zoneout is of, each with what a row's units keep of it at the layer's own steps: 1 or 0, [T,width]."""
+        first = 1 << 59 | d << 58 | l << 32
+        number = lambda s, t, u: philox(self.SEED, self.STREAM, 4 * (first + (t * B + b) * width + u) + s)
+        masks = lambda s, p: [[float(number(s, t, u) < p) for u in range(width)] for t in range(T)]
+        return [(s, torch.tensor(masks(s, p), dtype=torch.float64)) for s, p in enumerate(self.zoneout) if p]
+
+    def mask(self, l, d, b, width):
+        """What recurrent dropout multiplies a row's h by."""
+        p, first = self.recurrent_dropout, 2 << 59 | d << 58 | l << 32
+        number = lambda u: philox(self.SEED, self.STREAM, 4 * (first + b * width + u))
+        return torch.tensor([0 if number(u) < p else 1 / (1 - p) for u in range(width)], dtype=torch.float64) if p else 1
+
     def run(self, x, initial, lengths):
         lengths = lengths or [T] * B
         final = [[] for _ in self.states]  # blocks [B,width]
@@ -116,6 +145,9 @@ class Stack(Net):
                     place[i] += n
                 rows, ends = [], []
                 for b, length in enumerate(lengths):
+                    if isinstance(module, ByHand):
+                        module.cell_clip, module.kept = self.cell_clip, self.kept(l, d, b, width)
+                        module.mask = self.mask(l, d, b, self.P or width)
                     row, end = self.run_row(module, x[:length, b], [v[b] for v in start], flipped)
                     rows.append(torch.cat([row, torch.zeros(T - length, row.shape[1], dtype=row.dtype)]))
                     ends.append(end)
@@ -144,6 +176,7 @@ class ByHand(nn.Module):
         super().__init__()
         h, rows = projection or width, gates * width
         self.cell, self.width, self.norm = cell, width, norm
+        self.cell_clip, self.kept, self.mask = 0, [], 1
         shapes = {"weight_ih": (rows, features), "weight_hh": (rows, h), "bias_ih": (rows,), "bias_hh": (rows,)}
         if projection:
             shapes["weight_hr"] = (projection, width)
@@ -157,6 +190,7 @@ class ByHand(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
 
     def products(self, x, h):
+        h = h * self.mask
         if self.norm:
             rows = self.weight_ih.shape[0]
             normal = lambda v, gain, bias: nn.functional.layer_norm(v, (rows,), gain, bias, 1e-5)
@@ -167,19 +201,25 @@ class ByHand(nn.Module):
         single = not isinstance(states, tuple)
         now = [states[0]] if single else [s[0] for s in states]
         y = []
-        for step in x:
-            now = list(self.cell(self, step, *now))
+        for t, step in enumerate(x):
+            old, now = now, list(self.cell(self, step, *now))
             if hasattr(self, "weight_hr"):
                 now[0] = now[0] @ self.weight_hr.T
+            for s, kept in self.kept:
+                now[s] = kept[t] * old[s] + (1 - kept[t]) * now[s]
             y.append(now[0])
         final = [s.unsqueeze(0) for s in now]
         return torch.stack(y), final[0] if single else tuple(final)
 
 
+def clipped(p, c):
+    return c.clamp(-p.cell_clip, p.cell_clip) if p.cell_clip else c
+
+
 def lstm_cell(p, x, h, c):
     a, b = p.products(x, h)
     i, f, g, o = (a + b).chunk(4, -1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    c = clipped(p, torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g))
     seen = nn.functional.layer_norm(c, (p.width,), p.gain_c, p.bias_c, 1e-5) if p.norm else c
     return torch.sigmoid(o) * torch.tanh(seen), c
 
@@ -188,7 +228,7 @@ def peephole_cell(p, x, h, c):
     a, b = p.products(x, h)
     i, f, g, o = (a + b).chunk(4, -1)
     old = c
-    c = torch.sigmoid(f + p.weight_cf * old) * old + torch.sigmoid(i + p.weight_ci * old) * torch.tanh(g)
+    c = clipped(p, torch.sigmoid(f + p.weight_cf * old) * old + torch.sigmoid(i + p.weight_ci * old) * torch.tanh(g))
     return torch.sigmoid(o + p.weight_co * c) * torch.tanh(c), c
 
 
@@ -202,7 +242,7 @@ def gru_cell(p, x, h):
 def reset_before_cell(p, x, h):
     ur, uz, un = p.weight_hh.chunk(3)
     (ar, az, an), (cr, cz, cn) = (x @ p.weight_ih.T + p.bias_ih).chunk(3, -1), p.bias_hh.chunk(3)
-    r, z = torch.sigmoid(ar + h @ ur.T + cr), torch.sigmoid(az + h @ uz.T + cz)
+    r, z = torch.sigmoid(ar + h * p.mask @ ur.T + cr), torch.sigmoid(az + h * p.mask @ uz.T + cz)
     n = torch.tanh(an + (r * h) @ un.T + cn)
     return ((1 - z) * n + z * h,)
 
@@ -230,6 +270,9 @@ def make_rnn(name, title, net, lengths):
         golden.add(key, value)
     golden.numbers("net", [T, B, I, net.L, net.P, net.layer_norm, net.direction, net.merge, net.bias, net.residual])
     golden.numbers("widths", net.widths)
+    if isinstance(net, Stack) and (net.cell_clip or net.zoneout or net.recurrent_dropout):
+        zoneout = [*net.zoneout, 0, 0][:2]
+        golden.numbers("options", [net.cell_clip, *zoneout, net.recurrent_dropout, net.SEED, net.STREAM])
 
     for case, each in [("full", None), ("ragged", lengths)]:
         for _, parameter in net.named_parameters():
@@ -315,6 +358,16 @@ def make_rnns():
         ("lstm_residual", "torch.nn.LSTM with residual connections", Stack(lstm, "hc", [H, H, H], residual=True), empty),
         ("gru_residual_bidirectional", "torch.nn.GRU with residual connections",
          Stack(gru, "h", two, direction=BIDIRECTIONAL, residual=True), empty),
+        ("lstm_zoneout_bidirectional", "LSTM with clipped c and zoneout by hand",
+         Stack(lambda i, h: ByHand(lstm_cell, 4, i, h), "hc", two, direction=BIDIRECTIONAL, cell_clip=0.25,
+               zoneout=[0.25, 0.375]), empty),
+        ("lstm_peephole_zoneout", "projected LSTM with peepholes, clipped c, zoneout of c and recurrent dropout by hand",
+         Stack(lambda i, h: ByHand(peephole_cell, 4, i, h, 2, True), "hc", two, 2, cell_clip=0.25, zoneout=[0, 0.375],
+               recurrent_dropout=0.375), empty),
+        ("gru_zoneout_recurrent_dropout", "GRU with zoneout and recurrent dropout by hand",
+         Stack(lambda i, h: ByHand(gru_cell, 3, i, h), "h", two, direction=REVERSE, zoneout=[0.25], recurrent_dropout=0.375), empty),
+        ("gru_reset_before_recurrent_dropout", "GRU with the reset before the product and recurrent dropout by hand",
+         Stack(lambda i, h: ByHand(reset_before_cell, 3, i, h), "h", two, recurrent_dropout=0.375), empty),
     ]:
         make_rnn(name, title, net, lengths)
 

@@ -24,6 +24,17 @@ static inline double reference_dtanh(double tanh_output)
     return 1 - tanh_output * tanh_output;
 }
 
+/* x in [-bound, bound], and its derivative; bound 0: none. */
+static inline double reference_clipped(double x, double bound)
+{
+    return bound > 0 ? fmax(-bound, fmin(bound, x)) : x;
+}
+
+static inline double reference_dclipped(double x, double bound)
+{
+    return bound > 0 && fabs(x) >= bound ? 0 : 1;
+}
+
 /* 0 at the kink, as PyTorch has it. */
 static inline double reference_drelu(double relu)
 {

@@ -10,6 +10,8 @@
  * recurrent[g] = q U + b_hh only before the second phase, q being the `quantity` that the first phase left in
  * every unit. Also before the second phase, the state `normed_state` is normalised over the units into
  * `normed`; a net without layer normalisation copies it there.
+ *
+ * What the layer makes of `next` after the last phase (zoneout) is not the cell's affair.
  */
 #ifndef CLSEQ_TESTS_REFERENCE_CELL_H
 #define CLSEQ_TESTS_REFERENCE_CELL_H
@@ -29,6 +31,8 @@ typedef struct reference_unit {
     double previous[REFERENCE_MAX_STATES]; /* before the step; that of h is 0 where there is a projection */
     double parameter[REFERENCE_MAX_PARAMETERS];
     double quantity, normed;
+    double clip;                       /* the bound of a c' of cells that clip; 0: none. Only of values */
+    double unclipped;                  /* forward: that c' before */
     double next[REFERENCE_MAX_STATES]; /* after the step; state 0 is always h */
 } reference_unit;
 
@@ -51,6 +55,7 @@ typedef struct reference_cell {
     int normed_state; /* 0: none, as h is what the last phase computes */
     bool carries_h;   /* h' depends on the unit's own h, so that both must be of one width: no projection */
     bool layer_norm;  /* may be run with layer normalisation */
+    bool clips;       /* clamps a new state to +-clip */
     bool has_kink;    /* not differentiable where input + recurrent = 0, as with relu */
 } reference_cell;
 

@@ -3,7 +3,7 @@
  * h, c.
  *
  *   i, f, o = sigmoid(input + recurrent)     g = tanh(input + recurrent)
- *   c' = f c + i g                           h' = o tanh(c')
+ *   c' = f c + i g, clipped                  h' = o tanh(c')
  *
  * With layer normalisation h' = o tanh(gain_c norm(c') + bias_c).
  */
@@ -29,14 +29,21 @@ static void add_to_gate(reference_unit *d, int gate, double gradient)
     d->recurrent[gate] += gradient;
 }
 
+static double new_c(const reference_unit *u)
+{
+    return sigmoid_of(u, F) * u->previous[C] + sigmoid_of(u, I) * tanh_of(u, G);
+}
+
 static void c_forward(reference_unit *u)
 {
-    u->next[C] = sigmoid_of(u, F) * u->previous[C] + sigmoid_of(u, I) * tanh_of(u, G);
+    u->unclipped = new_c(u);
+    u->next[C] = reference_clipped(u->unclipped, u->clip);
 }
 
 static void c_backward(const reference_unit *u, reference_unit *d)
 {
-    const double i = sigmoid_of(u, I), f = sigmoid_of(u, F), g = tanh_of(u, G), dc = d->next[C];
+    const double i = sigmoid_of(u, I), f = sigmoid_of(u, F), g = tanh_of(u, G);
+    const double dc = d->next[C] * reference_dclipped(new_c(u), u->clip);
     add_to_gate(d, I, dc * g * reference_dsigmoid(i));
     add_to_gate(d, F, dc * u->previous[C] * reference_dsigmoid(f));
     add_to_gate(d, G, dc * i * reference_dtanh(g));
@@ -61,4 +68,5 @@ const reference_cell reference_lstm = {.name = "lstm",
                                        .state_names = {"h", "c"},
                                        .phases = {{c_forward, c_backward}, {h_forward, h_backward}},
                                        .normed_state = C,
-                                       .layer_norm = true};
+                                       .layer_norm = true,
+                                       .clips = true};

@@ -3,7 +3,7 @@
  * weight_ci, weight_cf, weight_co.
  *
  *   i, f = sigmoid(input + recurrent + weight_c. c)      g = tanh(input + recurrent)
- *   c' = f c + i g
+ *   c' = f c + i g, clipped
  *   o = sigmoid(input + recurrent + weight_co c')        h' = o tanh(c')
  */
 #include "activation.h"
@@ -17,33 +17,36 @@ typedef struct gates {
     double i, f, g, o;
 } gates;
 
-static gates gates_of(const reference_unit *u, double *next_c)
+/* The gates and c', before it is clipped. */
+static gates gates_of(const reference_unit *u, double *unclipped)
 {
     const double *w = u->parameter, c = u->previous[C];
     gates a;
     a.i = reference_sigmoid(u->input[I] + u->recurrent[I] + w[W_I] * c);
     a.f = reference_sigmoid(u->input[F] + u->recurrent[F] + w[W_F] * c);
     a.g = tanh(u->input[G] + u->recurrent[G]);
-    *next_c = a.f * c + a.i * a.g;
-    a.o = reference_sigmoid(u->input[O] + u->recurrent[O] + w[W_O] * *next_c);
+    *unclipped = a.f * c + a.i * a.g;
+    a.o = reference_sigmoid(u->input[O] + u->recurrent[O] + w[W_O] * reference_clipped(*unclipped, u->clip));
     return a;
 }
 
 static void forward(reference_unit *u)
 {
-    const gates a = gates_of(u, &u->next[C]);
+    const gates a = gates_of(u, &u->unclipped);
+    u->next[C] = reference_clipped(u->unclipped, u->clip);
     u->next[H] = a.o * tanh(u->next[C]);
 }
 
 static void backward(const reference_unit *u, reference_unit *d)
 {
     const double *w = u->parameter, c = u->previous[C], dh = d->next[H];
-    double next_c, slope[4];
-    const gates a = gates_of(u, &next_c);
-    const double tanh_c = tanh(next_c);
+    double unclipped, slope[4];
+    const gates a = gates_of(u, &unclipped);
+    const double next_c = reference_clipped(unclipped, u->clip), tanh_c = tanh(next_c);
 
     slope[O] = dh * tanh_c * reference_dsigmoid(a.o);
-    const double dc = d->next[C] + dh * a.o * reference_dtanh(tanh_c) + slope[O] * w[W_O];
+    const double dc = (d->next[C] + dh * a.o * reference_dtanh(tanh_c) + slope[O] * w[W_O]) *
+                      reference_dclipped(unclipped, u->clip);
     slope[I] = dc * a.g * reference_dsigmoid(a.i);
     slope[F] = dc * c * reference_dsigmoid(a.f);
     slope[G] = dc * a.i * reference_dtanh(a.g);
@@ -62,4 +65,5 @@ const reference_cell reference_lstm_peephole = {.name = "lstm_peephole",
                                                 .states = 2,
                                                 .state_names = {"h", "c"},
                                                 .parameter_names = {"weight_ci", "weight_cf", "weight_co"},
-                                                .phases = {{forward, backward}}};
+                                                .phases = {{forward, backward}},
+                                                .clips = true};

@@ -32,6 +32,16 @@ static void check(const reference_rnn *net)
     for (int l = 1; l < net->L; l++)
         must(!net->residual || reference_rnn_outputs(net, l) == reference_rnn_outputs(net, l - 1),
              "residual layers of different sizes");
+    must(net->cell_clip == 0 || net->cell->clips, "this cell clips no state");
+    must(net->zoneout[0] == 0 || net->P == 0, "zoneout of h is not for projections");
+}
+
+bool reference_rnn_draws(const reference_rnn *net)
+{
+    bool draws = net->dropout > 0 || net->recurrent_dropout > 0;
+    for (int s = 0; s < REFERENCE_MAX_STATES; s++)
+        draws = draws || net->zoneout[s] > 0;
+    return draws;
 }
 
 static bool is_reverse(const reference_rnn *net, int direction)
@@ -79,6 +89,8 @@ static run *runs_create(const reference_rnn *net, double *const *weights, double
         r->l = i / D;
         r->d = i % D;
         r->layer.net = net;
+        r->layer.number = r->l;
+        r->layer.direction = r->d;
         r->layer.inputs = (size_t)reference_rnn_inputs(net, r->l);
         r->layer.H = (size_t)reference_rnn_hidden(net, r->l);
         r->layer.width = (size_t)reference_rnn_state_width(net, 0, r->l);
@@ -230,7 +242,7 @@ static void sequence_add(const reference_rnn *net, int l, const double *from, do
 static void sequence_drop(const reference_rnn *net, int l, double *rows)
 {
     const int F = reference_rnn_outputs(net, l);
-    for (int i = 0; net->dropout > 0 && i < net->T * net->B * F; i++) {
+    for (int i = 0; net->dropout > 0 && !net->inference && i < net->T * net->B * F; i++) {
         const double dropped = rows[i] * reference_rnn_mask(net, l, i / F / net->B, i / F % net->B, i % F);
         rows[i] = reference_round(net->rounding, dropped, 3 * fabs(dropped));
     }
@@ -279,6 +291,7 @@ void reference_rnn_forward(const reference_rnn *net, const reference_rnn_forward
 void reference_rnn_backward(const reference_rnn *net, const reference_rnn_backward_args *args)
 {
     const int D = reference_rnn_directions(net);
+    must(!net->inference, "inference has no backward pass");
     run *runs = runs_create(net, args->weights, args->dweights);
     free(run_forward(net, runs, args->x, args->initial, NULL));
 

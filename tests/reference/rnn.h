@@ -64,9 +64,13 @@ typedef struct reference_rnn {
     int P;             /* h' = W_hr (what the cell calls h'); 0: no projection. Not with cells that carry h */
     bool layer_norm;   /* only cells that have it */
     bool residual;    /* from the second layer on the output is h plus what the layer reads; of equal sizes */
-    double dropout;   /* of what layers hand to the next one; 0: none. Always applied, as in training */
+    double dropout;   /* of what layers hand to the next one; 0: none */
     bool variational; /* one mask for all steps of a row */
-    uint64_t seed, stream; /* of the masks; see reference_rnn_mask */
+    double cell_clip; /* of cells that clip; 0: none */
+    double zoneout[REFERENCE_MAX_STATES]; /* of each state; of h not with a projection */
+    double recurrent_dropout; /* of h before its products: one mask for all steps of a row; 0: none */
+    bool inference;           /* zoneout is the probabilities' expectation, nothing is dropped; no backward */
+    uint64_t seed, stream;    /* of what is drawn; see reference_rnn_mask */
     reference_direction direction;
     reference_merge merge;
     reference_bias bias;
@@ -135,12 +139,15 @@ typedef struct reference_rnn_forward_args {
     double *const *initial; /* [S]; NULL, here or inside: zeros */
     double *y;              /* out [T,B,outputs], zeros past a row's end; NULL: not wanted */
     double *const *final;   /* out [S] after the last real step; NULL, here or inside: not wanted */
-    double *margin;         /* out: the smallest |input + recurrent| that was met, see below */
+    double *margin;         /* out: the nearest that anything came to a kink, see below */
 } reference_rnn_forward_args;
 
+/* Whether a pass of training draws random numbers. */
+bool reference_rnn_draws(const reference_rnn *net);
+
 /*
- * Forward. `margin` (optional) tells how near a cell with a kink came to it: where it is smaller than the
- * errors that a test allows, that test's data is unsuitable.
+ * Forward. `margin` (optional) tells how near a cell with a kink came to it, or a clipped state to its bound: where it is
+ * smaller than the errors that a test allows, that test's data is unsuitable.
  */
 void reference_rnn_forward(const reference_rnn *net, const reference_rnn_forward_args *args);
 

@@ -166,7 +166,7 @@ rnn_case *rnn_case_create(const reference_rnn *net, uint64_t seed, double margin
     c->bound = arrays_create(c);
     for (uint64_t attempt = 0; attempt < 1000; attempt++) {
         fill_inputs(c, seed + (attempt << 32));
-        if (!net->cell->has_kink)
+        if (!net->cell->has_kink && net->cell_clip == 0)
             return c;
         rnn_case_run_forward(c);
         if (c->margin >= margin)
@@ -209,6 +209,8 @@ static void run_forward(rnn_case *c, const reference_rnn *net, double *const out
 static void run(rnn_case *c, const reference_rnn *net, double *const out[])
 {
     run_forward(c, net, out);
+    if (net->inference)
+        return;
     reference_rnn_backward(net, &(reference_rnn_backward_args){.weights = c->in + RNN_WEIGHTS,
                                                                .x = c->in[RNN_X],
                                                                .initial = c->in + RNN_INITIAL,
@@ -265,4 +267,17 @@ void rnn_case_bound(rnn_case *c)
     for (int i = 0; i < c->count; i++)
         bound_from_movement(c->bound[i], c->n[i]);
     arrays_free(c, out);
+}
+
+rnn_case *rnn_case_inference(const rnn_case *c)
+{
+    reference_rnn net = c->net;
+    net.inference = true;
+    rnn_case *other = rnn_case_create(&net, 0, 0);
+    for (int i = 0; i < c->count; i++)
+        if (c->n[i] > 0)
+            memcpy(other->in[i], c->in[i], c->n[i] * sizeof *c->in[i]);
+    rnn_case_run(other);
+    rnn_case_bound(other);
+    return other;
 }

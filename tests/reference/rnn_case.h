@@ -70,18 +70,21 @@ typedef struct rnn_case {
     double **in;              /* [count] may be changed before rnn_case_run; NULL pointers to be left */
     double **want;            /* [count] outputs */
     double **bound; /* [count] of the outputs; the weights' gradients' are for accumulation onto zeros */
-    double margin;  /* how near a cell with a kink came to it */
+    double margin;  /* how near anything came to a kink */
 } rnn_case;
 
 /*
  * Inputs uniform in [-1,1), weights and biases in +-1/sqrt(hidden) as PyTorch begins, gains of layer normalisation
- * in 1 +- 0.5. For a cell with a kink other data is drawn until it stays `margin` away from it. What net->lengths
- * and net->widths point to is copied.
+ * in 1 +- 0.5. For a cell with a kink, or a clipped state, other data is drawn until it stays `margin` away from it. What
+ * net->lengths and net->widths point to is copied.
  */
 rnn_case *rnn_case_create(const reference_rnn *net, uint64_t seed, double margin);
 void rnn_case_destroy(rnn_case *c);
 
-/* Computes `want` from `in`. Every gradient starts from zero. */
+/* The same problem in inference: with y and the final states alone, and their bounds. */
+rnn_case *rnn_case_inference(const rnn_case *c);
+
+/* Computes `want` from `in`. Every gradient starts from zero; of inference there are none. */
 void rnn_case_run(rnn_case *c);
 
 /* Only y and the final states, for central differences. */

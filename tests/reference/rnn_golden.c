@@ -31,6 +31,10 @@ const rnn_golden rnn_goldens[] = {
     {"gru_reset_before_bidirectional.txt", "gru_reset_before"},
     {"lstm_residual.txt", "lstm"},
     {"gru_residual_bidirectional.txt", "gru"},
+    {"lstm_zoneout_bidirectional.txt", "lstm"},
+    {"lstm_peephole_zoneout.txt", "lstm_peephole"},
+    {"gru_zoneout_recurrent_dropout.txt", "gru"},
+    {"gru_reset_before_recurrent_dropout.txt", "gru_reset_before"},
 };
 const int rnn_golden_count = sizeof rnn_goldens / sizeof rnn_goldens[0];
 
@@ -61,24 +65,39 @@ static int *ints_of(const golden *g, const char *name, int n)
     return ints;
 }
 
+/* Options that wrap the cell. */
+static void set_options(const golden *g, reference_rnn *net)
+{
+    enum { CLIP, ZONEOUT_H, ZONEOUT_C, DROPOUT, SEED, STREAM, OPTIONS };
+    const double *option = golden_values(g, "options", OPTIONS);
+    net->cell_clip = option[CLIP];
+    net->zoneout[0] = option[ZONEOUT_H];
+    net->zoneout[1] = option[ZONEOUT_C];
+    net->recurrent_dropout = option[DROPOUT];
+    net->seed = (uint64_t)option[SEED];
+    net->stream = (uint64_t)option[STREAM];
+}
+
 rnn_case *rnn_golden_case(const golden *g, const rnn_golden *file, bool ragged)
 {
     int *number = ints_of(g, "net", NET_NUMBERS);
     int *lengths = ints_of(g, "lengths", number[NET_B]), *widths = ints_of(g, "widths", number[NET_L]);
-    const reference_rnn net = {.cell = reference_cell_find(file->cell),
-                               .T = number[NET_T],
-                               .B = number[NET_B],
-                               .I = number[NET_I],
-                               .H = widths[0],
-                               .L = number[NET_L],
-                               .P = number[NET_P],
-                               .widths = widths,
-                               .layer_norm = number[NET_LAYER_NORM] != 0,
-                               .residual = number[NET_RESIDUAL] != 0,
-                               .direction = (reference_direction)number[NET_DIRECTION],
-                               .merge = (reference_merge)number[NET_MERGE],
-                               .bias = (reference_bias)number[NET_BIAS],
-                               .lengths = ragged ? lengths : NULL};
+    reference_rnn net = {.cell = reference_cell_find(file->cell),
+                         .T = number[NET_T],
+                         .B = number[NET_B],
+                         .I = number[NET_I],
+                         .H = widths[0],
+                         .L = number[NET_L],
+                         .P = number[NET_P],
+                         .widths = widths,
+                         .layer_norm = number[NET_LAYER_NORM] != 0,
+                         .residual = number[NET_RESIDUAL] != 0,
+                         .direction = (reference_direction)number[NET_DIRECTION],
+                         .merge = (reference_merge)number[NET_MERGE],
+                         .bias = (reference_bias)number[NET_BIAS],
+                         .lengths = ragged ? lengths : NULL};
+    if (golden_has(g, "options"))
+        set_options(g, &net);
     rnn_case *c = rnn_case_create(&net, 1, 0);
     for (int i = 0; i < c->count; i++)
         if (c->n[i] > 0)

@@ -2,6 +2,7 @@
 
 #include "../support/numeric.h"
 #include "normalise.h"
+#include "philox.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -34,35 +35,29 @@ reference_trace reference_trace_create(const reference_layer *p)
                          .quantity = test_doubles(steps * p->H),
                          .normed = test_doubles(steps * p->H),
                          .hidden = test_doubles(steps * p->H),
+                         .masked = test_doubles(steps * p->width),
                          .norm_ih = norm_create(steps, rows),
                          .norm_hh = norm_create(steps, rows),
                          .norm_state = norm_create(steps, p->H)};
-    for (int s = 0; s < p->net->cell->states; s++)
+    for (int s = 0; s < p->net->cell->states; s++) {
         a.states[s] = test_doubles((steps + (size_t)p->net->B) * width_of(p, s));
+        a.keep[s] = test_doubles(steps * p->H);
+    }
     return a;
 }
 
 void reference_trace_destroy(reference_trace *a)
 {
-    double *const all[] = {a->x,
-                           a->product_ih,
-                           a->product_hh,
-                           a->input,
-                           a->recurrent,
-                           a->parameter,
-                           a->quantity,
-                           a->normed,
-                           a->hidden,
-                           a->norm_ih.out,
-                           a->norm_ih.rstd,
-                           a->norm_hh.out,
-                           a->norm_hh.rstd,
-                           a->norm_state.out,
-                           a->norm_state.rstd};
+    double *const all[] = {a->x,           a->product_ih,   a->product_hh,     a->input,
+                           a->recurrent,   a->parameter,    a->quantity,       a->normed,
+                           a->hidden,      a->masked,       a->norm_ih.out,    a->norm_ih.rstd,
+                           a->norm_hh.out, a->norm_hh.rstd, a->norm_state.out, a->norm_state.rstd};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
-    for (int s = 0; s < REFERENCE_MAX_STATES; s++)
+    for (int s = 0; s < REFERENCE_MAX_STATES; s++) {
         free(a->states[s]);
+        free(a->keep[s]);
+    }
 }
 
 /* Row `step` = t*B + b of a [T,B,n] array; t = T is the row after the last step of a state. */
@@ -193,12 +188,20 @@ static bool phase_has_gates(const reference_cell *cell, int phase)
     return false;
 }
 
+/* Whether products read h times a mask. */
+static bool masks_h(const reference_layer *p)
+{
+    return p->net->recurrent_dropout > 0 && !p->net->inference;
+}
+
 /* What the recurrent product of this phase reads, and its width. */
 static double *operand(const reference_layer *p, const reference_trace *a, int phase, size_t step,
                        size_t *columns)
 {
     *columns = phase == 0 ? p->width : p->H;
-    return phase == 0 ? before(p, a, 0, step) : row(a->quantity, p->H, step);
+    if (phase == 0)
+        return masks_h(p) ? row(a->masked, p->width, step) : before(p, a, 0, step);
+    return row(a->quantity, p->H, step);
 }
 
 static void recurrent_forward(const reference_layer *p, reference_trace *v, size_t step, int phase)
@@ -298,9 +301,9 @@ static void put(double *const *to, const double *from, int n)
             *to[i] = from[i];
 }
 
-static reference_unit gather(const places *at)
+static reference_unit gather(const reference_layer *p, const places *at)
 {
-    reference_unit u;
+    reference_unit u = {.clip = p->net->cell_clip};
     get(u.input, at->input, REFERENCE_MAX_GATES);
     get(u.recurrent, at->recurrent, REFERENCE_MAX_GATES);
     get(u.previous, at->previous, REFERENCE_MAX_STATES);
@@ -329,14 +332,27 @@ static void settle(const reference_layer *p, double *value, double old, double s
         *value = reference_round(p->net->rounding, *value, scale);
 }
 
+/* How near the unit came to a kink: of a clipped state in the first phase, of a sum in cells that have one. */
+static double room_of(const reference_layer *p, const reference_unit *u, int phase)
+{
+    double room = INFINITY;
+    if (phase == 0 && u->clip > 0)
+        room = fabs(fabs(u->unclipped) - u->clip);
+    if (p->net->cell->has_kink)
+        room = fmin(room, fabs(u->input[0] + u->recurrent[0]));
+    return room;
+}
+
 /* Functions of the cell are taken to be good to two roundings of their operands. */
-static void map_forward(const reference_layer *p, reference_trace *v, size_t step, int phase)
+static void map_forward(const reference_layer *p, reference_trace *v, size_t step, int phase, double *margin)
 {
     for (size_t j = 0; j < p->H; j++) {
         const places at = places_of(p, v, step, j);
-        const reference_unit old = gather(&at);
+        const reference_unit old = gather(p, &at);
         reference_unit u = old;
         p->net->cell->phases[phase].forward(&u);
+        if (margin != NULL)
+            *margin = fmin(*margin, room_of(p, &u, phase));
         for (int s = 0; s < REFERENCE_MAX_STATES; s++)
             settle(p, &u.next[s], old.next[s], 2 * (fabs(u.next[s]) + fabs(u.previous[s])));
         settle(p, &u.quantity, old.quantity, 2 * fabs(u.quantity));
@@ -350,7 +366,7 @@ static void map_backward(const reference_layer *p, const reference_trace *v, ref
 {
     for (size_t j = 0; j < p->H; j++) {
         const places at_v = places_of(p, v, step, j), at = places_of(p, d, step, j);
-        const reference_unit u = gather(&at_v), old = gather(&at);
+        const reference_unit u = gather(p, &at_v), old = gather(p, &at);
         reference_unit du = old;
         p->net->cell->phases[phase].backward(&u, &du);
 
@@ -376,6 +392,74 @@ static void map_backward(const reference_layer *p, const reference_trace *v, ref
     }
 }
 
+/* ---- recurrent dropout: what products of h read ---- */
+
+/* 0 or 1/(1-p), the same at all steps of a row; the numbers are those of host/rnn/draws.h. */
+static double draw_mask(const reference_layer *p, size_t step, size_t j)
+{
+    const double share = p->net->recurrent_dropout;
+    const uint64_t first = UINT64_C(2) << 59 | (uint64_t)p->direction << 58 | (uint64_t)p->number << 32;
+    const uint64_t b = step % (size_t)p->net->B;
+    const double number =
+        reference_random_uniform(p->net->seed, p->net->stream, 4 * (first + b * p->width + j));
+    return number < share ? 0 : 1 / (1 - share);
+}
+
+static void mask_forward(const reference_layer *p, reference_trace *v, size_t step)
+{
+    for (size_t j = 0; j < p->width && masks_h(p); j++) {
+        const double masked = draw_mask(p, step, j) * before(p, v, 0, step)[j];
+        row(v->masked, p->width, step)[j] = reference_round(p->net->rounding, masked, 3 * fabs(masked));
+    }
+}
+
+static void mask_backward(const reference_layer *p, reference_trace *d, size_t step)
+{
+    for (size_t j = 0; j < p->width && masks_h(p); j++) {
+        const double dh = draw_mask(p, step, j) * row(d->masked, p->width, step)[j];
+        double *all = &before(p, d, 0, step)[j];
+        *all = reference_round(p->net->rounding, *all + dh, fabs(*all) + 4 * fabs(dh));
+    }
+}
+
+/* ---- zoneout: what of a state stays what it was before the step ---- */
+
+/* 0 or 1 in training; the numbers are those of host/rnn/draws.h. */
+static double draw_keep(const reference_layer *p, int state, size_t step, size_t j)
+{
+    const double share = p->net->zoneout[state];
+    const uint64_t first = UINT64_C(1) << 59 | (uint64_t)p->direction << 58 | (uint64_t)p->number << 32;
+    if (share == 0 || p->net->inference)
+        return share;
+    return reference_random_uniform(p->net->seed, p->net->stream,
+                                    4 * (first + step * p->H + j) + (uint64_t)state) < share;
+}
+
+static void keep_forward(const reference_layer *p, reference_trace *v, size_t step)
+{
+    for (int s = 0; s < p->net->cell->states; s++) {
+        const double *old = before(p, v, s, step);
+        double *new = after(p, v, s, step), *keep = row(v->keep[s], p->H, step);
+        for (size_t j = 0; j < p->H && p->net->zoneout[s] > 0; j++) {
+            keep[j] = draw_keep(p, s, step, j);
+            const double scale = p->net->inference ? fabs(old[j]) + 2 * fabs(new[j]) : 0;
+            new[j] = reference_round(p->net->rounding, keep[j] * old[j] + (1 - keep[j]) * new[j], scale);
+        }
+    }
+}
+
+static void keep_backward(const reference_layer *p, const reference_trace *v, reference_trace *d, size_t step)
+{
+    for (int s = 0; s < p->net->cell->states; s++) {
+        const double *keep = row(v->keep[s], p->H, step);
+        double *dnew = after(p, d, s, step), *dold = before(p, d, s, step);
+        for (size_t j = 0; j < p->H && p->net->zoneout[s] > 0; j++) {
+            dold[j] += keep[j] * dnew[j];
+            dnew[j] *= 1 - keep[j];
+        }
+    }
+}
+
 /* ---- a step of a row ---- */
 
 static bool has_phase(const reference_cell *cell, int phase)
@@ -397,24 +481,24 @@ static void step_forward(const reference_layer *p, reference_trace *v, size_t st
             memcpy(row(v->parameter, REFERENCE_MAX_PARAMETERS * p->H, step) + k * p->H,
                    p->w[REFERENCE_PARAMETER + k], p->H * sizeof(double));
     input_forward(p, v, step);
+    mask_forward(p, v, step);
     for (int phase = 0; has_phase(cell, phase); phase++) {
         const int s = normed_state(cell, phase);
         recurrent_forward(p, v, step, phase);
         if (s > 0)
             norm_forward(p, after(p, v, s, step), &v->norm_state, step, p->w[REFERENCE_GAIN_STATE],
                          p->w[REFERENCE_BIAS_STATE], row(v->normed, p->H, step));
-        map_forward(p, v, step, phase);
+        map_forward(p, v, step, phase, margin);
     }
     projection_forward(p, v, step);
-    for (size_t r = 0; r < p->H && margin != NULL; r++)
-        *margin = fmin(*margin,
-                       fabs(row(v->input, gate_rows(p), step)[r] + row(v->recurrent, gate_rows(p), step)[r]));
+    keep_forward(p, v, step);
 }
 
 static void step_backward(const reference_layer *p, const reference_trace *v, reference_trace *d, size_t step)
 {
     const reference_cell *cell = p->net->cell;
     double *dstate = test_doubles(p->H);
+    keep_backward(p, v, d, step);
     projection_backward(p, d, step);
     for (int phase = REFERENCE_MAX_PHASES - 1; phase >= 0; phase--) {
         const int s = normed_state(cell, phase);
@@ -429,6 +513,7 @@ static void step_backward(const reference_layer *p, const reference_trace *v, re
         }
         recurrent_backward(p, v, d, step, phase);
     }
+    mask_backward(p, d, step);
     input_backward(p, v, d, step);
     free(dstate);
 }

@@ -9,6 +9,7 @@
 
 typedef struct reference_layer {
     const reference_rnn *net;
+    int number, direction;              /* of the stack's */
     size_t inputs, H, width;            /* features that it reads, hidden units, width of h */
     double *w[REFERENCE_WEIGHT_KINDS];  /* NULL: the net has none */
     double *dw[REFERENCE_WEIGHT_KINDS]; /* NULL: not wanted */
@@ -33,13 +34,15 @@ typedef struct reference_trace {
     double *parameter;                    /* [T,B,K*H] parameters of a unit; K is REFERENCE_MAX_PARAMETERS */
     double *quantity, *normed;            /* [T,B,H] */
     double *hidden;                       /* [T,B,H] the cell's h', before a projection */
+    double *masked;                       /* [T,B,width] h before each step, as its products read it */
+    double *keep[REFERENCE_MAX_STATES];   /* [T,B,H] of zoneout; of values only */
     reference_norm norm_ih, norm_hh, norm_state; /* of values only */
 } reference_trace;
 
 reference_trace reference_trace_create(const reference_layer *p);
 void reference_trace_destroy(reference_trace *trace);
 
-/* From v->x and v->states at step 0. `margin` is lowered to the smallest |input + recurrent|; NULL: not wanted. */
+/* From v->x and v->states at step 0. `margin` is lowered to how near a kink anything came; NULL: not wanted. */
 void reference_layer_forward(const reference_layer *p, reference_trace *v, double *margin);
 
 /*

@@ -85,13 +85,25 @@ void golden_close(golden *g)
     free(g);
 }
 
-const golden_tensor *golden_get(const golden *g, const char *name)
+static const golden_tensor *find(const golden *g, const char *name)
 {
     for (size_t i = 0; i < g->count; i++)
         if (strcmp(g->tensors[i].name, name) == 0)
             return &g->tensors[i];
-    fail(g->file, "holds no tensor '%s'", name);
     return NULL;
+}
+
+bool golden_has(const golden *g, const char *name)
+{
+    return find(g, name) != NULL;
+}
+
+const golden_tensor *golden_get(const golden *g, const char *name)
+{
+    const golden_tensor *tensor = find(g, name);
+    if (tensor == NULL)
+        fail(g->file, "holds no tensor '%s'", name);
+    return tensor;
 }
 
 const double *golden_values(const golden *g, const char *name, size_t n)

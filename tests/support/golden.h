@@ -13,6 +13,7 @@
 #ifndef CLSEQ_TESTS_SUPPORT_GOLDEN_H
 #define CLSEQ_TESTS_SUPPORT_GOLDEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { GOLDEN_MAX_DIMS = 4, GOLDEN_MAX_NAME = 64 };
@@ -31,6 +32,7 @@ typedef struct golden golden;
 golden *golden_open(const char *name);
 void golden_close(golden *g);
 
+bool golden_has(const golden *g, const char *name);
 const golden_tensor *golden_get(const golden *g, const char *name);
 
 /* The values of a tensor that must have n elements. */

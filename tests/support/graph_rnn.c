@@ -59,7 +59,7 @@ void graph_rnn_check(clseq_graph *g, clseq_rnn *rnn, const clseq_params *params,
     const int states = c->net.cell->states;
     const bool training = g->mode == CLSEQ_MODE_TRAINING;
     clseq_var *initial[REFERENCE_MAX_STATES] = {NULL}, *final[REFERENCE_MAX_STATES] = {NULL};
-    if (c->net.dropout > 0)
+    if (reference_rnn_draws(&c->net))
         clseq_graph_seed(g, RNN_VARIANT_SEED, RNN_VARIANT_STEP);
     for (int i = 0; i < states; i++)
         initial[i] = graph_rnn_input(g, c, RNN_INITIAL + i);

@@ -29,8 +29,8 @@ clseq_var *graph_rnn_input(clseq_graph *g, const rnn_case *c, int place);
 
 /*
  * clseq_recur over x with everything given: y and the final states are the case's within its bounds. In training also
- * the gradients of the initial states, with `wants_dx` of x, and of the layer's weights, which are zeros before. Dropout is
- * that of rnn_variant.h. Ends the graph.
+ * the gradients of the initial states, with `wants_dx` of x, and of the layer's weights, which are zeros before. What the
+ * layer draws is that of rnn_variant.h. Ends the graph.
  */
 void graph_rnn_check(clseq_graph *g, clseq_rnn *rnn, const clseq_params *params, const rnn_case *c,
                      clseq_var *x, bool wants_dx);

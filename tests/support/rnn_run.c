@@ -67,6 +67,10 @@ clseq_rnn_desc rnn_run_desc(const reference_rnn *net, const rnn_run_options *opt
                             .variational_dropout = net->variational,
                             .residual = net->residual,
                             .layer_norm = net->layer_norm,
+                            .cell_clip = (float)net->cell_clip,
+                            .zoneout_h = (float)net->zoneout[0],
+                            .zoneout_c = (float)net->zoneout[1],
+                            .recurrent_dropout = (float)net->recurrent_dropout,
                             .one_hot = options->one_hot,
                             .widths = net->widths != NULL ? widths : NULL};
 }

@@ -8,10 +8,11 @@ const rnn_variant rnn_variants[RNN_VARIANTS] = {
     [RNN_PROJECTED] = {.title = "projection", .projection = true},
     [RNN_WIDTHS] = {.title = "widths", .widths = true},
     [RNN_NORMED] = {.title = "layer norm", .layer_norm = true},
-    [RNN_REVERSE_WITH_OPTIONS] = {.title = "reverse, projection, widths",
+    [RNN_REVERSE_WITH_OPTIONS] = {.title = "reverse, projection, widths, cell clip",
                                   .direction = REFERENCE_REVERSE,
                                   .projection = true,
-                                  .widths = true},
+                                  .widths = true,
+                                  .cell_clip = true},
     [RNN_BOTH_WITH_OPTIONS] = {.title = "bidirectional, projection, widths, layer norm",
                                .direction = REFERENCE_BIDIRECTIONAL,
                                .projection = true,
@@ -29,6 +30,18 @@ const rnn_variant rnn_variants[RNN_VARIANTS] = {
                           .residual = true,
                           .dropout = true,
                           .variational = true},
+    [RNN_ZONEOUT] = {.title = "bidirectional, zoneout, cell clip",
+                     .direction = REFERENCE_BIDIRECTIONAL,
+                     .cell_clip = true,
+                     .zoneout = true},
+    [RNN_ZONEOUT_WITH_OPTIONS] = {.title =
+                                      "reverse, widths, layer norm, cell clip, zoneout, recurrent dropout",
+                                  .direction = REFERENCE_REVERSE,
+                                  .widths = true,
+                                  .layer_norm = true,
+                                  .cell_clip = true,
+                                  .zoneout = true,
+                                  .recurrent_dropout = true},
 };
 
 bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int widths[RNN_VARIANT_LAYERS])
@@ -40,6 +53,10 @@ bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int width
     net->residual = variant->residual;
     net->dropout = variant->dropout ? 0.375 : 0;
     net->variational = variant->variational;
+    net->cell_clip = variant->cell_clip && net->cell->clips ? 0.5 : 0;
+    net->zoneout[0] = variant->zoneout && net->P == 0 ? 0.25 : 0;
+    net->zoneout[1] = variant->zoneout && net->cell->states > 1 ? 0.375 : 0;
+    net->recurrent_dropout = variant->recurrent_dropout ? 0.375 : 0;
     net->seed = RNN_VARIANT_SEED;
     net->stream = RNN_VARIANT_STREAM;
     for (int l = 0; l < net->L; l++)
@@ -49,5 +66,5 @@ bool rnn_variant_apply(const rnn_variant *variant, reference_rnn *net, int width
     if (net->residual || net->dropout > 0)
         return net->L > 1;
     return variant == &rnn_variants[RNN_PLAIN] || net->direction != REFERENCE_FORWARD || net->P ||
-           net->widths || net->layer_norm;
+           net->widths || net->layer_norm || net->cell_clip > 0 || reference_rnn_draws(net);
 }

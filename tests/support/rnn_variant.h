@@ -25,6 +25,8 @@ enum {
     RNN_SUMMED_WITH_OPTIONS,
     RNN_DROPPED,
     RNN_DROPPED_BOTH,
+    RNN_ZONEOUT,
+    RNN_ZONEOUT_WITH_OPTIONS,
     RNN_VARIANTS
 };
 
@@ -33,12 +35,13 @@ enum {
 #define RNN_VARIANT_STEP 3
 #define RNN_VARIANT_STREAM UINT64_C(0xd6c157a44c3816b9)
 
-/* A projection is to half of the units; widths differ a little from layer to layer; dropout is of 3/8. */
+/* A projection is to half of the units; widths differ a little from layer to layer; dropout is of 3/8, between layers and of h;
+ * c is clipped at 1/2; zoneout is of 1/4 of h and 3/8 of c. */
 typedef struct rnn_variant {
     const char *title;
     reference_direction direction;
     reference_merge merge;
-    bool projection, widths, layer_norm;
+    bool projection, widths, layer_norm, cell_clip, zoneout, recurrent_dropout;
     bool residual, dropout, variational; /* of more than one layer */
 } rnn_variant;
 

@@ -116,11 +116,11 @@ static clseq_var *input_of(const model *m, clseq_graph *g, const int32_t *tokens
     return ask ? clseq_require_grad(g, x) : x;
 }
 
-/* Values, then all gradients, in training; the values again in inference, which drops nothing. */
+/* Values, then all gradients, in training; the values again in inference, which draws nothing. */
 static void check_problem(const model *m, const problem *p, bool ask)
 {
     static const clseq_mode modes[] = {CLSEQ_MODE_TRAINING, CLSEQ_MODE_INFERENCE};
-    for (int i = 0; i < (p->c->net.dropout > 0 ? 1 : 2); i++) {
+    for (int i = 0; i < (reference_rnn_draws(&p->c->net) ? 1 : 2); i++) {
         clseq_graph *g = clseq_graph_begin(m->ctx, modes[i]);
         EXPECT_OK(clseq_params_zero_grad(m->params));
         graph_rnn_check(g, m->rnn, m->params, p->c, input_of(m, g, p->tokens, ask), ask);

@@ -108,13 +108,24 @@ static void check_direction(reference_rnn net, int d, const char *title)
     net.merge = directions[d].merge;
     if (net.y.t != 0 && net.direction == REFERENCE_BIDIRECTIONAL)
         net.y = (reference_strides){2 * net.y.t, 2 * net.y.b};
-    snprintf(text, sizeof text, "%s, %s%s%s", title, directions[d].title, net.P > 0 ? ", projected" : "",
-             net.layer_norm ? ", layer norm" : "");
+    snprintf(text, sizeof text, "%s, %s%s%s%s", title, directions[d].title, net.P > 0 ? ", projected" : "",
+             net.layer_norm ? ", layer norm" : "", reference_rnn_draws(&net) ? ", drawing" : "");
     check_gradients(&net, text);
 }
 
+/* Options that wrap the cell. */
+static void wrap(reference_rnn *net)
+{
+    net->cell_clip = net->cell->clips ? 0.5 : 0;
+    net->zoneout[0] = net->P == 0 ? 0.25 : 0;
+    net->zoneout[1] = net->cell->states > 1 ? 0.375 : 0;
+    net->recurrent_dropout = 0.375;
+    net->seed = 5;
+    net->stream = 6;
+}
+
 /* All problems in all directions; fewer biases change nothing in a direction of their own and run forward only. */
-static void check_cell(const reference_cell *cell, int P, bool layer_norm)
+static void check_cell(const reference_cell *cell, int P, bool layer_norm, bool wrapped)
 {
     if ((P > 0 && cell->carries_h) || (layer_norm && !cell->layer_norm))
         return;
@@ -126,34 +137,47 @@ static void check_cell(const reference_cell *cell, int P, bool layer_norm)
                 net.bias = (reference_bias)bias;
                 net.P = P;
                 net.layer_norm = layer_norm;
+                if (wrapped)
+                    wrap(&net);
                 check_direction(net, d, problems[i].title);
             }
 }
 
-static void check_cells(int P, bool layer_norm)
+static void check_cells(int P, bool layer_norm, bool wrapped)
 {
     for (int cell = 0; reference_cell_at(cell) != NULL; cell++)
-        check_cell(reference_cell_at(cell), P, layer_norm);
+        check_cell(reference_cell_at(cell), P, layer_norm, wrapped);
 }
 
 Test(reference_rnn, gradients_equal_central_differences)
 {
-    check_cells(0, false);
+    check_cells(0, false, false);
 }
 
 Test(reference_rnn, gradients_with_a_projection_equal_central_differences)
 {
-    check_cells(2, false);
+    check_cells(2, false, false);
 }
 
 Test(reference_rnn, gradients_with_layer_normalisation_equal_central_differences)
 {
-    check_cells(0, true);
+    check_cells(0, true, false);
 }
 
 Test(reference_rnn, gradients_with_both_equal_central_differences)
 {
-    check_cells(2, true);
+    check_cells(2, true, false);
+}
+
+Test(reference_rnn, gradients_with_options_that_draw_equal_central_differences)
+{
+    check_cells(0, false, true);
+}
+
+Test(reference_rnn, gradients_with_all_options_equal_central_differences)
+{
+    check_cells(2, false, true);
+    check_cells(0, true, true);
 }
 
 /* Dropout and residual connections, which no cell knows of; masks are the same in each evaluation. */

@@ -73,11 +73,13 @@ static const char sum[] = "static inline void cell_forward_0(Unit *u)\n"
                           "    for (int s = 0; s < SLOTS; s++)\n"
                           "        all += u->slot[s] / (V)(s + 2.0f);\n"
                           "    u->next[0] = clseq_tanh(all);\n"
+                          "    u->slot[0] = u->next[0];\n"
                           "}\n"
                           "static inline void cell_backward_0(Unit *u)\n"
                           "{\n"
+                          "    const V y = u->slot[0];\n"
                           "    for (int s = 0; s < SLOTS; s++)\n"
-                          "        u->slot[s] = u->d[0] * clseq_dtanh(u->next[0]) / (V)(s + 2.0f);\n"
+                          "        u->slot[s] = u->d[0] * clseq_dtanh(y) / (V)(s + 2.0f);\n"
                           "}\n";
 
 /* Three layers deep from step to step: the first reads h, each other one what the one before it puts out. */
@@ -167,7 +169,7 @@ static void results_of(clseq_context *ctx, const clseq__cell *cell, const clseq_
     clseq__layer_sizes sizes = {0};
     void *data = NULL;
     layer.part_count = clseq__cell_parts(cell, CLSEQ_BIAS_NONE, false, layer.parts);
-    clseq__cell_options(cell, false, layer.options);
+    clseq__cell_options(cell, false, &layer.extras, layer.options);
     MUST(schedule->create(&layer, &data));
     schedule->sizes(&layer, &shape, &sizes);
     guarded g[OPERANDS] = {numbers(ctx, &random, 2, w_ih),
@@ -288,7 +290,8 @@ Test(rnn_cells, options_without_a_case_do_not_compile)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         clseq__kernel *kernel = NULL;
         char good[CLSEQ__CELL_OPTIONS], options[CLSEQ__CELL_OPTIONS + 64];
-        clseq__cell_options(clseq__cell_of(CLSEQ_CELL_RNN_TANH, false), false, good);
+        clseq__cell_options(clseq__cell_of(CLSEQ_CELL_RNN_TANH, false), false, &(clseq__cell_extras){0},
+                            good);
         const char *at = strstr(good, wrong[i].good);
         if (at)
             snprintf(options, sizeof options, "%.*s%s%s", (int)(at - good), good, wrong[i].bad,

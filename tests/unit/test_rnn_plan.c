@@ -120,6 +120,35 @@ static const struct {
       .residual = true},
      CLSEQ_INVALID_ARGUMENT,
      "rnn plan: residual is set, but layer 2 reads 8 features and puts out 10, expected as many"},
+    {{.input = 4, .hidden = 4, .cell_clip = -0.5f},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: cell_clip is -0.5, expected 0 (none) or a finite number above it"},
+    {{.input = 4, .hidden = 4, .cell_clip = INFINITY},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: cell_clip is inf, "},
+    {{.input = 4, .hidden = 4, .cell_clip = NAN}, CLSEQ_INVALID_ARGUMENT, "rnn plan: cell_clip is nan, "},
+    {{.cell = CLSEQ_CELL_GRU, .input = 4, .hidden = 4, .cell_clip = 1},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: cell_clip is 1, but the cell gru has no c to clip, expected 0"},
+    {{.input = 4, .hidden = 4, .zoneout_h = 1},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: zoneout_h is 1, expected at least 0 and less than 1"},
+    {{.input = 4, .hidden = 4, .zoneout_c = -0.25f},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: zoneout_c is -0.25, expected at least 0 and less than 1"},
+    {{.input = 4, .hidden = 4, .zoneout_c = NAN}, CLSEQ_INVALID_ARGUMENT, "rnn plan: zoneout_c is nan, "},
+    {{.cell = CLSEQ_CELL_GRU_RESET_BEFORE, .input = 4, .hidden = 4, .zoneout_c = 0.5f},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: zoneout_c is 0.5, but the cell gru_reset_before has no c, expected 0"},
+    {{.input = 4, .hidden = 4, .recurrent_dropout = 1},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: recurrent_dropout is 1, expected at least 0 and less than 1"},
+    {{.input = 4, .hidden = 4, .recurrent_dropout = NAN},
+     CLSEQ_INVALID_ARGUMENT,
+     "rnn plan: recurrent_dropout is nan, "},
+    {{.input = 4, .hidden = 4, .projection = 2, .zoneout_h = 0.5f},
+     CLSEQ_UNSUPPORTED,
+     "rnn plan: zoneout_h is 0.5, but h is projected, to 2, expected 0, or no projection"},
 };
 
 Test(rnn_plan, refuses_what_it_cannot_do)
@@ -146,7 +175,8 @@ Test(rnn_plan, takes_what_is_odd)
         {.input = 3, .hidden = 4, .projection = 4},
         {.input = 3, .hidden = -7, .layers = 2, .widths = widths, .projection = 3},
         {.input = 3, .hidden = 4, .merge = CLSEQ_MERGE_SUM},
-        {.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4, .layer_norm = true, .bias = CLSEQ_BIAS_NONE}};
+        {.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4, .layer_norm = true, .bias = CLSEQ_BIAS_NONE},
+        {.input = 3, .hidden = 4, .projection = 2, .cell_clip = 1e-30f, .zoneout_c = 0.99f}};
     clseq_context *ctx = test_context();
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         clseq_rnn_plan *plan = NULL;
@@ -335,7 +365,15 @@ Test(rnn_plan, describes_every_option)
           .dropout = 0.5f,
           .variational_dropout = true,
           .residual = true},
-         "lstm, 3 layers, input 3, hidden 6 5 5, projection 2, variational dropout 0.5, residual, T 5"}};
+         "lstm, 3 layers, input 3, hidden 6 5 5, projection 2, variational dropout 0.5, residual, T 5"},
+        {{.input = 3,
+          .hidden = 4,
+          .cell_clip = 3,
+          .zoneout_h = 0.25f,
+          .zoneout_c = 0.5f,
+          .recurrent_dropout = 0.75f},
+         "lstm, 1 layer, input 3, hidden 4, cell_clip 3, zoneout_h 0.25, zoneout_c 0.5, recurrent_dropout "
+         "0.75, T 5"}};
     clseq_context *ctx = test_context();
     const clseq_rnn_shape shape = {.T = 5, .B = 2},
                           inference = {.T = 5, .B = 2, .mode = CLSEQ_MODE_INFERENCE};

@@ -171,7 +171,7 @@ static void nan_stays_in_its_row(const subject *of)
 Test(rnn_properties, nan_is_neither_swallowed_nor_spread)
 {
     FOR_ALL(nan_stays_in_its_row, RNN_PLAIN, RNN_REVERSE_WITH_OPTIONS, RNN_BOTH_WITH_OPTIONS, RNN_SUMMED,
-            RNN_NORMED);
+            RNN_NORMED, RNN_ZONEOUT);
 }
 
 /* ---- slopes ---- */
