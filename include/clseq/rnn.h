@@ -1,6 +1,7 @@
 /*
  * Recurrent layers over whole sequences, forward and backward, as plans: LSTM, GRU, plain RNN and their variants,
- * stacked, in one direction or two, with projection, layer normalisation, dropout between layers or residual connections.
+ * stacked, in one direction or two, with projection, layer normalisation, a clipped c, zoneout, dropout of what goes from
+ * layer to layer or from step to step, or residual connections.
  *
  *     clseq_context *ctx = NULL;
  *     clseq_rnn_plan *plan = NULL;

@@ -190,13 +190,26 @@ static const struct {
     {{.input = 4, .hidden = 4, BOTH, .residual = true}, "hidden 4, residual, bias"},
     {{.input = 4, .hidden = 4, BOTH, .layer_norm = true}, "hidden 4, layer_norm, bias"},
     {{.input = 4, .hidden = 4, BOTH, .one_hot = true}, "input 4 (one-hot), hidden 4"},
-    {{.input = 4, .hidden = 4, BOTH, .cell_clip = 3}, "hidden 4, cell_clip 3, bias"},
-    {{.input = 4, .hidden = 4, BOTH, .zoneout_h = 0.5f}, "hidden 4, zoneout_h 0.5, bias"},
-    {{.input = 4, .hidden = 4, BOTH, .zoneout_c = 0.5f}, "hidden 4, zoneout_c 0.5, bias"},
-    {{.input = 4, .hidden = 4, BOTH, .recurrent_dropout = 0.5f}, "hidden 4, recurrent_dropout 0.5, bias"},
     {{.input = 3, .hidden = 4, BOTH}, "input 3, hidden 4"},
     {{.input = 4, .hidden = 3, BOTH}, "input 4, hidden 3"},
     {{.input = 4, .hidden = 4, BOTH, .schedule = CLSEQ_SCHEDULE_GEMM_STEP}, "schedule gemm_step, T 5"},
+};
+
+/* Options that wrap the cell, of which plans differ in the values: they take the same kernels. */
+#define WRAPPED(clip, h, c, dropout)                                                            \
+    {                                                                                           \
+        .input = 4, .hidden = 4, BOTH, .cell_clip = (clip), .zoneout_h = (h), .zoneout_c = (c), \
+        .recurrent_dropout = (dropout)                                                          \
+    }
+static const clseq_rnn_desc wrapped = WRAPPED(2, 0.25f, 0.25f, 0.25f);
+static const struct {
+    clseq_rnn_desc desc;
+    const char *difference;
+} others_wrapped[] = {
+    {WRAPPED(3, 0.25f, 0.25f, 0.25f), "hidden 4, cell_clip 3, zoneout_h"},
+    {WRAPPED(2, 0.5f, 0.25f, 0.25f), "zoneout_h 0.5, zoneout_c"},
+    {WRAPPED(2, 0.25f, 0.5f, 0.25f), "zoneout_c 0.5, recurrent_dropout"},
+    {WRAPPED(2, 0.25f, 0.25f, 0.5f), "recurrent_dropout 0.5, bias"},
 };
 
 /* Two plans, memory that is large enough for both, and a call's arguments in it. */
@@ -272,6 +285,8 @@ Test(rnn_reserve, tells_descriptors_apart)
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (others[i].desc.schedule != schedule)
             check_apart(&p, &desc, &others[i].desc, others[i].difference);
+    for (size_t i = 0; i < sizeof others_wrapped / sizeof others_wrapped[0]; i++)
+        check_apart(&p, &wrapped, &others_wrapped[i].desc, others_wrapped[i].difference);
     drops.dropout = drops_alike.dropout = 0.5f;
     drops_alike.variational_dropout = true;
     check_apart(&p, &drops, &drops_alike, "hidden 4, variational dropout 0.5, bias");

@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sequences of several chunks, whose windows a late group must not leave: with norms, a projection, and two directions. */
+/* Sequences of several chunks, whose windows a late group must not leave: with norms, what is drawn, a projection, and two directions. */
 static const struct net {
     reference_rnn net;
     int variant;
 } nets[] = {
     {{.T = 110, .B = 5, .I = 19, .H = 35, .L = 2}, RNN_PLAIN},
-    {{.T = 70, .B = 5, .I = 4, .H = 37, .L = 2}, RNN_NORMED},
+    {{.T = 70, .B = 5, .I = 4, .H = 37, .L = 2}, RNN_ZONEOUT_WITH_OPTIONS},
     {{.T = 70, .B = 5, .I = 4, .H = 33, .L = 2}, RNN_BOTH_WITH_OPTIONS},
 };
 enum { NETS = sizeof nets / sizeof nets[0] };
@@ -123,7 +123,9 @@ static void with_threads(const char *threads, long seen[TEAM_PROBES_END])
         rnn_case_run(c);
         rnn_case_bound(c);
         under_trouble(ctx, c, CLSEQ_MODE_TRAINING, seen);
-        under_trouble(ctx, c, CLSEQ_MODE_INFERENCE, seen);
+        rnn_case *inference = rnn_case_inference(c);
+        under_trouble(ctx, inference, CLSEQ_MODE_INFERENCE, seen);
+        rnn_case_destroy(inference);
         rnn_case_destroy(c);
     }
     clseq_context_destroy(ctx);
