@@ -69,8 +69,7 @@ CLSEQ_RECORD(team_sharing, TEAM_SHARING);
     M(clseq_long, packed_backward) \
     M(clseq_long, kept)            \
     M(clseq_long, work)            \
-    M(clseq_long, first)           \
-    M(clseq_long, masks)           \
+    M(clseq_long, draws)           \
     M(clseq_int, directions)       \
     M(clseq_int, none)
 CLSEQ_RECORD(team_second, TEAM_SECOND);

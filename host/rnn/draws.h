@@ -34,10 +34,14 @@ static inline bool clseq__rnn_draws(const clseq_rnn_desc *desc)
     return desc->dropout > 0 || desc->zoneout_h > 0 || desc->zoneout_c > 0 || desc->recurrent_dropout > 0;
 }
 
+/* From what is drawn for a layer in one direction to what is drawn in the other. */
+#define CLSEQ__DRAWS_APART ((clseq_long)1 << 58)
+
 /* The first block of what is drawn for a layer in one direction. */
 static inline uint64_t clseq__draw_block(clseq__draw draw, const clseq__rnn_layer *layer)
 {
-    return (uint64_t)draw << 59 | (uint64_t)layer->is_second << 58 | (uint64_t)layer->number << 32;
+    return (uint64_t)draw << 59 | (uint64_t)(layer->is_second ? CLSEQ__DRAWS_APART : 0) |
+           (uint64_t)layer->number << 32;
 }
 
 /* What the options of the cell are in a pass over a layer. */

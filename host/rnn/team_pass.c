@@ -41,14 +41,12 @@ static team_second second_of(const clseq__layer_pass *pass, const clseq__team_la
 {
     if (pass->layer->directions == 1)
         return (team_second){.directions = 1};
-    const cell_values own = clseq__cell_values_of(pass), other = clseq__cell_values_of(&pass[1]);
     return (team_second){.packed_forward = pass[1].packed_forward.at - pass->packed_forward.at,
                          .packed_backward = pass[1].packed_backward.at - pass->packed_backward.at,
                          .kept = pass->mode == CLSEQ_MODE_TRAINING ? pass[1].reserve.at - pass->reserve.at
                                                                    : at->second,
                          .work = at->second,
-                         .first = other.first - own.first,
-                         .masks = other.masks - own.masks,
+                         .draws = CLSEQ__DRAWS_APART,
                          .directions = 2};
 }
 
