@@ -160,9 +160,11 @@ static rnn_case *case_of(const reference_rnn *net, uint64_t stream)
     return c;
 }
 
-/* Two passes are in flight, each with a stream of its own, and go back in either order. */
+/* Two passes are in flight, each with a stream of its own, and go back in either order. y takes turns with other rows, and
+ * dy is NaN past the ends of rows, which residual connections lead past every layer. */
 Test(rnn_between, backward_draws_what_its_forward_pass_drew)
 {
+    static const int lengths[] = {4, 0, 2};
     clseq_context *ctx = test_context();
     const reference_rnn net = {.cell = reference_cell_find("gru"),
                                .T = 4,
@@ -170,13 +172,15 @@ Test(rnn_between, backward_draws_what_its_forward_pass_drew)
                                .I = 5,
                                .H = 7,
                                .L = 3,
+                               .lengths = lengths,
+                               .residual = true,
                                .dropout = 0.5,
                                .seed = 3};
     for (int last = 0; last < 2; last++) {
         rnn_case *c[] = {case_of(&net, 1), case_of(&net, 2)};
         rnn_run *run[2] = {NULL, NULL};
         for (int i = 0; i < 2; i++) {
-            run[i] = rnn_run_create(ctx, c[i], &(rnn_run_options){0});
+            run[i] = rnn_run_create(ctx, c[i], &(rnn_run_options){.y = GUARDED_BY_ROW});
             cr_assert_not_null(run[i], "%s", clseq_last_error());
             rnn_run_forward(run[i]);
         }
