@@ -4,7 +4,6 @@
  */
 #include "core/dropout.clh"
 #include "rnn/between_record.h"
-#include "rnn/lengths.clh"
 
 /* Dropout in place, core/dropout.clh, from place x_at on. */
 kernel void rnn_drop(long n, long steps, float p, float scale, ulong seed, ulong stream, ulong first,
@@ -13,27 +12,24 @@ kernel void rnn_drop(long n, long steps, float p, float scale, ulong seed, ulong
     dropout(n, steps, x + x_at, p, scale, seed, stream, first, x + x_at);
 }
 
-/* to += from in elements f .. f+LANES-1 of a row, number t*B + b, before its end. */
-static inline void add(const between_sum *r, long row, long f, const global int *lengths,
-                       const global float *from, global float *to)
+/* to += from in elements f .. f+LANES-1 of row t*B + b. */
+static inline void add(const between_sum *r, long row, long f, const global float *from, global float *to)
 {
     const long t = row / r->B, b = row % r->B;
-    if (t >= row_end(r->T, lengths, r->lengths, b))
-        return;
     from += r->from.at + t * r->from.t + b * r->from.b;
     to += r->to.at + t * r->to.t + b * r->to.b;
     store(load(to, f, r->F) + load(from, f, r->F), to, f, r->F);
 }
 
-/* to += from. What lies past a row's end is not looked at, were it NaN, and stays. */
-kernel void rnn_add_rows(between_sum r, const global int *lengths, const global float *from, global float *to)
+/* to += from. What lies past the ends of rows is 0 in outputs, and in gradients nobody reads it. */
+kernel void rnn_add_rows(between_sum r, const global float *from, global float *to)
 {
 #if CPU
     FOR_EACH(row, r.T * r.B)
     for (long f = 0; f < r.F; f += LANES)
-        add(&r, row, f, lengths, from, to);
+        add(&r, row, f, from, to);
 #else
     FOR_EACH(i, r.T * r.B * r.F)
-    add(&r, i / r.F, i % r.F, lengths, from, to);
+    add(&r, i / r.F, i % r.F, from, to);
 #endif
 }

@@ -11,13 +11,12 @@
     M(clseq_long, b)
 CLSEQ_RECORD(between_view, BETWEEN_VIEW);
 
-/* A sum of two sequences, and where the lengths of rows begin. */
-#define BETWEEN_SUM(M)     \
-    M(clseq_long, T)       \
-    M(clseq_long, B)       \
-    M(clseq_long, F)       \
-    M(clseq_long, lengths) \
-    M(between_view, from)  \
+/* A sum of two sequences. */
+#define BETWEEN_SUM(M)    \
+    M(clseq_long, T)      \
+    M(clseq_long, B)      \
+    M(clseq_long, F)      \
+    M(between_view, from) \
     M(between_view, to)
 CLSEQ_RECORD(between_sum, BETWEEN_SUM);
 

@@ -46,18 +46,12 @@ static between_view view_of(const clseq_tensor *rows)
     return (between_view){.at = rows->offset, .t = rows->strides[0], .b = rows->strides[1]};
 }
 
-clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *lengths, const clseq_tensor *from,
-                                const clseq_tensor *to)
+clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
 {
     clseq__kernel *kernel = NULL;
-    const between_sum sum = {.T = to->dims[0],
-                             .B = to->dims[1],
-                             .F = to->dims[2],
-                             .lengths = lengths->offset,
-                             .from = view_of(from),
-                             .to = view_of(to)};
+    const between_sum sum = {
+        .T = to->dims[0], .B = to->dims[1], .F = to->dims[2], .from = view_of(from), .to = view_of(to)};
     CLSEQ__RETURN_IF(add_kernel(ctx, &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, clseq_tensor_elements(to)),
-                         CLSEQ__ARGS(CLSEQ__RECORD(&sum), CLSEQ__M(lengths->buffer), CLSEQ__M(from->buffer),
-                                     CLSEQ__M(to->buffer)));
+                         CLSEQ__ARGS(CLSEQ__RECORD(&sum), CLSEQ__M(from->buffer), CLSEQ__M(to->buffer)));
 }

@@ -17,8 +17,7 @@ int64_t clseq__between_launches(const clseq_rnn_plan *plan, clseq_mode mode);
 clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, uint64_t seed, uint64_t stream,
                                  const clseq_tensor *rows);
 
-/* to += from, [T,B,F], before the ends of rows; lengths without a buffer: all T. */
-clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *lengths, const clseq_tensor *from,
-                                const clseq_tensor *to);
+/* to += from, [T,B,F], both with any strides of steps and rows. */
+clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to);
 
 #endif

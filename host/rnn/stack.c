@@ -260,7 +260,7 @@ static clseq_status finish_output(const call *c, const clseq_tensor *rows, int64
     const clseq_rnn_desc *desc = &c->plan->desc;
     if (desc->residual && l > 0) {
         const clseq_tensor below = rows_between(c, l - 1);
-        CLSEQ__RETURN_IF(clseq__between_add(c->plan->ctx, &c->lengths, &below, rows));
+        CLSEQ__RETURN_IF(clseq__between_add(c->plan->ctx, &below, rows));
     }
     if (desc->dropout > 0.0f && l < desc->layers - 1 && c->shape->mode == CLSEQ_MODE_TRAINING)
         CLSEQ__RETURN_IF(clseq__between_drop(c->plan, l, c->seed, c->stream, rows));
@@ -333,7 +333,7 @@ static clseq_status end_gradient(const call *c, const clseq_tensor *dy, int64_t 
         return CLSEQ_OK;
     const clseq_tensor above = l == c->plan->desc.layers - 1 ? *dy : rows_at(c, between(c, l), l);
     const clseq_tensor below = rows_at(c, between(c, l - 1), l - 1);
-    return above.buffer ? clseq__between_add(c->plan->ctx, &c->lengths, &above, &below) : CLSEQ_OK;
+    return above.buffer ? clseq__between_add(c->plan->ctx, &above, &below) : CLSEQ_OK;
 }
 
 clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,

@@ -64,8 +64,7 @@ static clseq_tensor apart(const clseq__layer_pass *pass, const clseq__team_layou
 static clseq_status add_apart(const clseq__layer_pass *pass, const clseq_tensor *second,
                               const clseq_tensor *rows, bool add)
 {
-    return rows->buffer && add ? clseq__between_add(pass->layer->ctx, &pass->lengths, second, rows)
-                               : CLSEQ_OK;
+    return rows->buffer && add ? clseq__between_add(pass->layer->ctx, second, rows) : CLSEQ_OK;
 }
 
 clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args)
