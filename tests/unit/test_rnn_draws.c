@@ -254,7 +254,8 @@ Test(rnn_draws, drops_the_same_units_at_all_steps)
 
 /* ---- passes ---- */
 
-static rnn_case *problem_of(const char *cell, int P, uint64_t seed)
+/* All that draws, or recurrent dropout alone. */
+static rnn_case *problem_of(const char *cell, int P, bool all, uint64_t seed)
 {
     static const int lengths[] = {5, 0, 7, 3};
     reference_rnn net = {.cell = reference_cell_find(cell),
@@ -265,11 +266,14 @@ static rnn_case *problem_of(const char *cell, int P, uint64_t seed)
                          .L = 2,
                          .P = P,
                          .lengths = lengths,
-                         .cell_clip = 0.5,
                          .recurrent_dropout = 0.25,
                          .seed = seed};
-    net.zoneout[1] = shares[1];
-    net.zoneout[0] = P > 0 ? 0 : shares[0];
+    if (all)
+        set_zoneout(&net);
+    if (all && net.cell->clips)
+        net.cell_clip = 0.5;
+    if (P > 0)
+        net.zoneout[0] = 0;
     rnn_case *c = rnn_case_create(&net, 5, 1e-5);
     rnn_case_run(c);
     rnn_case_bound(c);
@@ -282,7 +286,7 @@ static void check_order(clseq_context *ctx, const rnn_schedule *schedule)
     rnn_case *c[2];
     rnn_run *run[2];
     for (int i = 0; i < 2; i++) {
-        c[i] = problem_of("lstm", 0, 1 + (uint64_t)i);
+        c[i] = problem_of("lstm", 0, true, 1 + (uint64_t)i);
         run[i] = run_of(ctx, c[i], schedule->id);
         rnn_run_forward(run[i]);
     }
@@ -299,22 +303,29 @@ Test(rnn_draws, waits_with_the_reserves)
     over_schedules(check_order);
 }
 
-/* Zoneout of c, as h has none there, and dropout of the projected h. */
-static void check_projected(clseq_context *ctx, const rnn_schedule *schedule)
+/* With a projection zoneout is of c alone, and the projected h is dropped; dropout alone, of cells that carry h or not. */
+static void check_others(clseq_context *ctx, const rnn_schedule *schedule)
 {
-    static const char *const cells[] = {"lstm", "lstm_peephole"};
-    for (int i = 0; i < 2; i++) {
-        rnn_case *c = problem_of(cells[i], 6, 1);
+    static const struct {
+        const char *cell;
+        int P;
+        bool all;
+    } others[] = {{"lstm", 6, true},
+                  {"lstm_peephole", 6, true},
+                  {"rnn_tanh", 0, false},
+                  {"gru_reset_before", 0, false}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        rnn_case *c = problem_of(others[i].cell, others[i].P, others[i].all, 1);
         rnn_run *run = run_of(ctx, c, schedule->id);
         rnn_run_forward(run);
         rnn_run_backward(run, false);
-        cr_assert(rnn_run_matches(run), "%s, %s: %s", schedule->name, cells[i], rnn_run_message());
+        cr_assert(rnn_run_matches(run), "%s, %s: %s", schedule->name, others[i].cell, rnn_run_message());
         rnn_run_destroy(run);
         rnn_case_destroy(c);
     }
 }
 
-Test(rnn_draws, beside_a_projection)
+Test(rnn_draws, what_other_tests_do_not_combine)
 {
-    over_schedules(check_projected);
+    over_schedules(check_others);
 }

@@ -57,6 +57,7 @@ static rnn_case *case_of(int i, int cell)
     net.cell = reference_cell_at(cell);
     if (!rnn_variant_apply(&rnn_variants[nets[i].variant], &net, widths))
         return NULL;
+    net.dropout = 0; /* between layers: not the schedule's */
     net.variational = false;
     rnn_case *c = rnn_case_create(&net, 7 + (uint64_t)i, 1e-5);
     for (int k = 0; nets[i].one_hot && k < net.T * net.B * net.I; k++)
