@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /*
  * The shape of kernels: floats a vector, registers, groups. CPU-shaped kernels are for CPUs whose compiler wants
@@ -35,18 +34,6 @@ static clseq_status read_shape(const clseq_device_info *device, clseq__traits *t
     return CLSEQ_OK;
 }
 
-/* OpenCL tells the size of the largest cache alone. The cores of a CPU device are the host's. */
-static int64_t second_level_cache(const clseq__traits *traits)
-{
-#ifdef _SC_LEVEL2_CACHE_SIZE
-    const long bytes = traits->is_cpu ? sysconf(_SC_LEVEL2_CACHE_SIZE) : 0;
-    return bytes > 0 ? bytes : 0;
-#else
-    (void)traits;
-    return 0;
-#endif
-}
-
 /* "RxU", blocks of rows and groups for each of the schedule team. */
 static clseq_status read_team(clseq__traits *traits)
 {
@@ -67,6 +54,5 @@ clseq_status clseq__traits_of(const clseq_device_info *device, clseq__traits *ou
 {
     *out = (clseq__traits){0};
     CLSEQ__RETURN_IF(read_shape(device, out));
-    out->l2_bytes = second_level_cache(out);
     return read_team(out);
 }

@@ -15,9 +15,11 @@
 #define FROM_OTHERS 0.6    /* a byte that another core has just written */
 /* Groups that meet have to be so much better than those that do not, as the model is not exact. */
 #define MARGIN 1.05
-/* The part of the second-level cache that weights stay in beside all else, and the cache where its size is not known. */
-#define L2_PART 0.6
-#define L2_BYTES 2097152
+/*
+ * What a core keeps of the weights, of its second-level cache. OpenCL tells the size of the largest cache alone, and the size
+ * that the system tells chose worse: cores with half as much (AMD Zen 4) read their third level faster.
+ */
+#define L2_BYTES 1.2e6
 
 /* Of `vectors` vectors of weights, each times so many rows, in tiles; a byte of them takes so long to come. */
 static double product(double vectors, int64_t rows, int64_t tile_rows, double bytes, double byte)
@@ -44,7 +46,7 @@ clseq__team_cost clseq__team_cost_of(const clseq__traits *traits, const clseq__t
     const double vectors = (double)(panels * work->gates * work->output);
     const double inputs = (double)(panels * work->gates * work->input);
     clseq__team_cost c = {.bytes = vectors * (double)VW * 4};
-    c.in_l2 = c.bytes <= L2_PART * (double)(traits->l2_bytes > 0 ? traits->l2_bytes : L2_BYTES);
+    c.in_l2 = c.bytes <= L2_BYTES;
     c.tile_vectors = tile_vectors(traits, work, rows, panels);
     c.tile_rows = TEAM_TILE_ROWS(traits->vector_registers, c.tile_vectors);
     /* Forward and backward each read the weights once, in a form of their own. */
