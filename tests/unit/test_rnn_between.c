@@ -150,6 +150,22 @@ Test(rnn_between, masks_are_independent)
 
 /* ---- which pass a mask belongs to ---- */
 
+/* Three layers with both options, over rows of different lengths. */
+static reference_rnn stack_of(const char *cell)
+{
+    static const int lengths[] = {4, 0, 2};
+    return (reference_rnn){.cell = reference_cell_find(cell),
+                           .T = 4,
+                           .B = 3,
+                           .I = 5,
+                           .H = 7,
+                           .L = 3,
+                           .lengths = lengths,
+                           .residual = true,
+                           .dropout = 0.5,
+                           .seed = 3};
+}
+
 static rnn_case *case_of(const reference_rnn *net, uint64_t stream)
 {
     reference_rnn with = *net;
@@ -164,18 +180,8 @@ static rnn_case *case_of(const reference_rnn *net, uint64_t stream)
  * dy is NaN past the ends of rows, which residual connections lead past every layer. */
 Test(rnn_between, backward_draws_what_its_forward_pass_drew)
 {
-    static const int lengths[] = {4, 0, 2};
     clseq_context *ctx = test_context();
-    const reference_rnn net = {.cell = reference_cell_find("gru"),
-                               .T = 4,
-                               .B = 3,
-                               .I = 5,
-                               .H = 7,
-                               .L = 3,
-                               .lengths = lengths,
-                               .residual = true,
-                               .dropout = 0.5,
-                               .seed = 3};
+    const reference_rnn net = stack_of("gru");
     for (int last = 0; last < 2; last++) {
         rnn_case *c[] = {case_of(&net, 1), case_of(&net, 2)};
         rnn_run *run[2] = {NULL, NULL};
@@ -198,17 +204,8 @@ Test(rnn_between, backward_draws_what_its_forward_pass_drew)
 /* Inference draws nothing and scales nothing. */
 Test(rnn_between, inference_drops_nothing)
 {
-    static const int lengths[] = {4, 0, 2};
     clseq_context *ctx = test_context();
-    const reference_rnn net = {.cell = reference_cell_find("lstm"),
-                               .T = 4,
-                               .B = 3,
-                               .I = 5,
-                               .H = 7,
-                               .L = 3,
-                               .lengths = lengths,
-                               .residual = true,
-                               .dropout = 0.5};
+    const reference_rnn net = stack_of("lstm");
     for (int s = 0; s < rnn_schedule_count; s++) {
         if (!rnn_schedule_expected(ctx, &rnn_schedules[s]))
             continue;
