@@ -17,6 +17,9 @@
  */
 #define NO_TILES_3
 #include "rnn/team_backward.clh"
+#if NORMS > 0
+#include "rnn/team_norm_backward.clh"
+#endif
 
 /* What a pass over a block works on. */
 typedef struct Pass {

@@ -33,6 +33,9 @@
 #endif
 
 #include "rnn/team_forward.clh"
+#if NORMS > 0
+#include "rnn/team_norm_forward.clh"
+#endif
 
 /* What a pass over a block works on. */
 typedef struct Pass {
