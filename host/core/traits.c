@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * The shape of kernels: floats a vector, registers, groups. CPU-shaped kernels are for CPUs whose compiler wants
@@ -34,6 +35,17 @@ static clseq_status read_shape(const clseq_device_info *device, clseq__traits *t
     return CLSEQ_OK;
 }
 
+/* OpenCL tells the size of the largest cache alone. The cores of a CPU device are the host's. */
+static int64_t first_level_cache(void)
+{
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+    return bytes > 0 ? bytes : 0;
+#else
+    return 0;
+#endif
+}
+
 /* "RxU", blocks of rows and groups for each of the schedule team. */
 static clseq_status read_team(clseq__traits *traits)
 {
@@ -54,5 +66,6 @@ clseq_status clseq__traits_of(const clseq_device_info *device, clseq__traits *ou
 {
     *out = (clseq__traits){0};
     CLSEQ__RETURN_IF(read_shape(device, out));
+    out->l1_bytes = out->is_cpu ? first_level_cache() : 0;
     return read_team(out);
 }

@@ -192,6 +192,32 @@ Test(rnn_team, inference_takes_turns_in_its_memory)
     over_nets(inference_equals_training);
 }
 
+/* Weights of 150 units are passed in blocks where the first-level cache is said to be large. */
+Test(rnn_team, blocks_of_weights_change_no_bit)
+{
+    static const int64_t l1_bytes[] = {32768, 49152};
+    clseq_context *ctx = test_context();
+    if (skip(ctx)) {
+        clseq_context_destroy(ctx);
+        cr_skip_test("schedule team is for CPUs");
+    }
+    const reference_rnn net = {
+        .cell = reference_cell_find("lstm"), .T = 6, .B = 14, .I = 131, .H = 150, .L = 1};
+    rnn_case *c = rnn_case_create(&net, 7, 0);
+    rnn_case_run(c);
+    rnn_case_bound(c);
+    rnn_outputs outputs[2];
+    for (int i = 0; i < 2; i++) {
+        ctx->traits.l1_bytes = l1_bytes[i];
+        outputs[i] = trained(&(subject){ctx, c, c, false, "150 units"}, 1, 1);
+    }
+    cr_assert(rnn_outputs_equal(&outputs[0], &outputs[1], false), "%s", rnn_run_message());
+    for (int i = 0; i < 2; i++)
+        rnn_outputs_free(&outputs[i]);
+    rnn_case_destroy(c);
+    clseq_context_destroy(ctx);
+}
+
 static uint64_t launches_so_far(clseq_context *ctx)
 {
     clseq_context_stats stats;
