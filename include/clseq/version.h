@@ -3,7 +3,7 @@
 #define CLSEQ_VERSION_H
 
 #define CLSEQ_VERSION_MAJOR 0
-#define CLSEQ_VERSION_MINOR 1
+#define CLSEQ_VERSION_MINOR 2
 #define CLSEQ_VERSION_PATCH 0
 
 /* Every public function is marked with this; the library hides all other symbols. */
