@@ -125,8 +125,8 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
 /*
  * dgates: they take the place of the activations where one group has the block to itself. dh: of all steps, with a
  * projection. dy, dx: of each direction, dx in a buffer of its own. dstates: what goes from step to step; versions: that and
- * the slots on their way through a step. means: of the norms. sums: those of gradients of biases and parameters on their way, sums_floats a block;
- * db: in the end.
+ * the slots on their way through a step. means: of the norms. sums: those of gradients of biases and parameters on their way,
+ * sums_floats a block; db: in the end.
  */
 #define TEAM_BACKWARD(M)                 \
     M(team_sizes, sizes)                 \

@@ -6,19 +6,15 @@
 #include "rnn/draws.h"
 
 #define FILE_NAME "rnn/between.cl"
-
-static clseq_status add_kernel(clseq_context *ctx, clseq__kernel **out)
-{
-    return clseq__kernel_get(ctx, FILE_NAME, NULL, "rnn_add_rows", out);
-}
+#define ADD_ROWS "rnn_add_rows"
 
 clseq_status clseq__between_create(clseq_rnn_plan *plan)
 {
-    clseq__kernel *kernel = NULL;
+    clseq__kernel *add = NULL;
     if (plan->desc.dropout > 0.0f)
         CLSEQ__RETURN_IF(clseq__kernel_get(plan->ctx, FILE_NAME, NULL, "rnn_drop", &plan->drop));
-    if (plan->desc.residual || plan->directions == 2)
-        CLSEQ__RETURN_IF(add_kernel(plan->ctx, &kernel));
+    if (plan->desc.residual)
+        CLSEQ__RETURN_IF(clseq__kernel_get(plan->ctx, FILE_NAME, NULL, ADD_ROWS, &add));
     return CLSEQ_OK;
 }
 
@@ -51,7 +47,7 @@ clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *from, co
     clseq__kernel *kernel = NULL;
     const between_sum sum = {
         .T = to->dims[0], .B = to->dims[1], .F = to->dims[2], .from = view_of(from), .to = view_of(to)};
-    CLSEQ__RETURN_IF(add_kernel(ctx, &kernel));
+    CLSEQ__RETURN_IF(clseq__kernel_get(ctx, FILE_NAME, NULL, ADD_ROWS, &kernel));
     return clseq__launch(ctx, kernel, clseq__grid_for(ctx, clseq_tensor_elements(to)),
                          CLSEQ__ARGS(CLSEQ__RECORD(&sum), CLSEQ__M(from->buffer), CLSEQ__M(to->buffer)));
 }

@@ -7,7 +7,7 @@
 
 #include "rnn/plan.h"
 
-/* The kernels that the plan's options, or its second direction, need. */
+/* The kernels that the plan's options need. */
 clseq_status clseq__between_create(clseq_rnn_plan *plan);
 
 /* The most launches of either pass. */
@@ -17,7 +17,7 @@ int64_t clseq__between_launches(const clseq_rnn_plan *plan, clseq_mode mode);
 clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, uint64_t seed, uint64_t stream,
                                  const clseq_tensor *rows);
 
-/* to += from, [T,B,F], both with any strides of steps and rows. */
+/* to += from, [T,B,F], both with any strides of steps and rows. The kernel is made when it is first needed. */
 clseq_status clseq__between_add(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to);
 
 #endif

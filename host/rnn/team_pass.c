@@ -196,7 +196,7 @@ clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__la
     for (int d = 0; args->dweights && d < pass->layer->directions; d++) {
         clseq__layer_pass own = pass[d];
         own.workspace.at += d * at.second;
-        CLSEQ__RETURN_IF(clseq__team_weights(&own, &args[d]));
+        CLSEQ__RETURN_IF(clseq__team_weights(&own, &args[d], &at));
     }
     return CLSEQ_OK;
 }

@@ -40,7 +40,8 @@ int clseq__team_matrices(const clseq__rnn_layer *layer, const clseq__team_packed
 /* Part i as numbers of units; false where it is a matrix. */
 bool clseq__team_vector(const clseq__rnn_layer *layer, int i, team_vector *out);
 
-/* The gradients of the weights of one direction, from what the steps left. */
-clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_backward *args);
+/* The gradients of the weights of one direction, from what the steps left; `at` is the layout of both. */
+clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_backward *args,
+                                 const clseq__team_layout *at);
 
 #endif

@@ -77,21 +77,22 @@ static int gradients_of(const clseq__layer_pass *pass, const clseq__team_layout 
     return n;
 }
 
-clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_backward *args)
+clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_backward *args,
+                                 const clseq__team_layout *at)
 {
-    const clseq__team_layout at = clseq__pass_layout(pass);
     const clseq__rnn_layer *layer = pass->layer;
     const clseq__team *team = pass->data;
     const bool chained = pass->x.chained.buffer != NULL;
-    team_weights_record r = {.sizes = at.sizes,
+    team_weights_record r = {.sizes = at->sizes,
                              .lengths = pass->lengths.offset,
                              .tokens = clseq__rows_of(&pass->x.rows),
-                             .by_token = pass->workspace.at + at.by_token,
-                             .db = pass->workspace.at + at.db,
+                             .by_token = pass->workspace.at + at->by_token,
+                             .db = pass->workspace.at + at->db,
                              .rows = layer->cell->slots + layer->cell->parameters,
-                             .segments = (clseq_int)at.segments,
+                             .segments = (clseq_int)at->segments,
                              .add = !args->overwrite};
     clseq__team_arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
+    r.sizes.reverse = layer->reverse;
     clseq__add_buffer(&a, pass->lengths.buffer);
     clseq__add_buffer(&a, pass->reserve.buffer);
     clseq__add_buffer(&a, pass->workspace.buffer);
@@ -104,7 +105,7 @@ clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__lay
         /* weight_ih is the first part of all cells, so that what reads tokens is gradient 0. */
         if (layer->parts[i].role == CLSEQ__PART_INPUT)
             r.has_tokens = layer->one_hot;
-        r.gradients += gradients_of(pass, &at, i, dw->offset, &r.gradient[r.gradients]);
+        r.gradients += gradients_of(pass, at, i, dw->offset, &r.gradient[r.gradients]);
         if (clseq__team_vector(layer, i, &r.vector[r.vectors]))
             r.vector[r.vectors++].w = dw->offset;
     }
