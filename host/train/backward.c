@@ -40,7 +40,7 @@ static void each_param(const clseq__node *node, visit_fn *visit, void *data)
     for (int l = 0; l < CLSEQ__NODE_LAYERS && node->layers[l]; l++)
         for (size_t i = 0; i < node->layers[l]->count; i++)
             visit(node->layers[l]->store->all[node->layers[l]->first + i], data);
-    for (int i = 0; i < CLSEQ__NODE_INPUTS; i++)
+    for (int i = 0; i < node->in_count; i++)
         if (node->in[i] && node->in[i]->param)
             visit(node->in[i]->param, data);
 }
@@ -139,25 +139,28 @@ done:
 
 /* ---- backward ---- */
 
-/* Whether a gradient has come to one of the node's outputs. */
+/* Whether a gradient has come to one of the node's outputs, or to what it finishes. */
 static bool reaches(const clseq__node *node)
 {
-    bool is_reached = false;
-    for (int i = 0; i < CLSEQ__NODE_OUTPUTS; i++)
+    bool is_reached = node->is_reached;
+    for (int i = 0; i < node->out_count; i++)
         is_reached = is_reached || (node->out[i] && node->out[i]->grad.buffer);
     return is_reached;
 }
 
-/* Runs one node backward, when a gradient has reached it, and gives back what only it needed. */
+/* Runs one node backward, when a gradient has reached it. */
 static clseq_status run(clseq_graph *g, clseq__node *node, bool is_reached)
 {
-    if (is_reached)
+    if (is_reached) {
+        CLSEQ__RETURN_IF(clseq__part_restore(g, node));
+        for (int i = 0; i < node->out_count && !(node->op->flags & CLSEQ__OP_STRIDED); i++)
+            if (node->out[i])
+                CLSEQ__RETURN_IF(clseq__grad_pack(g, node->out[i]));
         CLSEQ__RETURN_IF(node->op->backward(g, node));
-    for (int i = 0; i < CLSEQ__NODE_OUTPUTS; i++)
+    }
+    for (int i = 0; i < node->out_count; i++)
         if (node->out[i])
             clseq__grad_drop(g, node->out[i]);
-    for (int64_t i = 0; i < node->saved_count; i++)
-        clseq_tensor_destroy(g->ctx, &node->saved[i]);
     return CLSEQ_OK;
 }
 
@@ -182,14 +185,17 @@ static clseq_status backward(clseq_graph *g, const seed *seeds, int count)
     for (int i = 0; i < count; i++)
         CLSEQ__RETURN_IF(sow(g, &seeds[i]));
     CLSEQ__RETURN_IF(settle_all(g, NULL, true, seeds, count));
-    for (; g->tape; g->tape = g->tape->previous) {
-        const bool is_reached = reaches(g->tape);
-        clseq_status status = run(g, g->tape, is_reached);
+    while (g->tape) {
+        clseq__node *node = g->tape;
+        const bool is_reached = reaches(node);
+        clseq_status status = run(g, node, is_reached);
         if (status != CLSEQ_OK) {
-            clseq__op_leave(g, g->tape->op->name, status, NULL);
+            clseq__op_leave(g, node->op->name, status, NULL);
             return status;
         }
-        CLSEQ__RETURN_IF(settle_all(g, g->tape, is_reached, NULL, 0));
+        CLSEQ__RETURN_IF(settle_all(g, node, is_reached, NULL, 0));
+        g->tape = node->previous;
+        clseq__node_destroy(g, node);
     }
     return CLSEQ_OK;
 }
@@ -248,6 +254,9 @@ static clseq_status enter(clseq_graph *g, bool is_loss, clseq_var *loss, int cou
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "backward: the graph was begun for inference");
     if (g->is_backward_done)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "backward: it has run already in this graph");
+    if (g->is_in_part)
+        CLSEQ__FAIL(CLSEQ_INVALID_STATE,
+                    "backward: a part of the graph was not ended with clseq_recompute_end");
     if (is_loss)
         CLSEQ__TRY(check_seed(g, "the loss", loss, "", NULL, "", &one));
     else

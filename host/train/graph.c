@@ -8,25 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Gives all device memory of the graph back to the pool. */
+/* Gives all memory of the graph back. */
 static void give_back(clseq_graph *g)
 {
     for (clseq__node *node = g->tape; node; node = node->previous)
-        for (int64_t i = 0; i < node->saved_count; i++)
-            clseq_tensor_destroy(g->ctx, &node->saved[i]);
-    for (clseq__var *x = g->last; x; x = x->previous) {
-        x->keep_grad = false;
-        clseq__grad_drop(g, x);
-        if (x->owns_value)
-            clseq_tensor_destroy(g->ctx, &x->value);
-    }
+        clseq__node_forget(g, node);
+    while (g->last)
+        clseq__var_destroy(g, g->last);
     for (int i = 0; i < CLSEQ__PENDING; i++)
         clseq_tensor_destroy(g->ctx, &g->pending[i]);
     for (const clseq__reading *r = g->readings; r; r = r->previous)
         clseq__params_release(r->param->store);
     g->readings = NULL;
     g->tape = NULL;
-    g->last = NULL;
+    g->scope_count = 0;
     clseq__vars_reset(&g->vars);
 }
 
@@ -38,27 +33,11 @@ static void release(void *graphs)
 {
     clseq_graph *g = graphs;
     give_back(g);
-    for (int i = 0; i < 2; i++) {
-        if (g->halves[i].written) {
-            clWaitForEvents(1, &g->halves[i].written);
-            clReleaseEvent(g->halves[i].written);
-        }
-        clseq__arena_release(&g->halves[i].staging);
-    }
+    clseq__staging_release(&g->staging);
     clseq__arena_release(&g->nodes);
     clseq__vars_release(&g->vars);
+    free(g->scopes);
     free(g);
-}
-
-/* Makes a half's memory free again: the copies out of it must have run. */
-static clseq_status recycle(clseq__half *half)
-{
-    clseq_status status = CLSEQ_OK;
-    if (half->written)
-        CLSEQ__TRY_CL(clWaitForEvents(1, &half->written));
-    clseq__arena_reset(&half->staging);
-done:
-    return status;
 }
 
 /* The context's graph, made at the first use. */
@@ -114,7 +93,8 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
     g->draws = 0;
     g->readings = NULL;
     clseq__arena_reset(&g->nodes);
-    clseq__op_leave(g, op, recycle(&g->halves[g->generation % 2]), NULL);
+    g->is_in_part = false;
+    clseq__op_leave(g, op, clseq__staging_begin(&g->staging), NULL);
     return g;
 }
 
@@ -208,6 +188,7 @@ clseq_status clseq__op_reads(clseq_graph *g, const char *op, const clseq_param *
 {
     void *memory = NULL;
     clseq__reading *reading = NULL;
+    CLSEQ__RETURN_IF(clseq__params_materialize(param->store));
     for (const clseq__reading *r = g->readings; r; r = r->previous)
         if (r->param->store == param->store && r->version == param->store->version)
             return CLSEQ_OK;
@@ -220,24 +201,25 @@ clseq_status clseq__op_reads(clseq_graph *g, const char *op, const clseq_param *
 }
 
 clseq_status clseq__stage(clseq_graph *g, const void *host, size_t bytes, const clseq_tensor *to,
-                          const void **kept)
+                          const void **kept, clseq__chunk **chunk)
 {
     clseq_status status = CLSEQ_OK;
-    clseq__half *half = &g->halves[g->generation % 2];
-    cl_event written = NULL;
-    void *copy = clseq__arena_get(&half->staging, bytes);
+    clseq__chunk *place = NULL;
+    cl_event copied = NULL;
+    void *copy = clseq__staging_get(&g->staging, bytes, &place);
     if (!copy)
         CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "no memory to copy %zu bytes of input", bytes);
     memcpy(copy, host, bytes);
     CLSEQ__TRY_CL(clEnqueueWriteBuffer(clseq_context_queue(g->ctx), to->buffer, CL_FALSE,
                                        (size_t)to->offset * clseq_dtype_size(to->dtype), bytes, copy, 0, NULL,
-                                       &written));
-    /* In an in-order queue the last copy's event stands for all before it. */
-    if (half->written)
-        clReleaseEvent(half->written);
-    half->written = written;
+                                       &copied));
+    clseq__staging_copied(place, copied);
     if (kept)
         *kept = copy;
+    if (chunk) {
+        clseq__staging_hold(place);
+        *chunk = place;
+    }
 done:
     return status;
 }

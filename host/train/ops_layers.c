@@ -15,6 +15,21 @@ static clseq_status check_layer(const clseq_graph *g, const char *op, const char
     return CLSEQ_OK;
 }
 
+/* Rows of the table, for a reader that does not read the table itself. */
+static clseq_status embed_forward(clseq_graph *g, clseq__node *node)
+{
+    const clseq__lookup *lookup = node->args;
+    const clseq_param *weight = lookup->embedding->weight;
+    clseq_tensor table = {0};
+    CLSEQ__RETURN_IF(clseq_param_value(lookup->embedding->weight, &table));
+    if (weight->store->version != lookup->version)
+        return clseq__error(CLSEQ_INVALID_STATE,
+                            "embed: the store of %s has changed before the result was read, expected that "
+                            "values change after their last use",
+                            weight->name);
+    return clseq_nn_embedding_forward(g->ctx, &table, &node->in[0]->value, &node->out[0]->value);
+}
+
 /* dtable[tokens[n],:] += dy[n,:] */
 static clseq_status embed_backward(clseq_graph *g, clseq__node *node)
 {
@@ -24,7 +39,7 @@ static clseq_status embed_backward(clseq_graph *g, clseq__node *node)
     return clseq_nn_embedding_backward(g->ctx, &node->in[0]->value, &node->out[0]->grad, &dtable);
 }
 
-static const clseq__op embed = {"embed", embed_backward};
+static const clseq__op embed = {"embed", embed_forward, embed_backward, CLSEQ__OP_LAZY};
 
 clseq__lookup *clseq__var_lookup(const clseq__var *x)
 {
@@ -52,23 +67,34 @@ clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_v
         dims[ndim] = in->value.dims[ndim];
     dims[ndim++] = embedding->weight->dims[1];
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, ndim, dims, &y));
-    CLSEQ__TRY(clseq__node_add(g,
-                               &(clseq__node_desc){.op = &embed,
-                                                   .in = {in},
-                                                   .out = {y},
-                                                   .args = &(clseq__lookup){.embedding = embedding},
-                                                   .args_size = sizeof(clseq__lookup),
-                                                   .layers = {&embedding->own}},
-                               NULL));
-    CLSEQ__TRY(clseq_nn_embedding_forward(g->ctx, &table, &in->value, &y->value));
+    CLSEQ__TRY(clseq__op_run(
+        g, &(clseq__call){.op = &embed,
+                          .in = &in,
+                          .in_count = 1,
+                          .out = &y,
+                          .out_count = 1,
+                          .args = &(clseq__lookup){embedding, embedding->params->version, false},
+                          .args_size = sizeof(clseq__lookup),
+                          .layers = {&embedding->own}}));
 done:
     return clseq__op_leave(g, embed.name, status, y);
+}
+
+static clseq_status affine_forward(clseq_graph *g, clseq__node *node)
+{
+    const clseq_linear *linear = *(clseq_linear **)node->args;
+    clseq_tensor w = {0}, b = {0};
+    CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
+    if (linear->bias)
+        CLSEQ__RETURN_IF(clseq_param_value(linear->bias, &b));
+    return clseq_nn_affine_forward(g->ctx, &node->in[0]->value, &w, linear->bias ? &b : NULL,
+                                   &node->out[0]->value);
 }
 
 /* dx = dy W, dW += dy^T x, db += column sums of dy */
 static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
 {
-    clseq_linear *linear = *(clseq_linear **)node->args;
+    const clseq_linear *linear = *(clseq_linear **)node->args;
     clseq__var *x = node->in[0];
     clseq_tensor w = {0}, dw = {0}, db = {0}, dx = {0};
     CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
@@ -83,10 +109,9 @@ static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
 
 clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x)
 {
-    static const clseq__op op = {"affine", affine_backward};
+    static const clseq__op op = {"affine", affine_forward, affine_backward, 0};
     clseq_status status = CLSEQ_OK;
     clseq__var *in = NULL, *y = NULL;
-    clseq_tensor w = {0}, b = {0};
     int64_t dims[CLSEQ_MAX_DIMS] = {0};
     char text[CLSEQ__DIMS_TEXT];
     if (!clseq__op_enter(g, op.name))
@@ -99,20 +124,16 @@ clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "affine: x has shape %s, expected [...,%lld]",
                     clseq__dims_text(text, in->value.ndim, dims), (long long)linear->weight->dims[1]);
     dims[in->value.ndim - 1] = linear->weight->dims[0];
-    CLSEQ__TRY(clseq_param_value(linear->weight, &w));
     CLSEQ__TRY(clseq__op_reads(g, op.name, linear->weight));
-    if (linear->bias)
-        CLSEQ__TRY(clseq_param_value(linear->bias, &b));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, dims, &y));
-    CLSEQ__TRY(clseq__node_add(g,
-                               &(clseq__node_desc){.op = &op,
-                                                   .in = {in},
-                                                   .out = {y},
-                                                   .args = &linear,
-                                                   .args_size = sizeof linear,
-                                                   .layers = {&linear->own}},
-                               NULL));
-    CLSEQ__TRY(clseq_nn_affine_forward(g->ctx, &in->value, &w, linear->bias ? &b : NULL, &y->value));
+    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = &op,
+                                               .in = &in,
+                                               .in_count = 1,
+                                               .out = &y,
+                                               .out_count = 1,
+                                               .args = &linear,
+                                               .args_size = sizeof linear,
+                                               .layers = {&linear->own}}));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

@@ -3,6 +3,11 @@
 
 #include "core/tensor.h"
 
+static clseq_status sum_forward(clseq_graph *g, clseq__node *node)
+{
+    return clseq_nn_sum(g->ctx, &node->in[0]->value, *(const float *)node->args, &node->out[0]->value);
+}
+
 /* Every element gets dy * scale. */
 static clseq_status sum_backward(clseq_graph *g, clseq__node *node)
 {
@@ -26,24 +31,37 @@ static clseq_var *sum(clseq_graph *g, const clseq__op *op, clseq_var *x, bool is
     if (is_mean)
         scale = (float)(1.0 / (double)clseq_tensor_elements(&in->value));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &y));
-    CLSEQ__TRY(clseq__node_add(
-        g, &(clseq__node_desc){.op = op, .in = {in}, .out = {y}, .args = &scale, .args_size = sizeof scale},
-        NULL));
-    CLSEQ__TRY(clseq_nn_sum(g->ctx, &in->value, scale, &y->value));
+    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = op,
+                                               .in = &in,
+                                               .in_count = 1,
+                                               .out = &y,
+                                               .out_count = 1,
+                                               .args = &scale,
+                                               .args_size = sizeof scale}));
 done:
     return clseq__op_leave(g, op->name, status, y);
 }
 
 clseq_var *clseq_mean(clseq_graph *g, clseq_var *x)
 {
-    static const clseq__op op = {"mean", sum_backward};
+    static const clseq__op op = {"mean", sum_forward, sum_backward, 0};
     return sum(g, &op, x, true);
 }
 
 clseq_var *clseq_sum(clseq_graph *g, clseq_var *x)
 {
-    static const clseq__op op = {"sum", sum_backward};
+    static const clseq__op op = {"sum", sum_forward, sum_backward, 0};
     return sum(g, &op, x, false);
+}
+
+/* saved: see clseq_nn_cross_entropy_forward */
+static clseq_status cross_entropy_forward(clseq_graph *g, clseq__node *node)
+{
+    const clseq_tensor *targets = &node->in[1]->value;
+    const int64_t size = clseq_tensor_elements(targets) + 1;
+    CLSEQ__RETURN_IF(clseq__node_save(g, node, 0, CLSEQ_DTYPE_F32, 1, &size));
+    return clseq_nn_cross_entropy_forward(g->ctx, node->args, &node->in[0]->value, targets,
+                                          &node->out[0]->value, &node->saved[0]);
 }
 
 /* dlogits = dloss * (softmax - onehot) / divisor */
@@ -79,31 +97,25 @@ static clseq_status cross_entropy_check(const clseq__var *logits, const clseq__v
 clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *targets,
                                const clseq_cross_entropy_desc *desc)
 {
-    static const clseq__op op = {"cross entropy", cross_entropy_backward};
+    static const clseq__op op = {"cross entropy", cross_entropy_forward, cross_entropy_backward, 0};
     static const clseq_cross_entropy_desc defaults = {0};
     clseq_status status = CLSEQ_OK;
-    clseq__var *x = NULL, *t = NULL, *loss = NULL;
-    clseq_tensor saved = {0};
+    clseq__var *in[2] = {0}, *loss = NULL;
     if (!clseq__op_enter(g, op.name))
         return NULL;
     desc = desc ? desc : &defaults;
-    CLSEQ__TRY(clseq__op_input(g, op.name, "logits", logits, CLSEQ_DTYPE_F32, &x));
-    CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_DTYPE_I32, &t));
-    CLSEQ__TRY(cross_entropy_check(x, t, desc));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "logits", logits, CLSEQ_DTYPE_F32, &in[0]));
+    CLSEQ__TRY(clseq__op_input(g, op.name, "targets", targets, CLSEQ_DTYPE_I32, &in[1]));
+    CLSEQ__TRY(cross_entropy_check(in[0], in[1], desc));
     CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &loss));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, 1,
-                                   (int64_t[]){clseq_tensor_elements(&t->value) + 1}, &saved));
-    CLSEQ__TRY(clseq_nn_cross_entropy_forward(g->ctx, desc, &x->value, &t->value, &loss->value, &saved));
-    CLSEQ__TRY(clseq__node_add(g,
-                               &(clseq__node_desc){.op = &op,
-                                                   .in = {x, t},
-                                                   .out = {loss},
-                                                   .args = desc,
-                                                   .args_size = sizeof *desc,
-                                                   .saved = &saved,
-                                                   .saved_count = 1},
-                               NULL));
+    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = &op,
+                                               .in = in,
+                                               .in_count = 2,
+                                               .out = &loss,
+                                               .out_count = 1,
+                                               .args = desc,
+                                               .args_size = sizeof *desc,
+                                               .saved_count = 1}));
 done:
-    clseq_tensor_destroy(g->ctx, &saved);
     return clseq__op_leave(g, op.name, status, loss);
 }

@@ -5,30 +5,85 @@
 #include "rnn/draws.h"
 #include "train/layers.h"
 #include <stdio.h>
-#include <string.h>
 
-/* saved tensors of the node: the lengths, then the reserves of the layers */
-enum { LENGTHS, RESERVES };
-
-/* inputs of the node: x, then the initial states; its outputs: y, then the final states */
-enum { IN_X, IN_INITIAL };
+/* inputs of the node: x (or the tokens that it was looked up for), lengths, the initial states; outputs: y, final states */
+enum { IN_X, IN_LENGTHS, IN_INITIAL };
 enum { OUT_Y, OUT_FINAL };
 
-/* The most states of a cell that a node has places for. */
-enum {
-    STATES = CLSEQ__NODE_INPUTS - IN_INITIAL < CLSEQ__NODE_OUTPUTS - OUT_FINAL
-                 ? CLSEQ__NODE_INPUTS - IN_INITIAL
-                 : CLSEQ__NODE_OUTPUTS - OUT_FINAL
-};
+/* The most states of a cell. */
+enum { STATES = 8 };
 
 typedef struct recur_args {
     clseq_rnn *rnn;
     clseq__layer_plan *use;
-    clseq__var *x; /* what the plan reads: the node's input, or the tokens that it was looked up for */
+    clseq_state *carry;
     clseq_rnn_shape shape;
     clseq_rnn_sizes sizes;
     int states;
+    uint64_t seed, stream;
 } recur_args;
+
+static clseq_tensor value_of(const clseq__var *x)
+{
+    return x ? x->value : (clseq_tensor){0};
+}
+
+/* What backward needs beside the variables: each layer's reserve. */
+static clseq_status save_reserves(clseq_graph *g, clseq__node *node)
+{
+    const recur_args *args = node->args;
+    for (int64_t l = 0; l < node->saved_count; l++) {
+        int64_t bytes = 0;
+        CLSEQ__RETURN_IF(clseq_rnn_reserve_size(args->use->plan, &args->shape, l, &bytes));
+        CLSEQ__RETURN_IF(clseq__node_save(g, node, l, CLSEQ_DTYPE_U8, 1, &bytes));
+    }
+    return CLSEQ_OK;
+}
+
+/* The states come from carry or variables, and go to carry, variables or both: then carry gets copies. */
+static clseq_status recur_forward(clseq_graph *g, clseq__node *node)
+{
+    const recur_args *args = node->args;
+    const clseq_state *carry = args->carry;
+    clseq_status status = CLSEQ_OK;
+    clseq_tensor initial[STATES], final[STATES];
+    clseq_rnn_forward_args f = {.x = node->in[IN_X]->value,
+                                .lengths = value_of(node->in[IN_LENGTHS]),
+                                .initial = initial,
+                                .y = node->out[OUT_Y]->value,
+                                .final = final,
+                                .reserve = node->saved,
+                                .seed = args->seed,
+                                .stream = args->stream};
+    for (int i = 0; i < args->states; i++) {
+        initial[i] = carry ? carry->tensors[i] : value_of(node->in[IN_INITIAL + i]);
+        final[i] = value_of(node->out[OUT_FINAL + i]);
+        if (carry && !final[i].buffer)
+            final[i] = carry->tensors[i];
+    }
+    CLSEQ__TRY(save_reserves(g, node));
+    CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &f.packed));
+    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &f.workspace));
+    CLSEQ__TRY(clseq_rnn_forward(args->use->plan, &args->shape, &f));
+    for (int i = 0; carry && i < args->states; i++)
+        if (node->out[OUT_FINAL + i])
+            CLSEQ__TRY(clseq_tensor_copy(g->ctx, &final[i], &carry->tensors[i]));
+done:
+    clseq_tensor_destroy(g->ctx, &f.workspace);
+    return status;
+}
+
+/* Rows of dy may lie any way apart; all else is packed. */
+static clseq_status pack_grads(clseq_graph *g, clseq__node *node)
+{
+    const clseq_tensor *dy = &node->out[OUT_Y]->grad;
+    if (dy->buffer && dy->strides[dy->ndim - 1] != 1)
+        CLSEQ__RETURN_IF(clseq__grad_pack(g, node->out[OUT_Y]));
+    for (int i = OUT_FINAL; i < node->out_count; i++)
+        if (node->out[i])
+            CLSEQ__RETURN_IF(clseq__grad_pack(g, node->out[i]));
+    return CLSEQ_OK;
+}
 
 static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
 {
@@ -36,17 +91,18 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
     clseq_status status = CLSEQ_OK;
     clseq__var **in = node->in, **out = node->out;
     clseq_tensor dfinal[STATES] = {{0}}, dinitial[STATES] = {{0}};
-    clseq_rnn_backward_args b = {.x = args->x->value,
-                                 .lengths = node->saved[LENGTHS],
-                                 .dy = out[OUT_Y]->grad,
+    clseq_rnn_backward_args b = {.x = in[IN_X]->value,
+                                 .lengths = value_of(in[IN_LENGTHS]),
                                  .dfinal = dfinal,
                                  .dinitial = dinitial,
                                  .dweights = args->use->grads,
-                                 .reserve = node->saved + RESERVES};
+                                 .reserve = node->saved};
+    CLSEQ__TRY(pack_grads(g, node));
+    b.dy = out[OUT_Y]->grad;
     CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &b.packed));
     CLSEQ__TRY(clseq__layer_plan_begin_grads(args->rnn, args->use));
     CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &b.workspace));
-    CLSEQ__TRY(clseq__grad_begin(g, args->x, &b.dx));
+    CLSEQ__TRY(clseq__grad_begin(g, in[IN_X], &b.dx));
     for (int i = 0; i < args->states; i++) {
         if (out[OUT_FINAL + i])
             dfinal[i] = out[OUT_FINAL + i]->grad;
@@ -55,7 +111,7 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
     }
     CLSEQ__TRY(clseq_rnn_backward(args->use->plan, &args->shape, &b));
     CLSEQ__TRY(clseq__layer_plan_end_grads(args->rnn, args->use));
-    CLSEQ__TRY(clseq__grad_end(g, args->x, &b.dx));
+    CLSEQ__TRY(clseq__grad_end(g, in[IN_X], &b.dx));
     for (int i = 0; i < args->states; i++)
         if (in[IN_INITIAL + i])
             CLSEQ__TRY(clseq__grad_end(g, in[IN_INITIAL + i], &dinitial[i]));
@@ -74,7 +130,7 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
     if (rnn->params->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: rnn belongs to another context");
     CLSEQ__RETURN_IF(
-        clseq__op_input(g, "recur", "x", handle, desc->one_hot ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32, in));
+        clseq__op_peek(g, "recur", "x", handle, desc->one_hot ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32, in));
     const clseq__var *x = *in;
     if (desc->one_hot && x->value.ndim != 2)
         return clseq__error(CLSEQ_INVALID_SHAPE, "recur: x has shape %s, expected [T,B]",
@@ -87,23 +143,39 @@ static clseq_status check_input(clseq_graph *g, const clseq_rnn *rnn, const clse
     return CLSEQ_OK;
 }
 
-/* Through the table of the embedding that x comes from, unless that gains nothing or x wants its gradient. */
-static clseq_status choose_plan(clseq_rnn *rnn, clseq__var *x, recur_args *args, clseq__node_desc *desc)
+/* A call of the operation before it becomes a node. */
+typedef struct recur_call {
+    const clseq_recur_opts *opts;
+    recur_args args;
+    clseq__var *in[IN_INITIAL + STATES], *out[OUT_FINAL + STATES];
+    const clseq__param_range *looked_up; /* the embedding whose table is read; NULL: none */
+} recur_call;
+
+/*
+ * Through the table of the embedding that x comes from, unless that gains nothing, x wants its gradient, or its rows are
+ * there already.
+ */
+static clseq_status choose_plan(clseq_graph *g, recur_call *call)
 {
-    clseq__lookup *lookup = x->keep_grad ? NULL : clseq__var_lookup(x);
+    clseq__var **x = &call->in[IN_X];
+    clseq_rnn *rnn = call->args.rnn;
+    clseq__lookup *lookup = (*x)->keep_grad || (*x)->value.buffer ? NULL : clseq__var_lookup(*x);
     clseq__layer_plan *through = NULL;
     if (lookup)
-        CLSEQ__RETURN_IF(
-            clseq__layer_plan_through(rnn, lookup->embedding, args->shape.T * args->shape.B, &through));
-    args->use = through ? through : rnn->plans;
-    args->x = x;
-    desc->layers[0] = &rnn->own;
+        CLSEQ__RETURN_IF(clseq__layer_plan_through(rnn, lookup->embedding,
+                                                   call->args.shape.T * call->args.shape.B, &through));
+    call->args.use = through ? through : rnn->plans;
     if (through) {
-        args->x = x->node->in[0];
-        desc->layers[1] = &lookup->embedding->own;
         lookup->is_bypassed = true;
+        call->looked_up = &lookup->embedding->own;
+        *x = (*x)->node->in[0];
+        return CLSEQ_OK;
     }
-    return CLSEQ_OK;
+    CLSEQ__RETURN_IF(clseq__var_force(g, *x));
+    const clseq_tensor *value = &(*x)->value;
+    return value->strides[value->ndim - 1] == 1 || value->dtype == CLSEQ_DTYPE_I32
+               ? CLSEQ_OK
+               : clseq__var_packed(g, "recur", "x", *x, x);
 }
 
 /* A state that comes in has the dims of the plan's. */
@@ -120,21 +192,16 @@ static clseq_status check_state(const char *name, int ndim, const int64_t *came,
                         clseq__dims_text(expected, state->ndim, state->dims));
 }
 
-/* A call of the operation before it becomes a node. */
-typedef struct recur_call {
-    const clseq_recur_opts *opts;
-    recur_args args;
-    clseq_tensor initial[STATES], final[STATES];
-    clseq_rnn_forward_args f;
-    clseq__node_desc desc;
-} recur_call;
-
 /*
  * carry has states of this plan. What is carried from window to window comes in the order of one direction: a layer with
  * two would begin one of them where the sequence has not come to yet.
  */
 static clseq_status check_carry(const clseq_graph *g, const recur_call *call, const clseq_state *carry)
 {
+    if (g->is_in_part)
+        return clseq__error(CLSEQ_INVALID_STATE,
+                            "recur: carry in a part of the graph that is computed twice, expected initial "
+                            "and final");
     if (carry->ctx != g->ctx)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: carry belongs to another context");
     if (carry->count != call->args.states)
@@ -147,17 +214,15 @@ static clseq_status check_carry(const clseq_graph *g, const recur_call *call, co
     return CLSEQ_OK;
 }
 
-/* Initial state i, from carry or a variable, becomes an argument of the forward pass and an input of the node. */
+/* Initial state i, from carry or a variable. */
 static clseq_status take_initial(clseq_graph *g, recur_call *call, int i, const clseq_rnn_state *state)
 {
     const clseq_state *carry = call->opts->carry;
     const clseq_var *given = call->opts->initial ? call->opts->initial[i] : NULL;
-    clseq__var **in = &call->desc.in[IN_INITIAL + i];
+    clseq__var **in = &call->in[IN_INITIAL + i];
     char name[40];
-    if (carry) {
+    if (carry)
         CLSEQ__RETURN_IF(check_state("carry", carry->tensors[i].ndim, carry->tensors[i].dims, state));
-        call->initial[i] = carry->tensors[i];
-    }
     if (!given)
         return CLSEQ_OK;
     snprintf(name, sizeof name, "initial[%d] (%s)", i, state->name);
@@ -166,130 +231,67 @@ static clseq_status take_initial(clseq_graph *g, recur_call *call, int i, const 
                             name);
     CLSEQ__RETURN_IF(clseq__op_input(g, "recur", name, given, CLSEQ_DTYPE_F32, in));
     CLSEQ__RETURN_IF(check_state(name, (*in)->value.ndim, (*in)->value.dims, state));
-    call->initial[i] = (*in)->value;
-    return CLSEQ_OK;
-}
-
-/* Where final state i goes: to a variable, to carry, or nowhere. */
-static clseq_status make_final(clseq_graph *g, recur_call *call, int i, const clseq_rnn_state *state)
-{
-    clseq__var **out = &call->desc.out[OUT_FINAL + i];
-    if (call->opts->carry)
-        call->final[i] = call->opts->carry->tensors[i];
-    if (!call->opts->final)
-        return CLSEQ_OK;
-    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, state->ndim, state->dims, out));
-    call->final[i] = (*out)->value;
-    return CLSEQ_OK;
+    return clseq__var_packed(g, "recur", name, *in, in);
 }
 
 static clseq_status take_states(clseq_graph *g, recur_call *call)
 {
     if (call->opts->carry)
         CLSEQ__RETURN_IF(check_carry(g, call, call->opts->carry));
+    call->args.carry = call->opts->carry;
     for (int i = 0; i < call->args.states; i++) {
         clseq_rnn_state state;
         CLSEQ__RETURN_IF(clseq_rnn_state_info(call->args.use->plan, i, call->args.shape.B, &state));
         CLSEQ__RETURN_IF(take_initial(g, call, i, &state));
-        CLSEQ__RETURN_IF(make_final(g, call, i, &state));
+        if (call->opts->final)
+            CLSEQ__RETURN_IF(
+                clseq__var_new(g, CLSEQ_DTYPE_F32, state.ndim, state.dims, &call->out[OUT_FINAL + i]));
     }
-    call->f.initial = call->initial;
-    call->f.final = call->final;
     return CLSEQ_OK;
-}
-
-/* The lengths on the device. */
-static clseq_status take_lengths(clseq_graph *g, const int32_t *lengths, const clseq_rnn_shape *shape,
-                                 clseq_tensor *out)
-{
-    if (!lengths)
-        return CLSEQ_OK;
-    for (int64_t b = 0; b < shape->B; b++)
-        if (lengths[b] < 0 || lengths[b] > shape->T)
-            return clseq__error(CLSEQ_INVALID_ARGUMENT, "recur: lengths[%lld] is %d, expected 0..T = 0..%lld",
-                                (long long)b, (int)lengths[b], (long long)shape->T);
-    CLSEQ__RETURN_IF(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_I32, 1, &shape->B, out));
-    return clseq__stage(g, lengths, (size_t)shape->B * sizeof *lengths, out, NULL);
 }
 
 /* Where the pass draws from. Layers that draw nothing take no stream, so that those of other operations stay as they are. */
-static void take_stream(clseq_graph *g, recur_call *call)
+static void take_stream(clseq_graph *g, recur_args *args)
 {
-    if (!clseq__rnn_draws(clseq_rnn_description(call->args.rnn)))
+    if (!clseq__rnn_draws(clseq_rnn_description(args->rnn)))
         return;
-    call->f.seed = g->seed;
-    call->f.stream = clseq__op_stream(g);
-}
-
-/* What backward needs beside the variables: room for the lengths and, in training, the reserves. */
-static clseq_status make_saved(clseq_graph *g, recur_call *call)
-{
-    const clseq_rnn_plan *plan = call->args.use->plan;
-    const bool training = call->args.shape.mode == CLSEQ_MODE_TRAINING;
-    const int64_t layers = training ? clseq_rnn_plan_description(plan)->layers : 0;
-    void *memory = NULL;
-    CLSEQ__RETURN_IF(clseq__graph_memory(g, (size_t)(RESERVES + layers) * sizeof(clseq_tensor), &memory));
-    call->desc.saved = memory;
-    memset(memory, 0, (size_t)(RESERVES + layers) * sizeof(clseq_tensor));
-    call->desc.saved_count = RESERVES + layers;
-    for (int64_t l = 0; l < layers; l++) {
-        int64_t bytes = 0;
-        CLSEQ__RETURN_IF(clseq_rnn_reserve_size(plan, &call->args.shape, l, &bytes));
-        CLSEQ__RETURN_IF(
-            clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &bytes, &call->desc.saved[RESERVES + l]));
-    }
-    call->f.reserve = call->desc.saved + RESERVES;
-    return CLSEQ_OK;
-}
-
-/* Runs the pass; with carry and variables for the same final states, carry gets copies. */
-static clseq_status run_forward(clseq_graph *g, recur_call *call)
-{
-    clseq_status status = CLSEQ_OK;
-    const recur_args *args = &call->args;
-    clseq_rnn_forward_args *f = &call->f;
-    const clseq_state *carry = call->opts->carry;
-    CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &f->packed));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &f->workspace));
-    CLSEQ__TRY(clseq_rnn_forward(args->use->plan, &args->shape, f));
-    for (int i = 0; carry && call->opts->final && i < carry->count; i++)
-        CLSEQ__TRY(clseq_tensor_copy(g->ctx, &f->final[i], &carry->tensors[i]));
-done:
-    clseq_tensor_destroy(g->ctx, &f->workspace);
-    return status;
+    args->seed = g->seed;
+    args->stream = clseq__op_stream(g);
 }
 
 /* From the checked input to the pass that has been enqueued. */
 static clseq_status recur(clseq_graph *g, recur_call *call)
 {
-    const clseq__var *x = call->desc.in[IN_X];
+    static const clseq__op op = {"recur", recur_forward, recur_backward, CLSEQ__OP_STRIDED};
     recur_args *args = &call->args;
-    const clseq_rnn_plan *plan = NULL;
-    args->shape =
-        (clseq_rnn_shape){.T = x->value.dims[0], .B = x->value.dims[1], .mode = CLSEQ_MODE_TRAINING};
-    if (g->mode == CLSEQ_MODE_INFERENCE || g->is_backward_done)
-        args->shape.mode = CLSEQ_MODE_INFERENCE;
-    CLSEQ__RETURN_IF(choose_plan(args->rnn, call->desc.in[IN_X], args, &call->desc));
-    plan = args->use->plan;
+    const int64_t *x = call->in[IN_X]->value.dims;
+    const bool training = g->mode == CLSEQ_MODE_TRAINING && !g->is_backward_done;
+    args->shape = (clseq_rnn_shape){
+        .T = x[0], .B = x[1], .mode = training ? CLSEQ_MODE_TRAINING : CLSEQ_MODE_INFERENCE};
+    CLSEQ__RETURN_IF(choose_plan(g, call));
+    const clseq_rnn_plan *plan = args->use->plan;
+    const int64_t dims[] = {args->shape.T, args->shape.B, clseq_rnn_output_size(plan)};
     args->states = clseq_rnn_state_count(plan);
     if (args->states > STATES)
         return clseq__error(CLSEQ_UNSUPPORTED, "recur: the cell has %d states, expected at most %d",
                             args->states, (int)STATES);
     CLSEQ__RETURN_IF(take_states(g, call));
     CLSEQ__RETURN_IF(clseq_rnn_plan_sizes(plan, &args->shape, &args->sizes));
-    CLSEQ__RETURN_IF(make_saved(g, call));
-    CLSEQ__RETURN_IF(take_lengths(g, call->opts->lengths, &args->shape, &call->desc.saved[LENGTHS]));
-    call->f.lengths = call->desc.saved[LENGTHS];
-    call->f.x = args->x->value;
-    take_stream(g, call);
-    const int64_t dims[] = {args->shape.T, args->shape.B, clseq_rnn_output_size(plan)};
-    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, dims, &call->desc.out[OUT_Y]));
-    call->f.y = call->desc.out[OUT_Y]->value;
-    CLSEQ__RETURN_IF(run_forward(g, call));
+    CLSEQ__RETURN_IF(clseq__op_lengths(g, "recur", call->opts->lengths, args->shape.T, args->shape.B,
+                                       &call->in[IN_LENGTHS]));
+    take_stream(g, args);
     CLSEQ__RETURN_IF(clseq__op_reads(g, "recur", args->rnn->weights[0]));
-    call->desc.args = args;
-    call->desc.args_size = sizeof *args;
-    return clseq__node_add(g, &call->desc, NULL);
+    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 3, dims, &call->out[OUT_Y]));
+    return clseq__op_run(
+        g, &(clseq__call){.op = &op,
+                          .in = call->in,
+                          .in_count = IN_INITIAL + args->states,
+                          .out = call->out,
+                          .out_count = OUT_FINAL + args->states,
+                          .args = args,
+                          .args_size = sizeof *args,
+                          .saved_count = training ? clseq_rnn_plan_description(plan)->layers : 0,
+                          .layers = {&args->rnn->own, call->looked_up}});
 }
 
 /* The final states' variables, or NULL for all of them. The array may be the one that the initial states came in. */
@@ -301,22 +303,20 @@ static void give_final(const clseq_recur_opts *opts, int states, clseq__var *con
 
 clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts)
 {
-    static const clseq__op op = {"recur", recur_backward};
+    static const char op[] = "recur";
     static const clseq_recur_opts defaults = {0};
     clseq_status status = CLSEQ_OK;
-    recur_call call = {.opts = opts ? opts : &defaults, .args = {.rnn = rnn}, .desc = {.op = &op}};
+    recur_call call = {.opts = opts ? opts : &defaults, .args = {.rnn = rnn}};
     const int states = rnn ? clseq_rnn_state_count(rnn->plans->plan) : 0;
     clseq__var *const *final = NULL;
-    if (!clseq__op_enter(g, op.name)) {
+    if (!clseq__op_enter(g, op)) {
         give_final(call.opts, states, NULL);
         return NULL;
     }
-    CLSEQ__TRY(check_input(g, rnn, x, &call.desc.in[IN_X]));
+    CLSEQ__TRY(check_input(g, rnn, x, &call.in[IN_X]));
     CLSEQ__TRY(recur(g, &call));
-    final = call.desc.out + OUT_FINAL;
+    final = call.out + OUT_FINAL;
 done:
     give_final(call.opts, states, final);
-    for (int64_t i = 0; i < call.desc.saved_count; i++) /* what no node has taken */
-        clseq_tensor_destroy(g->ctx, &call.desc.saved[i]);
-    return clseq__op_leave(g, op.name, status, call.desc.out[OUT_Y]);
+    return clseq__op_leave(g, op, status, call.out[OUT_Y]);
 }

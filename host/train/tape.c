@@ -1,128 +1,169 @@
-/* The tape: recording operations, and adding up gradients. */
+/* The tape: running operations, and recording those whose gradient will be wanted. */
 #include "train/graph.h"
 
-#include "core/pool.h"
-#include "core/tensor.h"
-#include "train/params.h"
 #include <string.h>
 
-clseq_status clseq__node_add(clseq_graph *g, const clseq__node_desc *desc, clseq__node **node)
+/* What follows the node in its piece of memory. */
+static size_t align(size_t bytes)
 {
-    void *memory = NULL;
-    clseq__node *added = NULL;
-    bool needs = desc->layers[0] != NULL;
-    if (node)
-        *node = NULL;
-    for (int i = 0; i < CLSEQ__NODE_INPUTS; i++)
-        if (desc->in[i]) {
-            desc->in[i]->is_used = true;
-            needs = needs || desc->in[i]->needs_grad;
-        }
-    needs = needs && g->mode == CLSEQ_MODE_TRAINING && !g->is_backward_done;
-    CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *added, &memory));
-    added = memory;
-    *added = (clseq__node){.op = desc->op, .previous = g->tape};
-    if (needs && desc->saved_count > 0)
-        CLSEQ__RETURN_IF(
-            clseq__graph_memory(g, (size_t)desc->saved_count * sizeof *added->saved, (void **)&added->saved));
-    memcpy(added->in, desc->in, sizeof added->in);
-    memcpy(added->out, desc->out, sizeof added->out);
-    memcpy(added->layers, desc->layers, sizeof added->layers);
-    if (desc->args_size > 0) {
-        CLSEQ__RETURN_IF(clseq__graph_memory(g, desc->args_size, &added->args));
-        memcpy(added->args, desc->args, desc->args_size);
-    }
-    for (int i = 0; i < CLSEQ__NODE_OUTPUTS; i++)
-        if (added->out[i]) {
-            added->out[i]->node = added;
-            added->out[i]->needs_grad = needs;
-        }
-    if (!needs)
-        return CLSEQ_OK;
-    for (; added->saved_count < desc->saved_count; added->saved_count++) {
-        added->saved[added->saved_count] = desc->saved[added->saved_count];
-        desc->saved[added->saved_count] = (clseq_tensor){0};
-    }
-    g->tape = added;
-    if (node)
-        *node = added;
+    return (bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+}
+
+static clseq_status make_node(clseq_graph *g, const clseq__call *call, clseq__node **out)
+{
+    const size_t in = align(sizeof **out), vars = (size_t)(call->in_count + call->out_count);
+    const size_t saved = align(in + vars * sizeof(clseq__var *));
+    const size_t args = align(saved + (size_t)call->saved_count * sizeof(clseq_tensor));
+    const size_t bytes = args + call->args_size;
+    char *memory = clseq__arena_get(&g->nodes, bytes);
+    clseq__node *node = (clseq__node *)(void *)memory;
+    if (!memory)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for %zu bytes of the graph", bytes);
+    *node = (clseq__node){.op = call->op,
+                          .in = (clseq__var **)(void *)(memory + in),
+                          .in_count = call->in_count,
+                          .out_count = call->out_count,
+                          .saved = (clseq_tensor *)(void *)(memory + saved),
+                          .saved_count = call->saved_count,
+                          .args = call->args_size > 0 ? memory + args : NULL,
+                          .bytes = bytes};
+    node->out = node->in + call->in_count;
+    for (int i = 0; i < call->in_count; i++)
+        node->in[i] = call->in[i];
+    for (int i = 0; i < call->out_count; i++)
+        node->out[i] = call->out[i];
+    memset(node->saved, 0, (size_t)call->saved_count * sizeof *node->saved);
+    if (call->args_size > 0)
+        memcpy(node->args, call->args, call->args_size);
+    memcpy(node->layers, call->layers, sizeof node->layers);
+    *out = node;
     return CLSEQ_OK;
 }
 
-/* A gradient's buffer, of x's dims, contents undefined. */
-static clseq_status new_grad(clseq_graph *g, const clseq__var *x, clseq_tensor *out)
+/* The node stays, with its variables. */
+static void keep(clseq__node *node)
 {
-    return clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, x->value.ndim, x->value.dims, out);
+    for (int i = 0; i < node->in_count + node->out_count; i++)
+        if (node->in[i])
+            node->in[i]->holds++;
+    for (int i = 0; i < node->out_count; i++)
+        if (node->out[i])
+            node->out[i]->node = node;
 }
 
-clseq_status clseq__grad_open(clseq_graph *g, clseq__var *x, clseq_tensor *dx, bool *accumulate)
+void clseq__node_forget(clseq_graph *g, clseq__node *node)
 {
-    *dx = (clseq_tensor){0};
-    *accumulate = false;
-    if (!x->needs_grad)
-        return CLSEQ_OK;
-    *accumulate = x->grad.buffer != NULL;
-    if (!x->grad.buffer) {
-        CLSEQ__RETURN_IF(new_grad(g, x, &x->grad));
-        x->owns_grad = true;
-    }
-    *dx = x->grad;
+    for (int64_t i = 0; i < node->saved_count; i++)
+        clseq_tensor_destroy(g->ctx, &node->saved[i]);
+}
+
+void clseq__node_destroy(clseq_graph *g, clseq__node *node)
+{
+    clseq__node_forget(g, node);
+    for (int i = 0; i < node->out_count; i++)
+        if (node->out[i])
+            node->out[i]->node = NULL;
+    for (int i = 0; i < node->in_count + node->out_count; i++)
+        if (node->in[i] && node->in[i]->holds > 0)
+            clseq__var_let_go(g, node->in[i]);
+    clseq__arena_put(&g->nodes, node, node->bytes);
+}
+
+clseq_status clseq__node_save(clseq_graph *g, clseq__node *node, int64_t i, clseq_dtype dtype, int ndim,
+                              const int64_t *dims)
+{
+    return node->saved[i].buffer ? CLSEQ_OK : clseq_tensor_create(g->ctx, dtype, ndim, dims, &node->saved[i]);
+}
+
+clseq_status clseq__node_forward(clseq_graph *g, clseq__node *node)
+{
+    for (int i = 0; i < node->out_count && !(node->op->flags & CLSEQ__OP_VIEW); i++)
+        if (node->out[i] && !node->out[i]->value.buffer)
+            CLSEQ__RETURN_IF(clseq__var_alloc(g, node->out[i]));
+    node->is_pending = false;
+    return node->op->forward(g, node);
+}
+
+/* Inputs without gaps, for an operation that needs them so. */
+static clseq_status pack_inputs(clseq_graph *g, const clseq__call *call)
+{
+    for (int i = 0; i < call->in_count; i++)
+        if (call->in[i])
+            CLSEQ__RETURN_IF(clseq__var_packed(g, call->op->name, "an input", call->in[i], &call->in[i]));
     return CLSEQ_OK;
 }
 
-clseq_status clseq__grad_begin(clseq_graph *g, clseq__var *x, clseq_tensor *dx)
+/* Whether a gradient will be asked for that goes through the operation. */
+static bool is_wanted(const clseq_graph *g, const clseq__call *call)
 {
-    bool accumulate = false;
-    CLSEQ__RETURN_IF(clseq__grad_open(g, x, dx, &accumulate));
-    if (!accumulate)
-        return CLSEQ_OK;
-    for (int i = 0; i < CLSEQ__PENDING; i++)
-        if (!g->pending[i].buffer) {
-            CLSEQ__RETURN_IF(new_grad(g, x, &g->pending[i]));
-            *dx = g->pending[i];
-            return CLSEQ_OK;
-        }
-    return clseq__error(CLSEQ_INVALID_STATE, "more than %d gradients of one operation are open",
-                        CLSEQ__PENDING);
+    bool wants = call->layers[0] != NULL;
+    for (int i = 0; i < call->in_count; i++)
+        wants = wants || (call->in[i] && call->in[i]->needs_grad);
+    return wants && !(call->op->flags & CLSEQ__OP_DETACHES) && g->mode == CLSEQ_MODE_TRAINING &&
+           !g->is_backward_done;
 }
 
-clseq_status clseq__grad_end(clseq_graph *g, clseq__var *x, clseq_tensor *dx)
+/* A view holds what it looks at. */
+static void hold_base(clseq__var *y, clseq__var *x)
 {
+    clseq__var *base = x->base ? x->base : x;
+    y->owns_value = false;
+    y->base = base;
+    base->holds++;
+    y->host = base->host;
+}
+
+static clseq_status run(clseq_graph *g, const clseq__call *call, clseq__node *node)
+{
+    const clseq__op *op = call->op;
+    node->is_kept = is_wanted(g, call);
+    for (int i = 0; i < call->in_count; i++)
+        if (call->in[i])
+            call->in[i]->is_used = true;
+    if (op->flags & CLSEQ__OP_VIEW)
+        hold_base(call->out[0], call->in[0]);
+    node->is_pending = (op->flags & CLSEQ__OP_LAZY) != 0;
+    if (!node->is_pending)
+        CLSEQ__RETURN_IF(clseq__node_forward(g, node));
+    for (int i = 0; i < call->out_count; i++)
+        if (call->out[i])
+            call->out[i]->needs_grad = node->is_kept;
+    if (node->is_kept) {
+        node->previous = g->tape;
+        g->tape = node;
+    }
+    if (node->is_kept || node->is_pending)
+        keep(node);
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__op_run(clseq_graph *g, const clseq__call *call)
+{
+    clseq__node *node = NULL;
     clseq_status status = CLSEQ_OK;
-    if (!dx->buffer || dx->buffer == x->grad.buffer)
-        return CLSEQ_OK;
-    status = clseq_nn_add(g->ctx, 1.0f, &x->grad, 1.0f, dx, &x->grad);
-    for (int i = 0; i < CLSEQ__PENDING; i++)
-        if (g->pending[i].buffer == dx->buffer)
-            clseq_tensor_destroy(g->ctx, &g->pending[i]);
+    if (!(call->op->flags & CLSEQ__OP_STRIDED))
+        CLSEQ__RETURN_IF(pack_inputs(g, call));
+    CLSEQ__RETURN_IF(make_node(g, call, &node));
+    status = run(g, call, node);
+    if (status != CLSEQ_OK || !(node->is_kept || node->is_pending)) {
+        clseq__node_forget(g, node);
+        clseq__arena_put(&g->nodes, node, node->bytes);
+    }
+    for (int i = 0; i < call->in_count; i++)
+        if (call->in[i] && call->in[i]->is_internal)
+            clseq__var_release(g, call->in[i]);
     return status;
 }
 
-clseq_status clseq__grad_pass(clseq_graph *g, clseq__var *y, clseq__var *x, bool last)
+clseq_status clseq__op_run_view(clseq_graph *g, const clseq__op *op, clseq__var *x, int ndim,
+                                const int64_t *dims, const void *args, size_t args_size, clseq__var **y)
 {
-    clseq_tensor dy =
-        clseq_tensor_view(y->grad.buffer, y->grad.offset, CLSEQ_DTYPE_F32, x->value.ndim, x->value.dims);
-    clseq_tensor dx = {0};
-    bool accumulate = false;
-    if (!x->needs_grad)
-        return CLSEQ_OK;
-    if (last && !x->grad.buffer && y->owns_grad && !y->keep_grad) {
-        x->grad = dy;
-        x->owns_grad = true;
-        y->grad = (clseq_tensor){0};
-        y->owns_grad = false;
-        return CLSEQ_OK;
-    }
-    CLSEQ__RETURN_IF(clseq__grad_open(g, x, &dx, &accumulate));
-    if (accumulate)
-        return clseq_nn_add(g->ctx, 1.0f, &dx, 1.0f, &dy, &dx);
-    return clseq_tensor_copy(g->ctx, &dy, &dx);
-}
-
-void clseq__grad_drop(clseq_graph *g, clseq__var *x)
-{
-    if (x->keep_grad || !x->owns_grad)
-        return;
-    clseq_tensor_destroy(g->ctx, &x->grad);
-    x->owns_grad = false;
+    CLSEQ__RETURN_IF(clseq__var_new(g, x->value.dtype, ndim, dims, y));
+    return clseq__op_run(g, &(clseq__call){.op = op,
+                                           .in = &x,
+                                           .in_count = 1,
+                                           .out = y,
+                                           .out_count = 1,
+                                           .args = args,
+                                           .args_size = args_size});
 }

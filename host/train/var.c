@@ -1,15 +1,21 @@
-/* Variables: making them from host memory, tensors and parameters, checking them, and reading them. */
+/* Variables: making them from host memory, tensors and parameters, their life, and reading them. */
 #include "train/graph.h"
 
 #include "core/tensor.h"
 #include "train/params.h"
+
+/* ---- life ---- */
 
 static clseq_status new_var(clseq_graph *g, clseq__var **out)
 {
     clseq__var *x = clseq__vars_add(&g->vars);
     if (!x)
         return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "no memory for a variable");
+    x->holds = 1;
+    x->serial = ++g->serial;
     x->previous = g->last;
+    if (g->last)
+        g->last->next = x;
     g->last = x;
     *out = x;
     return CLSEQ_OK;
@@ -19,8 +25,16 @@ clseq_status clseq__var_new(clseq_graph *g, clseq_dtype dtype, int ndim, const i
                             clseq__var **out)
 {
     CLSEQ__RETURN_IF(new_var(g, out));
-    CLSEQ__RETURN_IF(clseq_tensor_create(g->ctx, dtype, ndim, dims, &(*out)->value));
+    (*out)->value = clseq_tensor_view(NULL, 0, dtype, ndim, dims);
     (*out)->owns_value = true;
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__var_alloc(clseq_graph *g, clseq__var *x)
+{
+    clseq_tensor value = {0};
+    CLSEQ__RETURN_IF(clseq_tensor_create(g->ctx, x->value.dtype, x->value.ndim, x->value.dims, &value));
+    x->value = value;
     return CLSEQ_OK;
 }
 
@@ -31,73 +45,55 @@ clseq_status clseq__var_view(clseq_graph *g, const clseq_tensor *value, clseq__v
     return CLSEQ_OK;
 }
 
-clseq_status clseq__op_var(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
-                           clseq__var **out)
+clseq_status clseq__var_force(clseq_graph *g, clseq__var *x)
 {
-    if (!x)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is NULL", op, argument);
-    *out = clseq__vars_find(&g->vars, x);
-    if (!*out)
-        return clseq__error(CLSEQ_INVALID_STATE, "%s: %s belongs to another graph or to one that has ended",
-                            op, argument);
-    return CLSEQ_OK;
-}
-
-clseq_status clseq__op_input(const clseq_graph *g, const char *op, const char *argument, const clseq_var *x,
-                             clseq_dtype dtype, clseq__var **out)
-{
-    CLSEQ__RETURN_IF(clseq__op_var(g, op, argument, x, out));
-    if ((*out)->value.dtype != dtype)
-        return clseq__error(CLSEQ_INVALID_DTYPE, "%s: %s has type %s, expected %s", op, argument,
-                            clseq_dtype_name((*out)->value.dtype), clseq_dtype_name(dtype));
-    return CLSEQ_OK;
-}
-
-clseq_status clseq__op_same_dims(const char *op, const char *name, const clseq__var *x,
-                                 const char *other_name, const clseq__var *other)
-{
-    char text[CLSEQ__DIMS_TEXT], other_text[CLSEQ__DIMS_TEXT];
-    bool is_same = x->value.ndim == other->value.ndim;
-    for (int i = 0; is_same && i < x->value.ndim; i++)
-        is_same = x->value.dims[i] == other->value.dims[i];
-    if (is_same)
+    clseq__node *node = x->node;
+    if (!node || !node->is_pending)
         return CLSEQ_OK;
-    return clseq__error(CLSEQ_INVALID_SHAPE, "%s: %s has shape %s and %s has %s, expected the same", op, name,
-                        clseq__dims_text(text, x->value.ndim, x->value.dims), other_name,
-                        clseq__dims_text(other_text, other->value.ndim, other->value.dims));
-}
-
-clseq_status clseq__op_range(const char *op, const char *what, const char *whole, const clseq__var *x,
-                             int64_t limit, const int32_t *ignored)
-{
-    const int64_t n = clseq_tensor_elements(&x->value);
-    for (int64_t i = 0; x->host && i < n; i++) {
-        int64_t at[CLSEQ_MAX_DIMS], rest = i;
-        char text[CLSEQ__DIMS_TEXT];
-        const int32_t value = x->host[i];
-        if ((value >= 0 && value < limit) || (ignored && value == *ignored))
-            continue;
-        for (int d = x->value.ndim; d-- > 0; rest /= x->value.dims[d])
-            at[d] = rest % x->value.dims[d];
-        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s %d at %s is outside of the %s 0..%lld", op, what,
-                            (int)value, clseq__dims_text(text, x->value.ndim, at), whole,
-                            (long long)limit - 1);
-    }
+    CLSEQ__RETURN_IF(clseq__node_forward(g, node));
+    if (!node->is_kept)
+        clseq__node_destroy(g, node);
     return CLSEQ_OK;
 }
 
-/* Dims that come from the program. */
-static clseq_status check_dims(const char *op, int ndim, const int64_t *dims)
+void clseq__var_destroy(clseq_graph *g, clseq__var *x)
 {
-    if (ndim < 1 || ndim > CLSEQ_MAX_DIMS || !dims)
-        return clseq__error(CLSEQ_INVALID_SHAPE, "%s: %d dims%s, expected 1 to %d", op, ndim,
-                            dims ? "" : " (NULL)", CLSEQ_MAX_DIMS);
-    for (int i = 0; i < ndim; i++)
-        if (dims[i] < 1)
-            return clseq__error(CLSEQ_INVALID_SHAPE, "%s: dim %d is %lld, expected at least 1", op, i,
-                                (long long)dims[i]);
-    return CLSEQ_OK;
+    x->keep_grad = false;
+    clseq__grad_drop(g, x);
+    if (x->owns_value)
+        clseq_tensor_destroy(g->ctx, &x->value);
+    clseq__staging_let_go(x->staged);
+    if (x->previous)
+        x->previous->next = x->next;
+    if (x->next)
+        x->next->previous = x->previous;
+    else
+        g->last = x->previous;
+    clseq__vars_remove(&g->vars, x->handle);
 }
+
+void clseq__var_let_go(clseq_graph *g, clseq__var *x)
+{
+    clseq__var *base = x->base;
+    clseq__node *node = x->node;
+    if (--x->holds > 0)
+        return;
+    clseq__var_destroy(g, x);
+    if (node) /* it waited for a reader, which will not come */
+        clseq__node_destroy(g, node);
+    if (base)
+        clseq__var_let_go(g, base);
+}
+
+void clseq__var_release(clseq_graph *g, clseq__var *x)
+{
+    if (x->is_released)
+        return;
+    x->is_released = true;
+    clseq__var_let_go(g, x);
+}
+
+/* ---- coming in from outside ---- */
 
 static clseq_var *input(clseq_graph *g, const char *op, clseq_dtype dtype, const void *values, int ndim,
                         const int64_t *dims)
@@ -109,10 +105,11 @@ static clseq_var *input(clseq_graph *g, const char *op, clseq_dtype dtype, const
         return NULL;
     if (!values)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: values is NULL", op);
-    CLSEQ__TRY(check_dims(op, ndim, dims));
+    CLSEQ__TRY(clseq__op_dims(op, ndim, dims));
     CLSEQ__TRY(clseq__var_new(g, dtype, ndim, dims, &x));
+    CLSEQ__TRY(clseq__var_alloc(g, x));
     CLSEQ__TRY(clseq__stage(g, values, (size_t)clseq_tensor_elements(&x->value) * clseq_dtype_size(dtype),
-                            &x->value, &kept));
+                            &x->value, &kept, dtype == CLSEQ_DTYPE_I32 ? &x->staged : NULL));
     x->host = dtype == CLSEQ_DTYPE_I32 ? kept : NULL;
 done:
     return clseq__op_leave(g, op, status, x);
@@ -128,6 +125,22 @@ clseq_var *clseq_input_i32(clseq_graph *g, const int32_t *values, int ndim, cons
     return input(g, "input i32", CLSEQ_DTYPE_I32, values, ndim, dims);
 }
 
+clseq_status clseq__op_lengths(clseq_graph *g, const char *op, const int32_t *lengths, int64_t T, int64_t B,
+                               clseq__var **out)
+{
+    *out = NULL;
+    if (!lengths)
+        return CLSEQ_OK;
+    for (int64_t b = 0; b < B; b++)
+        if (lengths[b] < 0 || lengths[b] > T)
+            return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: lengths[%lld] is %d, expected 0..T = 0..%lld",
+                                op, (long long)b, (int)lengths[b], (long long)T);
+    CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_I32, 1, &B, out));
+    (*out)->is_internal = true;
+    CLSEQ__RETURN_IF(clseq__var_alloc(g, *out));
+    return clseq__stage(g, lengths, (size_t)B * sizeof *lengths, &(*out)->value, NULL, NULL);
+}
+
 clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor)
 {
     static const char op[] = "input tensor";
@@ -137,15 +150,10 @@ clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor)
         return NULL;
     if (!tensor || !tensor->buffer)
         CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "%s: tensor is NULL", op);
-    CLSEQ__TRY(check_dims(op, tensor->ndim, tensor->dims));
+    CLSEQ__TRY(clseq__op_dims(op, tensor->ndim, tensor->dims));
     CLSEQ__TRY(clseq__tensor_check(g->ctx, "input tensor: tensor", tensor, tensor->dtype, tensor->ndim,
                                    tensor->dims, false));
-    if (clseq_tensor_is_contiguous(tensor)) {
-        CLSEQ__TRY(clseq__var_view(g, tensor, &x));
-    } else {
-        CLSEQ__TRY(clseq__var_new(g, tensor->dtype, tensor->ndim, tensor->dims, &x));
-        CLSEQ__TRY(clseq_tensor_copy(g->ctx, tensor, &x->value));
-    }
+    CLSEQ__TRY(clseq__var_view(g, tensor, &x));
 done:
     return clseq__op_leave(g, op, status, x);
 }
@@ -182,7 +190,7 @@ clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x)
     const clseq__lookup *lookup = NULL;
     if (!clseq__op_enter(g, op))
         return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op, "x", x, CLSEQ_DTYPE_F32, &in));
+    CLSEQ__TRY(clseq__op_peek(g, op, "x", x, CLSEQ_DTYPE_F32, &in));
     if (g->is_backward_done)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: backward has run already", op);
     if (in->is_used && !in->needs_grad)
@@ -198,8 +206,61 @@ done:
     return clseq__op_leave(g, op, status, in);
 }
 
+/* ---- packing ---- */
+
+static clseq_status pack_forward(clseq_graph *g, clseq__node *node)
+{
+    return clseq_tensor_copy(g->ctx, &node->in[0]->value, &node->out[0]->value);
+}
+
+static clseq_status pack_backward(clseq_graph *g, clseq__node *node)
+{
+    return clseq__grad_pass(g, node->out[0], &node->out[0]->grad, node->in[0], true);
+}
+
+static const clseq__op pack = {"contiguous", pack_forward, pack_backward, CLSEQ__OP_STRIDED};
+
+/* A packed copy. */
+static clseq_status copy(clseq_graph *g, clseq__var *x, clseq__var **out)
+{
+    CLSEQ__RETURN_IF(clseq__var_new(g, x->value.dtype, x->value.ndim, x->value.dims, out));
+    return clseq__op_run(g, &(clseq__call){.op = &pack, .in = &x, .in_count = 1, .out = out, .out_count = 1});
+}
+
+clseq_status clseq__var_packed(clseq_graph *g, const char *op, const char *argument, clseq__var *x,
+                               clseq__var **out)
+{
+    char dims[CLSEQ__DIMS_TEXT], strides[CLSEQ__DIMS_TEXT];
+    *out = x;
+    if (clseq_tensor_is_contiguous(&x->value))
+        return CLSEQ_OK;
+    if (clseq__log_shows(CLSEQ_LOG_DEBUG))
+        clseq__log(CLSEQ_LOG_DEBUG, "%s: %s with shape %s and strides %s is packed first", op, argument,
+                   clseq__dims_text(dims, x->value.ndim, x->value.dims),
+                   clseq__dims_text(strides, x->value.ndim, x->value.strides));
+    CLSEQ__RETURN_IF(copy(g, x, out));
+    (*out)->is_internal = true;
+    return CLSEQ_OK;
+}
+
+clseq_var *clseq_contiguous(clseq_graph *g, clseq_var *x)
+{
+    clseq_status status = CLSEQ_OK;
+    clseq__var *in = NULL, *y = NULL;
+    if (!clseq__op_enter(g, pack.name))
+        return NULL;
+    CLSEQ__TRY(clseq__op_any(g, pack.name, "x", x, &in));
+    if (clseq_tensor_is_contiguous(&in->value))
+        return x;
+    CLSEQ__TRY(copy(g, in, &y));
+done:
+    return clseq__op_leave(g, pack.name, status, y);
+}
+
+/* ---- reading ---- */
+
 /* What functions that read a variable check: the graph is open and has not failed, and holds it. */
-static clseq_status check_read(const char *op, const clseq_graph *g, const clseq_var *x, const void *out,
+static clseq_status check_read(const char *op, clseq_graph *g, const clseq_var *x, const void *out,
                                clseq__var **in)
 {
     CLSEQ__NEEDS(op, g);
@@ -207,12 +268,12 @@ static clseq_status check_read(const char *op, const clseq_graph *g, const clseq
         return clseq__error(CLSEQ_INVALID_STATE, "%s: the graph has ended", op);
     if (g->status != CLSEQ_OK)
         return clseq__error(g->status, "%s", g->sentence);
-    CLSEQ__RETURN_IF(clseq__op_var(g, op, "x", x, in));
+    CLSEQ__RETURN_IF(clseq__op_any(g, op, "x", x, in));
     CLSEQ__NOT_NULL(op, out);
     return CLSEQ_OK;
 }
 
-clseq_status clseq_var_value(const clseq_graph *g, const clseq_var *x, clseq_tensor *out)
+clseq_status clseq_var_value(clseq_graph *g, const clseq_var *x, clseq_tensor *out)
 {
     clseq__var *in = NULL;
     CLSEQ__RETURN_IF(check_read("var value", g, x, out, &in));
@@ -220,7 +281,7 @@ clseq_status clseq_var_value(const clseq_graph *g, const clseq_var *x, clseq_ten
     return CLSEQ_OK;
 }
 
-clseq_status clseq_var_grad(const clseq_graph *g, const clseq_var *x, clseq_tensor *out)
+clseq_status clseq_var_grad(clseq_graph *g, const clseq_var *x, clseq_tensor *out)
 {
     clseq__var *in = NULL;
     CLSEQ__RETURN_IF(check_read("var grad", g, x, out, &in));

@@ -4,6 +4,7 @@
 #include "train/graph.h"
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PLACE_BITS 8
 #define BLOCK_VARS ((size_t)1 << PLACE_BITS)
@@ -42,24 +43,49 @@ clseq__var *clseq__vars_add(clseq__var_table *table)
     if (table->count == 0 || table->used == BLOCK_VARS) {
         if (!make_block(table))
             return NULL;
+        table->blocks[table->count].live = 0;
         table->blocks[table->count++].number = new_number();
         table->used = 0;
     }
-    const clseq__var_block *block = &table->blocks[table->count - 1];
+    clseq__var_block *block = &table->blocks[table->count - 1];
     clseq__var *x = &block->vars[table->used];
     *x = (clseq__var){.handle = (clseq_var *)(block->number << PLACE_BITS | table->used)};
+    block->live++;
     table->used++;
     return x;
 }
 
-clseq__var *clseq__vars_find(const clseq__var_table *table, const clseq_var *handle)
+/* The place of the block with this number, or `count`. Numbers go up but where they wrap around with 32-bit pointers, so
+ * the way from the last one on is right, and short: handles are young. */
+static size_t block_of(const clseq__var_table *table, const clseq_var *handle)
 {
     const uintptr_t number = (uintptr_t)handle >> PLACE_BITS;
-    const size_t place = (uintptr_t)handle & (BLOCK_VARS - 1);
     for (size_t i = table->count; i-- > 0;)
         if (table->blocks[i].number == number)
-            return i + 1 < table->count || place < table->used ? &table->blocks[i].vars[place] : NULL;
-    return NULL;
+            return i;
+    return table->count;
+}
+
+clseq__var *clseq__vars_find(const clseq__var_table *table, const clseq_var *handle)
+{
+    const size_t place = (uintptr_t)handle & (BLOCK_VARS - 1), i = block_of(table, handle);
+    if (i == table->count || (i + 1 == table->count && place >= table->used))
+        return NULL;
+    clseq__var *x = &table->blocks[i].vars[place];
+    return x->handle == handle && !x->is_released ? x : NULL;
+}
+
+void clseq__vars_remove(clseq__var_table *table, const clseq_var *handle)
+{
+    const size_t place = (uintptr_t)handle & (BLOCK_VARS - 1), i = block_of(table, handle);
+    clseq__var_block block = table->blocks[i];
+    block.vars[place].handle = NULL;
+    table->blocks[i].live = --block.live;
+    if (block.live > 0 || i + 1 == table->count)
+        return;
+    table->count--;
+    memmove(&table->blocks[i], &table->blocks[i + 1], (table->count - i) * sizeof block);
+    table->blocks[table->count] = block;
 }
 
 void clseq__vars_reset(clseq__var_table *table)

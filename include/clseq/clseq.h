@@ -23,6 +23,7 @@
 #include <clseq/graph.h>
 #include <clseq/layers.h>
 #include <clseq/nn.h>
+#include <clseq/ops.h>
 #include <clseq/optim.h>
 #include <clseq/params.h>
 #include <clseq/rnn.h>

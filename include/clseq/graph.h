@@ -26,10 +26,14 @@
  * goes back to the context at clseq_graph_end and is used again: after the first two steps of a size nothing is
  * allocated, and after the first one nothing on the device. Graphs do not nest in one context: begin, end, begin, end.
  *
- * Variables live until clseq_graph_end. A clseq_var pointer is a number that points to nothing; with 64-bit pointers
- * none is given out twice in a process (with 32-bit ones, not before 16 million later graphs). One that is used in any
- * later graph, or in another context's, is therefore always recognised and fails with CLSEQ_INVALID_STATE. That needs
- * a graph to ask: a clseq_graph pointer itself is the context's and goes with it.
+ * Variables live until clseq_graph_end, unless the program releases them before. A clseq_var pointer is a number that
+ * points to nothing; with 64-bit pointers none is given out twice in a process (with 32-bit ones, not before 16 million
+ * later graphs). One that is used after it was released, in any later graph, or in another context's, is therefore always
+ * recognised and fails with CLSEQ_INVALID_STATE. That needs a graph to ask: a clseq_graph pointer itself is the context's
+ * and goes with it.
+ *
+ * Variables have strides: what only looks at elements in another way (ops.h: transpose, slice, expand, ...) moves nothing.
+ * An operation that needs them without gaps packs them first and says so in the log at level debug.
  *
  * Dropout masks, and what recurrent layers draw (rnn.h), come from the graph's random stream, (seed, step), which
  * clseq_graph_seed sets; a program that resumes at step n sets the same numbers again and gets the same masks.
@@ -48,7 +52,6 @@
 #define CLSEQ_GRAPH_H
 
 #include <clseq/layers.h>
-#include <clseq/nn.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -115,8 +118,8 @@ CLSEQ_API clseq_var *clseq_input_f32(clseq_graph *g, const float *values, int nd
 CLSEQ_API clseq_var *clseq_input_i32(clseq_graph *g, const int32_t *values, int ndim, const int64_t *dims);
 
 /*
- * A tensor that is on the device already. A packed one is used where it lies and must stay as it is until
- * clseq_graph_end; one with gaps between its elements is copied.
+ * A tensor that is on the device already, of any strides: [B,T,F] seen as [T,B,F], for instance. It is used where it lies
+ * and must stay as it is until clseq_graph_end.
  */
 CLSEQ_API clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tensor);
 
@@ -129,69 +132,48 @@ CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
 /* A parameter as a variable; its gradient is added to the store's. */
 CLSEQ_API clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param);
 
-/* tokens [...] i32 -> [...,E]. Tokens outside of 0..V-1: see above. */
-CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_var *tokens);
-
-/* [...,in] -> [...,out] */
-CLSEQ_API clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x);
-
-typedef struct clseq_recur_opts {
-    /* [B], host memory, copied at once; each 0..T, checked; NULL: all T */
-    const int32_t *lengths;
-    /* Initial states are taken from here and final ones put here; no gradient flows. The windows of a long sequence come
-     * one after the other, for a layer of reverse direction the last one first; a bidirectional layer has no such order:
-     * CLSEQ_INVALID_ARGUMENT. */
-    clseq_state *carry;
-    /* [states], of the dims that clseq_rnn_state_info gives, instead of carry; gradients flow. NULL, or entries that are
-     * NULL: zeros. */
-    clseq_var *const *initial;
-    /* [states], receives the final states as variables (NULL on failure); may be the same array as initial; NULL: not
-     * wanted. */
-    clseq_var **final;
-} clseq_recur_opts;
-
 /*
- * x [T,B,I], or for a one_hot layer [T,B] i32 -> the outputs of the last layer [T,B,clseq_rnn_output_size]. `opts` may be NULL.
+ * Memory before the graph's end. A released variable cannot be used any more; its memory goes back as soon as nothing needs
+ * it: in inference at once, in training when backward has been through what was made of it. NULL is passed over.
  *
- * Where x comes straight from clseq_embed, with tokens [T,B], and the vocabulary is at most half of T*B, schedules for
- * CPU devices multiply the input once for each row of the table instead of once for each token. Results and gradients
- * are the same but for rounding.
+ * A scope releases at its end all variables that were made since its begin, but for `count` of them, which become those
+ * of the scope around it. Scopes nest. So a loop that decodes, in one graph, holds the memory of one step. A fragment:
+ *
+ *     for (int t = 0; t < 10000; t++) {
+ *         clseq_scope_begin(g);
+ *         clseq_var *before = state;
+ *         state = step(g, state);
+ *         clseq_scope_end(g, 1, &state);
+ *         clseq_release(g, before);
+ *     }
  */
-CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
-
-/* Element by element, same dims. */
-CLSEQ_API clseq_var *clseq_add(clseq_graph *g, clseq_var *a, clseq_var *b);
-CLSEQ_API clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b);
-CLSEQ_API clseq_var *clseq_tanh(clseq_graph *g, clseq_var *x);
-CLSEQ_API clseq_var *clseq_sigmoid(clseq_graph *g, clseq_var *x);
-CLSEQ_API clseq_var *clseq_relu(clseq_graph *g, clseq_var *x);
-
-/* Inverted dropout with probability p in training, x itself in inference and for p = 0. */
-CLSEQ_API clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p);
-
-/* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. Targets that are neither 0..V-1 nor ignored: see above. */
-CLSEQ_API clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *targets,
-                                         const clseq_cross_entropy_desc *desc);
-
-/* Over all elements -> [1]. */
-CLSEQ_API clseq_var *clseq_mean(clseq_graph *g, clseq_var *x);
-CLSEQ_API clseq_var *clseq_sum(clseq_graph *g, clseq_var *x);
-
-/* The same elements under other dims of the same product. */
-CLSEQ_API clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims);
-
-/* Indices [start, start+length) of dimension dim; a copy unless they lie together, as with dim 0. */
-CLSEQ_API clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int64_t length);
-
-/* One to eight variables one after the other along dimension dim. */
-CLSEQ_API clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int count, int dim);
+CLSEQ_API void clseq_release(clseq_graph *g, clseq_var *x);
+CLSEQ_API void clseq_scope_begin(clseq_graph *g);
+CLSEQ_API void clseq_scope_end(clseq_graph *g, int count, clseq_var *const *keep);
 
 /*
- * The variable's values on the device, valid until clseq_graph_end; and, after clseq_backward, its gradient, if it was
- * asked for with clseq_require_grad and anything reached it (otherwise CLSEQ_INVALID_STATE).
+ * A part of a graph whose values are not kept for backward, which computes them again instead (checkpointing; Chen et al.
+ * 2016): memory for one more forward pass of the part. `keep` are the variables made in it that are used after it; the
+ * others are released. Gradients are the same bit for bit: what is drawn is drawn again. Parts do not nest, and what
+ * changes something outside of the graph (clseq_recur with carry) is refused in them with CLSEQ_INVALID_STATE. In
+ * inference a part is a scope. A fragment:
+ *
+ *     for (int l = 0; l < layers; l++) {
+ *         clseq_recompute_begin(g);
+ *         x = block(g, &model->blocks[l], x);
+ *         clseq_recompute_end(g, 1, &x);
+ *     }
  */
-CLSEQ_API clseq_status clseq_var_value(const clseq_graph *g, const clseq_var *x, clseq_tensor *out);
-CLSEQ_API clseq_status clseq_var_grad(const clseq_graph *g, const clseq_var *x, clseq_tensor *out);
+CLSEQ_API void clseq_recompute_begin(clseq_graph *g);
+CLSEQ_API void clseq_recompute_end(clseq_graph *g, int count, clseq_var *const *keep);
+
+/*
+ * The variable's values on the device, valid until clseq_graph_end or its release; and, after clseq_backward, its gradient,
+ * if it was asked for with clseq_require_grad and anything reached it (otherwise CLSEQ_INVALID_STATE). Both may have any
+ * strides.
+ */
+CLSEQ_API clseq_status clseq_var_value(clseq_graph *g, const clseq_var *x, clseq_tensor *out);
+CLSEQ_API clseq_status clseq_var_grad(clseq_graph *g, const clseq_var *x, clseq_tensor *out);
 
 /* Copies values to host memory, row-major. These wait. */
 CLSEQ_API clseq_status clseq_read(clseq_graph *g, const clseq_var *x, void *out);

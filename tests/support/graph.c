@@ -44,7 +44,7 @@ clseq_var *graph_input(clseq_graph *g, const double *values, int ndim, const int
     return x;
 }
 
-size_t graph_elements(const clseq_graph *g, const clseq_var *x)
+size_t graph_elements(clseq_graph *g, const clseq_var *x)
 {
     clseq_tensor value = {0};
     EXPECT_OK(clseq_var_value(g, x, &value));

@@ -33,7 +33,7 @@ void graph_backward_floats(clseq_graph *g, clseq_var *y, const float *dy);
 void graph_backward(clseq_graph *g, clseq_var *y, const double *dy);
 
 /* Elements of a variable. */
-size_t graph_elements(const clseq_graph *g, const clseq_var *x);
+size_t graph_elements(clseq_graph *g, const clseq_var *x);
 
 /* Compares a variable's values, its gradient, or a parameter's gradient, each element within `bound`. */
 void graph_expect_value(const char *name, clseq_graph *g, const clseq_var *x, const double *want,

@@ -1,0 +1,139 @@
+/*
+ * The operations of graphs (graph.h). Each adds a variable to the graph and enqueues what computes it.
+ *
+ *     clseq_context *ctx = NULL;
+ *     float x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, sum[9];
+ *     clseq_context_create(NULL, &ctx);
+ *     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+ *     clseq_var *a = clseq_input_f32(g, x, 2, (int64_t[]){3, 4});
+ *     clseq_var *scores = clseq_matmul(g, a, clseq_transpose(g, a, 0, 1)); // [3,3]
+ *     clseq_read(g, scores, sum);
+ *     if (clseq_graph_end(g) != CLSEQ_OK)
+ *         fprintf(stderr, "%s\n", clseq_last_error());
+ *     clseq_context_destroy(ctx);
+ *
+ * Variables may have any strides. A dimension `dim` counts from the end where it is negative: -1 is the last one. Two
+ * shapes broadcast as in NumPy: aligned at the last dimension, a dimension of 1, or one that is not there, stretches to the
+ * other's; gradients are summed over what was stretched. Masks and indices are i32 variables. Lengths are in host memory,
+ * copied at once, each 0..T, checked; NULL: all T.
+ *
+ * Errors are sticky, as graph.h says: CLSEQ_INVALID_SHAPE for shapes that do not fit, CLSEQ_INVALID_DTYPE, and
+ * CLSEQ_INVALID_ARGUMENT for what is NULL or out of range, in a sentence that begins with the operation.
+ */
+#ifndef CLSEQ_OPS_H
+#define CLSEQ_OPS_H
+
+#include <clseq/graph.h>
+#include <clseq/nn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- layers ---- */
+
+/* tokens [...] i32 -> [...,E]. Tokens outside of 0..V-1: see above. */
+CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_var *tokens);
+
+/* [...,in] -> [...,out] */
+CLSEQ_API clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x);
+
+typedef struct clseq_recur_opts {
+    /* [B], host memory, copied at once; each 0..T, checked; NULL: all T */
+    const int32_t *lengths;
+    /* Initial states are taken from here and final ones put here; no gradient flows. The windows of a long sequence come
+     * one after the other, for a layer of reverse direction the last one first; a bidirectional layer has no such order:
+     * CLSEQ_INVALID_ARGUMENT. */
+    clseq_state *carry;
+    /* [states], of the dims that clseq_rnn_state_info gives, instead of carry; gradients flow. NULL, or entries that are
+     * NULL: zeros. */
+    clseq_var *const *initial;
+    /* [states], receives the final states as variables (NULL on failure); may be the same array as initial; NULL: not
+     * wanted. */
+    clseq_var **final;
+} clseq_recur_opts;
+
+/*
+ * x [T,B,I], or for a one_hot layer [T,B] i32 -> the outputs of the last layer [T,B,clseq_rnn_output_size]. `opts` may be NULL.
+ *
+ * Where x comes straight from clseq_embed, with tokens [T,B], and the vocabulary is at most half of T*B, schedules for
+ * CPU devices multiply the input once for each row of the table instead of once for each token. Results and gradients
+ * are the same but for rounding.
+ */
+CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
+
+/* ---- the same elements in another way: nothing is moved, any type ---- */
+
+/* The same elements, in row-major order, under other dims of the same product; one of them may be -1: what is left. Strided
+ * elements are packed first where strides cannot say the result. */
+CLSEQ_API clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims);
+
+/* With one more dim of 1, in front of which `dim` others stand; without dim `dim`, which is 1. */
+CLSEQ_API clseq_var *clseq_unsqueeze(clseq_graph *g, clseq_var *x, int dim);
+CLSEQ_API clseq_var *clseq_squeeze(clseq_graph *g, clseq_var *x, int dim);
+
+/* Two dims exchanged; dim i of the result is dim order[i] of x [ndim]. */
+CLSEQ_API clseq_var *clseq_transpose(clseq_graph *g, clseq_var *x, int dim0, int dim1);
+CLSEQ_API clseq_var *clseq_permute(clseq_graph *g, clseq_var *x, const int *order);
+
+/* Indices [start, start+length) of dimension dim. */
+CLSEQ_API clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int64_t length);
+
+/* x cut along dimension dim into `count` parts of these lengths (NULL: equal ones), written to out [count] (NULLs on
+ * failure). */
+CLSEQ_API void clseq_split(clseq_graph *g, clseq_var *x, int dim, int count, const int64_t *lengths,
+                           clseq_var **out);
+
+/* x broadcast to these dims. */
+CLSEQ_API clseq_var *clseq_expand(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims);
+
+/* The same values, through which no gradient flows. */
+CLSEQ_API clseq_var *clseq_detach(clseq_graph *g, clseq_var *x);
+
+/* x itself where it lies without gaps, else a copy that does. */
+CLSEQ_API clseq_var *clseq_contiguous(clseq_graph *g, clseq_var *x);
+
+/* ---- putting together: copies, any type ---- */
+
+/* `count` variables, at least one, of the same type, one after the other along dimension dim; or side by side along a new
+ * dimension dim. */
+CLSEQ_API clseq_var *clseq_concat(clseq_graph *g, clseq_var *const *xs, int count, int dim);
+CLSEQ_API clseq_var *clseq_stack(clseq_graph *g, clseq_var *const *xs, int count, int dim);
+
+/* ---- products ---- */
+
+/*
+ * a [...,m,k] times b [...,k,n] -> [...,m,n], the leading dims broadcast. Transposed and sliced operands are read where
+ * they lie, as long as one of the last two strides is 1. With b from clseq_param_var a layer shares its weight with another
+ * (weight tying).
+ */
+CLSEQ_API clseq_var *clseq_matmul(clseq_graph *g, clseq_var *a, clseq_var *b);
+
+/* ---- element by element ---- */
+
+/* Element by element, same dims. */
+CLSEQ_API clseq_var *clseq_add(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_tanh(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_sigmoid(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_relu(clseq_graph *g, clseq_var *x);
+
+/* Inverted dropout with probability p in training, x itself in inference and for p = 0. */
+CLSEQ_API clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p);
+
+/* ---- reductions ---- */
+
+/* Over all elements -> [1]. */
+CLSEQ_API clseq_var *clseq_mean(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_sum(clseq_graph *g, clseq_var *x);
+
+/* ---- losses ---- */
+
+/* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. Targets that are neither 0..V-1 nor ignored: see above. */
+CLSEQ_API clseq_var *clseq_cross_entropy(clseq_graph *g, clseq_var *logits, clseq_var *targets,
+                                         const clseq_cross_entropy_desc *desc);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
