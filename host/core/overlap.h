@@ -8,19 +8,19 @@
 #include <clseq/tensor.h>
 
 /*
- * Runs of `length` elements that follow one another: run (i, j) begins at offset + i * stride[0] + j * stride[1]. Counts
- * and length are at least 1, offset and strides not negative, and all of it lies within its buffer. Elements are of one
- * size.
+ * Runs of `length` elements that follow one another: run (i, j, ..) begins at offset + i * stride[0] + j * stride[1] + ..,
+ * with as many indices as `dims` says. Counts and length are at least 1, offset and strides not negative, and all of it
+ * lies within its buffer. Elements are of one size.
  */
 typedef struct clseq__runs {
     cl_mem buffer;
     int64_t offset;
-    int64_t count[2], stride[2];
+    int dims;
+    int64_t count[CLSEQ_MAX_DIMS], stride[CLSEQ_MAX_DIMS];
     int64_t length;
 } clseq__runs;
 
-/* The bytes of a tensor of at most three dimensions whose last stride is 1, or of any packed one: tensors of any types
- * can be compared. */
+/* The bytes of a tensor: tensors of any types can be compared. */
 clseq__runs clseq__runs_of(const clseq_tensor *tensor);
 
 /* The place in the buffer behind the last element. */

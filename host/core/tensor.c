@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/launch.h"
 #include "core/pool.h"
+#include "core/walk.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -172,7 +173,7 @@ static clseq_status check_bounds(clseq_context *ctx, const char *what, const cls
     return CLSEQ_OK;
 }
 
-/* A view that may be used at all: a known type, 0 to 4 dims of at least 1, within a buffer of the context. */
+/* A view that may be used at all: a known type, 0 to CLSEQ_MAX_DIMS dims of at least 1, within a buffer of the context. */
 static clseq_status check_view(clseq_context *ctx, const char *what, const clseq_tensor *tensor)
 {
     if (tensor == NULL || tensor->buffer == NULL)
@@ -292,19 +293,6 @@ void clseq_tensor_destroy(clseq_context *ctx, clseq_tensor *tensor)
     *tensor = (clseq_tensor){0};
 }
 
-/* The same view with exactly four dims, those in front 1. */
-static clseq_tensor with_four_dims(const clseq_tensor *tensor)
-{
-    clseq_tensor view = *tensor;
-    int missing = CLSEQ_MAX_DIMS - tensor->ndim;
-    for (int i = 0; i < CLSEQ_MAX_DIMS; i++) {
-        view.dims[i] = i < missing ? 1 : tensor->dims[i - missing];
-        view.strides[i] = i < missing ? 0 : tensor->strides[i - missing];
-    }
-    view.ndim = CLSEQ_MAX_DIMS;
-    return view;
-}
-
 static size_t byte_offset(const clseq_tensor *tensor)
 {
     return (size_t)tensor->offset * clseq_dtype_size(tensor->dtype);
@@ -318,20 +306,15 @@ static size_t byte_size(const clseq_tensor *tensor)
 /* Copies between checked views of the same dims and type. */
 static clseq_status copy_elements(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)
 {
-    if (clseq_tensor_is_contiguous(from) && clseq_tensor_is_contiguous(to))
+    walk_record walk;
+    clseq__kernel *kernel = NULL;
+    clseq__walk_make(2, (const clseq_tensor *[]){from, to}, &walk);
+    if (clseq__walk_is_packed(&walk, 2))
         return clseq__copy_bytes(ctx, from->buffer, byte_offset(from), to->buffer, byte_offset(to),
                                  byte_size(from));
-    clseq__kernel *kernel = NULL;
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "core/tensor.cl", NULL, "tensor_copy", &kernel));
-    clseq_tensor x = with_four_dims(from), y = with_four_dims(to);
-    int64_t n = clseq_tensor_elements(from);
-    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
-                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__L(x.dims[1]), CLSEQ__L(x.dims[2]),
-                                     CLSEQ__L(x.dims[3]), CLSEQ__M(x.buffer), CLSEQ__L(x.offset),
-                                     CLSEQ__L(x.strides[0]), CLSEQ__L(x.strides[1]), CLSEQ__L(x.strides[2]),
-                                     CLSEQ__L(x.strides[3]), CLSEQ__M(y.buffer), CLSEQ__L(y.offset),
-                                     CLSEQ__L(y.strides[0]), CLSEQ__L(y.strides[1]), CLSEQ__L(y.strides[2]),
-                                     CLSEQ__L(y.strides[3])));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, walk.n),
+                         CLSEQ__ARGS(CLSEQ__RECORD(&walk), CLSEQ__M(from->buffer), CLSEQ__M(to->buffer)));
 }
 
 /* A packed tensor of the same dims, for the way between strided elements and the host. */
@@ -400,18 +383,15 @@ clseq_status clseq_tensor_fill(clseq_context *ctx, const clseq_tensor *tensor, d
 {
     CLSEQ__NEEDS("tensor fill", ctx);
     CLSEQ__RETURN_IF(check_movable(ctx, "tensor fill: tensor", tensor));
-    uint32_t bits = bits_of(tensor->dtype, value);
-    if (clseq_tensor_is_contiguous(tensor))
-        return clseq__fill_bytes(ctx, tensor->buffer, byte_offset(tensor), byte_size(tensor), bits);
+    const uint32_t bits = bits_of(tensor->dtype, value);
+    walk_record walk;
     clseq__kernel *kernel = NULL;
+    clseq__walk_make(1, &tensor, &walk);
+    if (clseq__walk_is_packed(&walk, 1))
+        return clseq__fill_bytes(ctx, tensor->buffer, byte_offset(tensor), byte_size(tensor), bits);
     CLSEQ__RETURN_IF(clseq__kernel_get(ctx, "core/tensor.cl", NULL, "tensor_fill", &kernel));
-    clseq_tensor y = with_four_dims(tensor);
-    int64_t n = clseq_tensor_elements(tensor);
-    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, n),
-                         CLSEQ__ARGS(CLSEQ__L(n), CLSEQ__L(y.dims[1]), CLSEQ__L(y.dims[2]),
-                                     CLSEQ__L(y.dims[3]), CLSEQ__U(bits), CLSEQ__M(y.buffer),
-                                     CLSEQ__L(y.offset), CLSEQ__L(y.strides[0]), CLSEQ__L(y.strides[1]),
-                                     CLSEQ__L(y.strides[2]), CLSEQ__L(y.strides[3])));
+    return clseq__launch(ctx, kernel, clseq__grid_for(ctx, walk.n),
+                         CLSEQ__ARGS(CLSEQ__RECORD(&walk), CLSEQ__U(bits), CLSEQ__M(tensor->buffer)));
 }
 
 clseq_status clseq_tensor_copy(clseq_context *ctx, const clseq_tensor *from, const clseq_tensor *to)

@@ -16,7 +16,7 @@ clseq_status clseq__tensor_check_packed(clseq_context *ctx, const char *what, co
                                         clseq_dtype dtype, int ndim, const int64_t *dims);
 
 /* "[5,3,7]" into `text`, which is returned. */
-#define CLSEQ__DIMS_TEXT 96
+#define CLSEQ__DIMS_TEXT (CLSEQ_MAX_DIMS * 20 + 3)
 char *clseq__dims_text(char text[CLSEQ__DIMS_TEXT], int ndim, const int64_t *dims);
 
 #endif

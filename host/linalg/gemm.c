@@ -148,6 +148,7 @@ static clseq__runs runs_of(const clseq__matrix *x, int64_t first, int64_t count)
 {
     return (clseq__runs){.buffer = x->buffer,
                          .offset = x->offset + (x->offsets ? x->offsets[first] : first * x->stride),
+                         .dims = 2,
                          .count = {count, x->rows},
                          .stride = {x->stride, x->ld},
                          .length = x->columns};
@@ -163,8 +164,7 @@ static clseq__runs envelope_of(const clseq__matrix *x, int64_t batch)
         all.offset = one.offset < all.offset ? one.offset : all.offset;
         end = clseq__runs_end(&one) > end ? clseq__runs_end(&one) : end;
     }
-    return (clseq__runs){
-        .buffer = x->buffer, .offset = all.offset, .count = {1, 1}, .length = end - all.offset};
+    return (clseq__runs){.buffer = x->buffer, .offset = all.offset, .length = end - all.offset};
 }
 
 /* Whether C shares elements with an operand; offsets one product at a time. */

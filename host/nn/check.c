@@ -7,7 +7,7 @@
 clseq_status clseq__check_any(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
                               clseq_dtype dtype)
 {
-    static const int64_t any[CLSEQ_MAX_DIMS] = {-1, -1, -1, -1};
+    static const int64_t any[CLSEQ_MAX_DIMS] = {-1, -1, -1, -1, -1, -1};
     int ndim = tensor ? tensor->ndim : 1;
     ndim = ndim < 0 ? 0 : ndim > CLSEQ_MAX_DIMS ? CLSEQ_MAX_DIMS : ndim;
     return clseq__tensor_check_packed(ctx, what, tensor, dtype, ndim, any);

@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define CLSEQ_MAX_DIMS 4
+#define CLSEQ_MAX_DIMS 6
 
 typedef enum clseq_dtype {
     /* float */

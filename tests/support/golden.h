@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { GOLDEN_MAX_DIMS = 4, GOLDEN_MAX_NAME = 64 };
+enum { GOLDEN_MAX_DIMS = 6, GOLDEN_MAX_NAME = 64 };
 
 typedef struct golden_tensor {
     char name[GOLDEN_MAX_NAME];
