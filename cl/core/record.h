@@ -14,7 +14,8 @@
  * number of the smaller ones: then there are no holes, whose bytes nobody sets, and which rusticl does not count in a
  * record's size. RECORD_CHECK of tests/support/record.h compares size and places of all members on host and device.
  *
- * A struct cannot be declared twice in a program: in a folder whose files share one, a record belongs to one file.
+ * In a folder whose files share a program each file that includes the header has a type of its own (host/core/source.c),
+ * for which CLSEQ_RECORD stands at the beginning of a line.
  */
 #ifndef CORE_RECORD_H
 #define CORE_RECORD_H

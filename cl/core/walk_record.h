@@ -6,7 +6,7 @@
 
 /* As many dimensions as a tensor has, and most tensors that one kernel walks over. */
 #define WALK_DIMS 6
-#define WALK_OPERANDS 5
+#define WALK_OPERANDS 6
 
 /* Where one tensor's elements stand; a stride of 0 where it is stretched. */
 #define WALK_OPERAND(M)   \

@@ -88,14 +88,18 @@ static const struct {
 
 static const clseq__line other = {CLSEQ__LINE_OTHER, NULL, 0};
 
+static bool is_word(const char *at, const char *stop, const char *word)
+{
+    return (size_t)(stop - at) == strlen(word) && strncmp(at, word, strlen(word)) == 0;
+}
+
 /* The line whose # stands before `at`. */
 static clseq__line read_directive(const char *at, const char *end)
 {
     const char *word = skip_spaces(at, end);
     at = skip_name(word, end);
     for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++) {
-        if (strlen(directives[i].word) != (size_t)(at - word) ||
-            strncmp(directives[i].word, word, (size_t)(at - word)) != 0)
+        if (!is_word(word, at, directives[i].word))
             continue;
         const char *text = skip_spaces(at, end), *stop = end;
         if (directives[i].operand == NAME)
@@ -109,12 +113,17 @@ static clseq__line read_directive(const char *at, const char *end)
     return other;
 }
 
-/* A line that begins with a name: the function that it defines, where its first word is static. */
-static clseq__line read_function(const char *at, const char *end)
+/* A line that begins with a name: the function that it defines, where its first word is static, or the record. */
+static clseq__line read_definition(const char *at, const char *end)
 {
-    static const char word[] = "static";
-    const char *stop = memchr(at, '(', (size_t)(end - at));
-    if (skip_name(at, end) != at + sizeof word - 1 || strncmp(at, word, sizeof word - 1) != 0 || stop == NULL)
+    const char *stop = memchr(at, '(', (size_t)(end - at)), *word_end = skip_name(at, end);
+    if (stop == NULL)
+        return other;
+    if (is_word(at, word_end, "CLSEQ_RECORD") && word_end == stop) {
+        at = skip_spaces(stop + 1, end);
+        return (clseq__line){CLSEQ__LINE_RECORD, at, (size_t)(skip_name(at, end) - at)};
+    }
+    if (!is_word(at, word_end, "static"))
         return other;
     const char *name = stop;
     while (name > at && clseq__is_name_character(name[-1]))
@@ -135,5 +144,5 @@ clseq__line clseq__line_read(clseq__line_state *state, const char *line, size_t 
     state->in_comment = ends_in_comment(begin, end);
     if (continues || begin == end)
         return other;
-    return *begin == '#' ? read_directive(begin + 1, end) : read_function(begin, end);
+    return *begin == '#' ? read_directive(begin + 1, end) : read_definition(begin, end);
 }

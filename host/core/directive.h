@@ -15,6 +15,7 @@ typedef enum clseq__line_kind {
     CLSEQ__LINE_ENDIF,    /* #endif */
     CLSEQ__LINE_PRAGMA,   /* #pragma text */
     CLSEQ__LINE_FUNCTION, /* a definition of the function `text` that begins with the word static */
+    CLSEQ__LINE_RECORD,   /* CLSEQ_RECORD(text, ..): a record (cl/core/record.h) */
     CLSEQ__LINE_KINDS
 } clseq__line_kind;
 

@@ -12,9 +12,9 @@
  *
  * The files of a folder are one program because each costs time at every start, and yet mean what they would
  * mean alone: each includes what it needs anew, its macros (those of its includes as well) end with it, functions
- * whose definitions begin with `static` are its own, and `#pragma OPENCL FP_CONTRACT` goes back to the
- * default. What cannot end with a file is refused: other pragmas than that and unroll. What two files both
- * define in another way, a kernel, a type or a constant, is an error of the compiler.
+ * whose definitions begin with `static` are its own, so are the types of CLSEQ_RECORD lines, and `#pragma OPENCL
+ * FP_CONTRACT` goes back to the default. What cannot end with a file is refused: other pragmas than that and unroll.
+ * What two files both define in another way, a kernel, another type or a constant, is an error of the compiler.
  *
  * Every program is built with -cl-std=CL1.2, -cl-denorms-are-zero and, for the context's device, -DVW=floats a vector,
  * -DCPU=0 or 1 (CPU-shaped kernels), -DREGISTERS=vector registers and -DFMA=0 or 1 (fma() is an instruction).

@@ -30,10 +30,10 @@ typedef struct unit {
     const char *kernel_dir;
     const char *options;
     clseq__text text;
-    clseq__text macros;    /* names, each with a line end behind it */
-    clseq__text functions; /* the same of static functions */
-    bool contracts;        /* has a pragma about FP_CONTRACT */
-    bool shared;           /* is one of several in a program */
+    clseq__text macros; /* names, each with a line end behind it */
+    clseq__text own;    /* the same of static functions and records */
+    bool contracts;     /* has a pragma about FP_CONTRACT */
+    bool shared;        /* is one of several in a program */
     branches around;
     int branch_count;
     int place_count;
@@ -224,7 +224,8 @@ static clseq_status add_line(unit *u, const clseq__line *read, const char *text,
 {
     clseq__text *const lists[CLSEQ__LINE_KINDS] = {[CLSEQ__LINE_DEFINE] = &u->macros,
                                                    [CLSEQ__LINE_UNDEF] = &u->macros,
-                                                   [CLSEQ__LINE_FUNCTION] = &u->functions};
+                                                   [CLSEQ__LINE_FUNCTION] = &u->own,
+                                                   [CLSEQ__LINE_RECORD] = &u->own};
     if (lists[read->kind] != NULL)
         CLSEQ__RETURN_IF(add_name(lists[read->kind], read->text, read->length));
     if (read->kind == CLSEQ__LINE_IF || read->kind == CLSEQ__LINE_ELSE || read->kind == CLSEQ__LINE_ENDIF)
@@ -268,7 +269,7 @@ done:
     return status;
 }
 
-/* A unit's name in the names of its functions: that of the file without folders and end. */
+/* A unit's name in the names of what is its own: that of the file without folders and end. */
 static void stem_of(const char *file, char out[PATH_SIZE])
 {
     const char *slash = strrchr(file, '/');
@@ -293,19 +294,19 @@ static clseq_status print_names(clseq__text *out, const clseq__text *names, cons
 
 /*
  * Adds a unit to a program of several so that nothing of it reaches those behind: macros are as they were before
- * it (its names are undefined first, for compilers that do not know push_macro), its static functions get names
- * of their own, and contraction is the compiler's default again.
+ * it (its names are undefined first, for compilers that do not know push_macro), its static functions and its records get
+ * names of their own, and contraction is the compiler's default again.
  */
 static clseq_status close_unit(const unit *u, const char *file, clseq__text *out)
 {
-    const clseq__text *macros = &u->macros, *functions = &u->functions;
+    const clseq__text *macros = &u->macros, *own = &u->own;
     char stem[PATH_SIZE], renamed[PATH_SIZE + 8];
     stem_of(file, stem);
     snprintf(renamed, sizeof renamed, " %s__", stem);
     CLSEQ__RETURN_IF(print_names(out, macros, NULL, "#pragma push_macro(\"", "\")", false));
-    CLSEQ__RETURN_IF(print_names(out, functions, macros, "#define ", renamed, true));
+    CLSEQ__RETURN_IF(print_names(out, own, macros, "#define ", renamed, true));
     CLSEQ__RETURN_IF(clseq__text_add(out, u->text.data, u->text.size));
-    CLSEQ__RETURN_IF(print_names(out, functions, macros, "#undef ", "", false));
+    CLSEQ__RETURN_IF(print_names(out, own, macros, "#undef ", "", false));
     CLSEQ__RETURN_IF(print_names(out, macros, NULL, "#undef ", "", false));
     CLSEQ__RETURN_IF(print_names(out, macros, NULL, "#pragma pop_macro(\"", "\")", false));
     return u->contracts ? clseq__text_print(out, "#pragma OPENCL FP_CONTRACT DEFAULT\n") : CLSEQ_OK;
@@ -326,7 +327,7 @@ static clseq_status add_unit(const char *kernel_dir, const char *file, const cha
         status = shared ? close_unit(u, file, out) : clseq__text_add(out, u->text.data, u->text.size);
     free(u->text.data);
     free(u->macros.data);
-    free(u->functions.data);
+    free(u->own.data);
     free(u);
     return status;
 }

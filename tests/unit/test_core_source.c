@@ -123,6 +123,30 @@ Test(core_source, static_functions_belong_to_their_file)
     cr_assert_eq(kernel_value(ctx, "train/", "", "meter"), 2);
 }
 
+/* So that several files can take one record, or one name stand for two. */
+Test(core_source, records_belong_to_their_file)
+{
+    folder_write_text(
+        folder, "core/record.h",
+        "#define CLSEQ_RECORD_MEMBER(type, name) type name;\n"
+        "#define CLSEQ_RECORD(name, MEMBERS) typedef struct name { MEMBERS(CLSEQ_RECORD_MEMBER) } name\n");
+    folder_write_text(
+        folder, "pair.h",
+        "#include \"core/record.h\"\n#define PAIR(M) M(int, a) M(int, b)\nCLSEQ_RECORD(pair, PAIR);\n");
+    folder_write_text(
+        folder, "train/clip.cl",
+        "#include \"pair.h\"\nkernel void clip(global int *y) { pair p = {3, 4}; *y = p.a + p.b; }\n");
+    folder_write_text(
+        folder, "train/meter.cl",
+        "#include \"pair.h\"\nkernel void meter(global int *y) { pair p = {5, 6}; *y = p.a * p.b; }\n");
+    folder_write_text(folder, "train/optimizer.cl",
+                      "#include \"core/record.h\"\n#define PAIR(M) M(int, c[3])\nCLSEQ_RECORD( pair, PAIR);\n"
+                      "kernel void other(global int *y) { *y = (int)sizeof(pair); }\n");
+    cr_assert_eq(kernel_value(ctx, "train/", "", "clip"), 7);
+    cr_assert_eq(kernel_value(ctx, "train/", "", "meter"), 30);
+    cr_assert_eq(kernel_value(ctx, "train/", "", "other"), 12);
+}
+
 /* The square of 1 + 2^-12 has a last bit that only a contracted difference still sees. */
 static const char contracts[] = "kernel void k(global int *y)\n{\n"
                                 "    const float x = 1.0f + get_global_size(0) * 0x1p-12f;\n"
