@@ -42,8 +42,11 @@ clseq_status clseq_clip_norm(clseq_params *params, float limit)
     cl_mem squares = NULL;
     CLSEQ__RETURN_IF(prepare("clip norm", params, limit));
     CLSEQ__RETURN_IF(clseq__pool_get(params->ctx, sizeof(float), "clip norm: scratch", &squares));
-    for (size_t i = 0; i < params->count; i++)
+    for (size_t i = 0; i < params->count; i++) {
+        if (params->all[i]->is_frozen)
+            continue; /* without a gradient */
         CLSEQ__TRY(clip_range(params, params->all[i]->offset, params->all[i]->elements, limit, squares));
+    }
 done:
     clseq__pool_put(params->ctx, squares);
     return status;

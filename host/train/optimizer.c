@@ -7,50 +7,52 @@
 #include <math.h>
 #include <stdlib.h>
 
-static clseq_status enqueue_sgd(clseq_optimizer *o, float lr)
-{
-    const clseq_optimizer_desc *d = &o->desc;
-    return clseq__launch(o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
-                         CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr), CLSEQ__F(d->weight_decay),
-                                     CLSEQ__M(o->params->values), CLSEQ__M(o->params->grads)));
-}
+_Static_assert(STEP_BLOCK == CLSEQ__PARAM_ALIGN, "a block belongs to one parameter");
 
-static clseq_status enqueue_momentum(clseq_optimizer *o, float lr)
+static void fill_sgd(const clseq_optimizer *o, float lr, step_record *r)
 {
-    const clseq_optimizer_desc *d = &o->desc;
-    return clseq__launch(o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
-                         CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr), CLSEQ__F(d->weight_decay),
-                                     CLSEQ__F(d->momentum), CLSEQ__I(d->nesterov),
-                                     CLSEQ__M(o->params->values), CLSEQ__M(o->params->grads),
-                                     CLSEQ__M(o->moments[0])));
+    r->rate = lr;
+    r->coupled = 1.0f;
+    r->beta1 = o->desc.momentum;
+    r->nesterov = o->desc.nesterov;
 }
 
 /* The bias corrections are a function of the step alone: in double, since 1 - b2^t is small at first. */
-static clseq_status enqueue_adam(clseq_optimizer *o, float lr)
+static void fill_moments(const clseq_optimizer *o, float lr, step_record *r)
 {
     const clseq_optimizer_desc *d = &o->desc;
     const double t = (double)o->steps + 1.0;
     const double correction1 = 1.0 - pow(d->beta1, t), correction2 = 1.0 - pow(d->beta2, t);
-    const bool decoupled = d->kind == CLSEQ_OPTIMIZER_ADAMW;
-    return clseq__launch(
-        o->ctx, o->kernel, clseq__grid_for(o->ctx, o->params->flat),
-        CLSEQ__ARGS(CLSEQ__L(o->params->flat), CLSEQ__F(lr / correction1), CLSEQ__F(1.0 / sqrt(correction2)),
-                    CLSEQ__F(d->beta1), CLSEQ__F(1.0 - (double)d->beta1), CLSEQ__F(d->beta2),
-                    CLSEQ__F(1.0 - (double)d->beta2), CLSEQ__F(d->eps),
-                    CLSEQ__F(decoupled ? 0.0f : d->weight_decay),
-                    CLSEQ__F(decoupled ? (double)lr * d->weight_decay : 0.0), CLSEQ__M(o->params->values),
-                    CLSEQ__M(o->params->grads), CLSEQ__M(o->moments[0]), CLSEQ__M(o->moments[1])));
+    r->rate = (float)(lr / correction1);
+    r->correction = (float)(1.0 / sqrt(correction2));
+    r->beta1 = d->beta1;
+    r->rest1 = (float)(1.0 - (double)d->beta1);
+    r->beta2 = d->beta2;
+    r->rest2 = (float)(1.0 - (double)d->beta2);
+    r->eps = d->eps;
 }
 
-static const clseq__rule sgd = {"sgd", 0, {NULL}, "sgd_step", .enqueue = enqueue_sgd};
+static void fill_adam(const clseq_optimizer *o, float lr, step_record *r)
+{
+    fill_moments(o, lr, r);
+    r->coupled = 1.0f;
+}
+
+static void fill_adamw(const clseq_optimizer *o, float lr, step_record *r)
+{
+    fill_moments(o, lr, r);
+    r->decoupled = lr;
+}
+
+static const clseq__rule sgd = {"sgd", 0, {NULL}, "sgd_step", .fill = fill_sgd};
 
 /* Adam's numbers, of both kinds. */
-#define ADAM {"exp_avg", "exp_avg_sq"}, "adam_step", 0.9f, 0.999f, 1e-8f, enqueue_adam
+#define ADAM {"exp_avg", "exp_avg_sq"}, "adam_step", 0.9f, 0.999f, 1e-8f
 
 static const clseq__rule rules[CLSEQ_OPTIMIZER_COUNT] = {
-    [CLSEQ_OPTIMIZER_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", .enqueue = enqueue_momentum},
-    [CLSEQ_OPTIMIZER_ADAM] = {"adam", 2, ADAM},
-    [CLSEQ_OPTIMIZER_ADAMW] = {"adamw", 2, ADAM},
+    [CLSEQ_OPTIMIZER_SGD] = {"sgd", 1, {"momentum_buffer"}, "momentum_step", .fill = fill_sgd},
+    [CLSEQ_OPTIMIZER_ADAM] = {"adam", 2, ADAM, fill_adam},
+    [CLSEQ_OPTIMIZER_ADAMW] = {"adamw", 2, ADAM, fill_adamw},
 };
 
 static bool is_known(clseq_optimizer_kind kind)
@@ -127,6 +129,9 @@ clseq_status clseq_optimizer_create(clseq_params *params, const clseq_optimizer_
     o->params = clseq__params_retain(params);
     o->desc = *desc;
     o->rule = desc->kind == CLSEQ_OPTIMIZER_SGD && desc->momentum == 0.0f ? &sgd : &rules[desc->kind];
+    o->desc.groups = NULL; /* the caller's, which need not stay */
+    o->desc.group_count = 0;
+    CLSEQ__TRY(clseq__optimizer_take_groups(o, desc->groups, desc->group_count));
     CLSEQ__TRY(clseq__kernel_get(o->ctx, "train/", NULL, o->rule->kernel, &o->kernel));
     for (int i = 0; i < o->rule->moments; i++) {
         const size_t bytes = (size_t)params->flat * sizeof(float);
@@ -146,8 +151,26 @@ void clseq_optimizer_destroy(clseq_optimizer *optimizer)
         return;
     for (int i = 0; i < CLSEQ__MOMENTS_MAX; i++)
         clseq__pool_put(optimizer->ctx, optimizer->moments[i]);
+    clseq__pool_put(optimizer->ctx, optimizer->blocks);
+    free(optimizer->own);
     clseq__params_release(optimizer->params);
     free(optimizer);
+}
+
+/* One launch, of the kernel that looks up blocks where some differ from others. */
+static clseq_status enqueue(clseq_optimizer *o, float lr)
+{
+    cl_mem blocks = NULL;
+    clseq__kernel *kernel = o->kernel;
+    step_record r = {.n = o->params->flat, .decay = o->desc.weight_decay};
+    CLSEQ__RETURN_IF(clseq__optimizer_blocks(o, &blocks));
+    if (blocks)
+        kernel = o->kernel_by_block;
+    o->rule->fill(o, lr, &r);
+    return clseq__launch(o->ctx, kernel, clseq__grid_for(o->ctx, r.n),
+                         CLSEQ__ARGS(CLSEQ__RECORD(&r), CLSEQ__M(o->params->values),
+                                     CLSEQ__M(o->params->grads), CLSEQ__M(o->moments[0]),
+                                     CLSEQ__M(o->moments[1]), CLSEQ__M(blocks)));
 }
 
 clseq_status clseq_optimizer_step(clseq_optimizer *optimizer)
@@ -160,7 +183,7 @@ clseq_status clseq_optimizer_step(clseq_optimizer *optimizer)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,
                             "optimizer step: lr_at gave %g for step %lld, expected a number of at least 0",
                             (double)lr, (long long)optimizer->steps);
-    CLSEQ__RETURN_IF(optimizer->rule->enqueue(optimizer, lr));
+    CLSEQ__RETURN_IF(enqueue(optimizer, lr));
     optimizer->steps++;
     clseq_params_touch(optimizer->params);
     return CLSEQ_OK;

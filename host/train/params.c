@@ -22,6 +22,7 @@ clseq_status clseq_params_create(clseq_context *ctx, uint64_t seed, clseq_params
     (*out)->references = 1;
     (*out)->ctx = clseq__context_retain(ctx);
     (*out)->seed = seed;
+    (*out)->frozen_version = 1;
     return clseq__made("params create", CLSEQ_OK);
 }
 
@@ -158,6 +159,7 @@ void clseq__params_drop(clseq_params *params, size_t count)
         clseq_param *param = params->all[--params->count];
         params->elements -= param->elements;
         params->flat = param->offset;
+        params->frozen_count -= param->is_frozen;
         clseq__names_remove(&params->names, param->name);
         free(param);
     }
@@ -276,6 +278,8 @@ static clseq_status write_from(const char *what, clseq_param *param, bool grad, 
     if (!values)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: the %s for %s are NULL", what,
                             grad ? "gradients" : "values", param->name);
+    if (grad && param->is_frozen)
+        return clseq__error(CLSEQ_INVALID_STATE, "%s: %s is frozen and has no gradient", what, param->name);
     if (!grad)
         clseq_params_touch(param->store);
     return clseq_tensor_write(param->store->ctx, &view, values);

@@ -28,6 +28,7 @@ struct clseq_param {
     /* During a backward pass with a hook: operations that may still add to the gradient, and whether one has. */
     size_t awaited;
     bool is_reached;
+    bool is_frozen;
 };
 
 /* Parameters that were added one after the other, those of a layer. */
@@ -56,6 +57,8 @@ struct clseq_params {
     cl_mem values;    /* NULL until the store is used */
     cl_mem grads;
     uint64_t version; /* goes up with every change of values: what is derived from them compares it */
+    size_t frozen_count;
+    uint64_t frozen_version; /* begins at 1 and goes up with every change of what is frozen */
     clseq__owned *owned;
     size_t owned_count, owned_capacity;
 };
@@ -87,6 +90,9 @@ clseq__param_range clseq__params_since(clseq_params *params, size_t count);
 
 /* Takes back what was added after the first `count` parameters, for a layer that could not be made. */
 void clseq__params_drop(clseq_params *params, size_t count);
+
+/* Whether the name is one of a pattern, as fnmatch(3) has it. (frozen.c) */
+bool clseq__param_matches(const clseq_param *param, const char *pattern);
 
 /* Checks an initialiser for a parameter of these dims; the sentence starts with "params add: NAME". (init.c) */
 clseq_status clseq__init_check(const clseq_init *init, const char *name, int ndim, const int64_t *dims);

@@ -42,6 +42,18 @@ typedef enum clseq_optimizer_kind {
 /* The learning rate of step 0, 1, 2, ...; called on the host before each step. */
 typedef float (*clseq_lr_fn)(int64_t step, void *user);
 
+/*
+ * Parameters with numbers of their own: those whose names match a pattern with * and ?, as clseq_params_freeze takes it. All
+ * numbers are taken as they stand.
+ */
+typedef struct clseq_param_group {
+    const char *pattern;
+    /* A factor on the rate of each step; positive. */
+    float lr_scale;
+    /* In place of the descriptor's; at least 0. */
+    float weight_decay;
+} clseq_param_group;
+
 /* Every number is taken as it stands: a descriptor begins with clseq_optimizer_desc_default. */
 typedef struct clseq_optimizer_desc {
     clseq_optimizer_kind kind;
@@ -63,6 +75,13 @@ typedef struct clseq_optimizer_desc {
     float eps;
     /* At least 0. */
     float weight_decay;
+    /*
+     * A parameter belongs to the first group that it matches; one that matches none has the rate as it is and weight_decay
+     * above. Biases and norms without decay: {"*.bias", 1, 0}, {"*.bias_*", 1, 0}, {"*.gain_*", 1, 0}. A group without
+     * parameters is CLSEQ_NOT_FOUND, or CLSEQ_INVALID_ARGUMENT where groups before it have them all. Read by create alone.
+     */
+    const clseq_param_group *groups;
+    size_t group_count;
 } clseq_optimizer_desc;
 
 /*
@@ -81,7 +100,9 @@ CLSEQ_API clseq_status clseq_optimizer_create(clseq_params *params, const clseq_
 CLSEQ_API void clseq_optimizer_destroy(clseq_optimizer *optimizer);
 
 /*
- * Applies the gradients and sets them to zero, in one kernel. Enqueues only. A rate from lr_at that is negative, NaN or
+ * Applies the gradients and sets them to zero, in one kernel, whatever groups there are and whatever is frozen. Enqueues
+ * only; the first step of an optimiser with groups, and the first after something was frozen or freed, waits for the queue.
+ * All parameters share the count of steps, also those that were frozen for some of them. A rate from lr_at that is negative, NaN or
  * infinite is CLSEQ_INVALID_ARGUMENT, and nothing is changed.
  */
 CLSEQ_API clseq_status clseq_optimizer_step(clseq_optimizer *optimizer);

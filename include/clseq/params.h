@@ -95,6 +95,25 @@ CLSEQ_API clseq_status clseq_param_get_grad(clseq_param *param, float *grad);
  */
 CLSEQ_API void clseq_params_touch(clseq_params *params);
 
+/*
+ * Freezes a parameter, or frees it again: frozen, it stays as it is. It has no gradient (zeros, which clseq_param_set_grad
+ * refuses to change, and which a program leaves alone that has a view of it): operations add none, clipping counts none. An
+ * optimiser's step changes neither it nor its moments, and does not decay it. Both ways what was there of a gradient is lost.
+ * Values can still be set and loaded.
+ *
+ * To be called between steps: a graph that has read the store refuses backward afterwards, as after any change. What is
+ * frozen belongs to the store in memory and is not part of a checkpoint: a program freezes again after loading.
+ */
+CLSEQ_API clseq_status clseq_param_freeze(clseq_param *param, bool frozen);
+CLSEQ_API bool clseq_param_is_frozen(const clseq_param *param);
+
+/*
+ * The same for all parameters whose names match a pattern with * and ?, "encoder.*" or "*.bias", by the rules of fnmatch(3)
+ * without flags (a * stands for dots too). `matched`: NULL, or receives how many there were; none is CLSEQ_NOT_FOUND.
+ */
+CLSEQ_API clseq_status clseq_params_freeze(clseq_params *params, const char *pattern, bool frozen,
+                                           size_t *matched);
+
 /* Sets all gradients to zero. An optimiser's step does so itself. */
 CLSEQ_API clseq_status clseq_params_zero_grad(clseq_params *params);
 

@@ -424,6 +424,46 @@ def trajectory(start, gradients, kind, **options):
     return torch.stack(values)
 
 
+def make_optimizer_groups():
+    """Five steps of a model whose parameters belong to groups with rates and decays of their own."""
+    rng = random.Random("optimizer_groups")
+    golden = Golden("optimizer_groups.txt", "trajectories of torch.optim with groups {\"*.bias\", 0.5, 0}, {\"norm.*\", 2, 1/32} "
+                    "and the rest; numbers: SGD lr, momentum, weight decay; Adam lr, beta1, beta2, eps, weight decay")
+    shapes = {"a.weight": (2, 3), "a.bias": (2,), "norm.gain": (3,), "norm.bias": (3,), "b.weight": (70,)}
+    start = {name: uniform(rng, *shape) for name, shape in shapes.items()}
+    gradients = {name: uniform(rng, 5, *shape) for name, shape in shapes.items()}
+    for name in shapes:
+        golden.add(f"start/{name}", start[name])
+        golden.add(f"gradients/{name}", gradients[name])
+    kinds = [("sgd_momentum", torch.optim.SGD, [0.125, 0.875, 0.0625], {"momentum": 0.875}),
+             ("adam", torch.optim.Adam, [0.125, 0.875, 0.9375, 2.0**-10, 0.0625], {"betas": (0.875, 0.9375), "eps": 2.0**-10}),
+             ("adamw", torch.optim.AdamW, [0.125, 0.875, 0.9375, 2.0**-10, 0.0625], {"betas": (0.875, 0.9375), "eps": 2.0**-10})]
+    for kind, optimizer, numbers, options in kinds:
+        golden.numbers(f"{kind}/numbers", numbers)
+        values = grouped_trajectory(start, gradients, optimizer, lr=numbers[0], weight_decay=numbers[-1], **options)
+        for name in shapes:
+            golden.add(f"{kind}/{name}", values[name])
+    golden.write()
+
+
+def grouped_trajectory(start, gradients, kind, lr, weight_decay, **options):
+    parameters = {name: nn.Parameter(value.clone()) for name, value in start.items()}
+    biases = [name for name in parameters if name.endswith(".bias")]
+    norms = [name for name in parameters if name.startswith("norm.") and name not in biases]
+    rest = [name for name in parameters if name not in biases + norms]
+    optimizer = kind([{"params": [parameters[name] for name in biases], "lr": lr * 0.5, "weight_decay": 0.0},
+                      {"params": [parameters[name] for name in norms], "lr": lr * 2, "weight_decay": 2.0**-5},
+                      {"params": [parameters[name] for name in rest]}], lr=lr, weight_decay=weight_decay, **options)
+    values = {name: [] for name in parameters}
+    for step in range(5):
+        for name, parameter in parameters.items():
+            parameter.grad = gradients[name][step].clone()
+        optimizer.step()
+        for name, parameter in parameters.items():
+            values[name].append(parameter.detach().clone())
+    return {name: torch.stack(steps) for name, steps in values.items()}
+
+
 def make_clipping():
     rng = random.Random("clipping")
     golden = Golden("clipping.txt", "torch.nn.utils.clip_grad_norm_ and clip_grad_value_")
@@ -466,6 +506,7 @@ def main():
     make_rnns()
     make_cross_entropy()
     make_optimizers()
+    make_optimizer_groups()
     make_clipping()
     make_state_dict()
     print("golden files written with PyTorch", torch.__version__)
