@@ -2,6 +2,7 @@
 #include "train/layers.h"
 
 #include "core/error.h"
+#include "core/tensor.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,54 +24,133 @@ static clseq_status check(const char *function, const clseq_params *params, cons
     return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: the name is %s", function, name ? "empty" : "NULL");
 }
 
-clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary, int64_t features,
-                                 clseq_embedding **out)
+/* A weight that another layer or the program made: of this store, and a matrix. */
+static clseq_status check_weight(const char *function, const clseq_params *params, const clseq_param *weight,
+                                 const char *shape)
+{
+    char text[CLSEQ__DIMS_TEXT];
+    CLSEQ__NEEDS(function, params);
+    CLSEQ__NEEDS(function, weight);
+    if (weight->store != params)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: weight %s belongs to another store", function,
+                            weight->name);
+    if (weight->ndim != 2)
+        return clseq__error(CLSEQ_INVALID_SHAPE, "%s: weight %s has shape %s, expected %s", function,
+                            weight->name, clseq__dims_text(text, weight->ndim, weight->dims), shape);
+    return CLSEQ_OK;
+}
+
+/* The layer around `weight`, or around one of these dims that it adds. */
+static clseq_status make_embedding(clseq_params *params, const char *name, clseq_param *weight,
+                                   const int64_t dims[2], clseq_embedding **out)
 {
     clseq_status status = CLSEQ_OK;
     const size_t before = clseq_params_count(params);
-    clseq_embedding *layer = NULL;
-    CLSEQ__MAKES("embedding new", out);
-    CLSEQ__RETURN_IF(check("embedding new", params, name));
-    layer = calloc(1, sizeof *layer);
+    clseq_embedding *layer = calloc(1, sizeof *layer);
     if (!layer)
-        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "embedding new: no memory for %s", name);
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "embedding new: no memory for %s", name);
     layer->params = params;
-    CLSEQ__TRY(add(params, name, "weight", 2, (int64_t[]){vocabulary, features},
-                   &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
+    layer->weight = weight;
+    if (!weight)
+        CLSEQ__TRY(add(params, name, "weight", 2, dims,
+                       &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
     layer->own = clseq__params_since(params, before);
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
-    return clseq__made("embedding new", CLSEQ_OK);
+    return CLSEQ_OK;
 done:
     clseq__params_drop(params, before);
     free(layer);
-    return clseq__made("embedding new", status);
+    return status;
+}
+
+clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary, int64_t features,
+                                 clseq_embedding **out)
+{
+    static const char op[] = "embedding new";
+    clseq_status status = CLSEQ_OK;
+    CLSEQ__MAKES(op, out);
+    CLSEQ__TRY(check(op, params, name));
+    CLSEQ__TRY(make_embedding(params, name, NULL, (int64_t[]){vocabulary, features}, out));
+done:
+    return clseq__made(op, status);
+}
+
+clseq_status clseq_embedding_new_tied(clseq_params *params, clseq_param *weight, clseq_embedding **out)
+{
+    static const char op[] = "embedding new tied";
+    clseq_status status = CLSEQ_OK;
+    CLSEQ__MAKES(op, out);
+    CLSEQ__TRY(check_weight(op, params, weight, "[vocabulary,features]"));
+    CLSEQ__TRY(make_embedding(params, weight->name, weight, weight->dims, out));
+done:
+    return clseq__made(op, status);
+}
+
+/* The layer around `weight`, or around one of these dims that it adds, and its bias. */
+static clseq_status make_linear(clseq_params *params, const char *name, clseq_param *weight,
+                                const int64_t dims[2], bool bias, clseq_linear **out)
+{
+    clseq_status status = CLSEQ_OK;
+    const size_t before = clseq_params_count(params);
+    clseq_linear *layer = calloc(1, sizeof *layer);
+    /* of sizes that are refused: any */
+    const double fan_in = dims[1] > 0 ? (double)dims[1] : 1.0;
+    const clseq_init init = {.kind = CLSEQ_INIT_UNIFORM, .scale = (float)(1.0 / sqrt(fan_in))};
+    if (!layer)
+        return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "linear new: no memory for %s", name);
+    layer->params = params;
+    layer->weight = weight;
+    if (!weight)
+        CLSEQ__TRY(add(params, name, "weight", 2, dims, &init, &layer->weight));
+    if (bias)
+        CLSEQ__TRY(add(params, name, "bias", 1, dims, &init, &layer->bias));
+    layer->own = clseq__params_since(params, before);
+    CLSEQ__TRY(clseq__params_own(params, layer, free));
+    *out = layer;
+    return CLSEQ_OK;
+done:
+    clseq__params_drop(params, before);
+    free(layer);
+    return status;
 }
 
 clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in_features,
                               int64_t out_features, bool bias, clseq_linear **out)
 {
+    static const char op[] = "linear new";
     clseq_status status = CLSEQ_OK;
-    const size_t before = clseq_params_count(params);
-    clseq_linear *layer = NULL;
-    /* of sizes that are refused: any */
-    const double fan_in = in_features > 0 ? (double)in_features : 1.0;
-    clseq_init init = {.kind = CLSEQ_INIT_UNIFORM, .scale = (float)(1.0 / sqrt(fan_in))};
-    CLSEQ__MAKES("linear new", out);
-    CLSEQ__RETURN_IF(check("linear new", params, name));
-    layer = calloc(1, sizeof *layer);
-    if (!layer)
-        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "linear new: no memory for %s", name);
-    layer->params = params;
-    CLSEQ__TRY(add(params, name, "weight", 2, (int64_t[]){out_features, in_features}, &init, &layer->weight));
-    if (bias)
-        CLSEQ__TRY(add(params, name, "bias", 1, &out_features, &init, &layer->bias));
-    layer->own = clseq__params_since(params, before);
-    CLSEQ__TRY(clseq__params_own(params, layer, free));
-    *out = layer;
-    return clseq__made("linear new", CLSEQ_OK);
+    CLSEQ__MAKES(op, out);
+    CLSEQ__TRY(check(op, params, name));
+    CLSEQ__TRY(make_linear(params, name, NULL, (int64_t[]){out_features, in_features}, bias, out));
 done:
-    clseq__params_drop(params, before);
-    free(layer);
-    return clseq__made("linear new", status);
+    return clseq__made(op, status);
+}
+
+clseq_status clseq_linear_new_tied(clseq_params *params, const char *name, clseq_param *weight, bool bias,
+                                   clseq_linear **out)
+{
+    static const char op[] = "linear new tied";
+    clseq_status status = CLSEQ_OK;
+    CLSEQ__MAKES(op, out);
+    CLSEQ__TRY(check(op, params, name));
+    CLSEQ__TRY(check_weight(op, params, weight, "[out_features,in_features]"));
+    CLSEQ__TRY(make_linear(params, name, weight, weight->dims, bias, out));
+done:
+    return clseq__made(op, status);
+}
+
+clseq_param *clseq_embedding_weight(const clseq_embedding *embedding)
+{
+    return embedding ? embedding->weight : NULL;
+}
+
+clseq_param *clseq_linear_weight(const clseq_linear *linear)
+{
+    return linear ? linear->weight : NULL;
+}
+
+clseq_param *clseq_linear_bias(const clseq_linear *linear)
+{
+    return linear ? linear->bias : NULL;
 }

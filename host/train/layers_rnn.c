@@ -161,3 +161,8 @@ const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn)
 {
     return rnn ? rnn->plans->plan : NULL;
 }
+
+clseq_param *clseq_rnn_param(const clseq_rnn *rnn, int64_t i)
+{
+    return rnn && i >= 0 && i < rnn->weight_count ? rnn->weights[i] : NULL;
+}

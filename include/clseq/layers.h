@@ -43,6 +43,27 @@ CLSEQ_API clseq_status clseq_linear_new(clseq_params *params, const char *name, 
                                         int64_t out_features, bool bias, clseq_linear **out);
 
 /*
+ * Layers around a weight that is there already, of the same store: an embedding's that is to be the last layer's too (Press
+ * and Wolf 2017; Inan et al. 2017), or a parameter of the program's. It keeps its name and its start, is once in the store and in
+ * checkpoints, and its gradient is the sum of what all layers add. The linear layer adds NAME.bias alone, uniform within
+ * 1/sqrt(in_features), and nothing without bias; `weight` is [out_features,in_features]. The embedding adds nothing; `weight`
+ * is [V,E].
+ *
+ *     clseq_linear_new_tied(params, "out", clseq_embedding_weight(embed), true, &out);
+ *
+ * A layer that is used several times, in one graph or in many, is the same layer each time and needs none of this.
+ */
+CLSEQ_API clseq_status clseq_linear_new_tied(clseq_params *params, const char *name, clseq_param *weight,
+                                             bool bias, clseq_linear **out);
+CLSEQ_API clseq_status clseq_embedding_new_tied(clseq_params *params, clseq_param *weight,
+                                                clseq_embedding **out);
+
+/* A layer's parameters; NULL for one that it has not. */
+CLSEQ_API clseq_param *clseq_embedding_weight(const clseq_embedding *embedding);
+CLSEQ_API clseq_param *clseq_linear_weight(const clseq_linear *linear);
+CLSEQ_API clseq_param *clseq_linear_bias(const clseq_linear *linear);
+
+/*
  * How a recurrent layer starts. All zero is PyTorch's start: everything uniform within 1/sqrt(H), gains 1 and shifts 0,
  * which is what CLSEQ_INIT_DEFAULT stands for here. Orthogonal matrices are one for each gate where `block` is 0.
  */
@@ -68,6 +89,9 @@ typedef struct clseq_rnn_init {
 /* The weights of the descriptor (rnn.h) as parameters NAME.weight_ih_l0, ..., NAME.weight_ih_l0_reverse. `init` may be NULL. */
 CLSEQ_API clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_rnn_desc *desc,
                                      const clseq_rnn_init *init, clseq_rnn **out);
+
+/* The parameter that is weight number i of clseq_rnn_weight_info; NULL where there is none. */
+CLSEQ_API clseq_param *clseq_rnn_param(const clseq_rnn *rnn, int64_t i);
 
 CLSEQ_API const clseq_rnn_desc *clseq_rnn_description(const clseq_rnn *rnn);
 

@@ -8,6 +8,7 @@
 
 #include "train/params.h"
 #include <clseq/checkpoint.h>
+#include <clseq/layers.h>
 #include <clseq/nn.h>
 #include <clseq/optim.h>
 #include <criterion/criterion.h>
@@ -40,8 +41,12 @@ static clseq_status add_parameters(clseq_params *params)
                                        {.kind = CLSEQ_INIT_ORTHOGONAL, .scale = 1},
                                        {.kind = CLSEQ_INIT_XAVIER, .scale = 1}};
     static const char *const names[] = {"table", "w", "v"};
+    clseq_embedding *embedding = NULL;
+    clseq_linear *linear = NULL;
     for (int i = 0; i < 3; i++)
         CLSEQ__TRY(clseq_params_add(params, names[i], 2, (int64_t[]){5, 7}, &inits[i], NULL));
+    CLSEQ__TRY(clseq_embedding_new_tied(params, clseq_params_at(params, 0), &embedding));
+    CLSEQ__TRY(clseq_linear_new_tied(params, "tied", clseq_params_at(params, 1), true, &linear));
 done:
     return status;
 }
