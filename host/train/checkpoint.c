@@ -28,7 +28,7 @@ typedef struct item {
     char *name;
     clseq_tensor tensor;
     const clseq__st_entry *entry; /* of the file that is being loaded */
-    float *values;                /* read from it */
+    void *values;                 /* read from it */
 } item;
 
 typedef struct items {
@@ -169,16 +169,21 @@ static clseq_status write_meta(clseq__st_writer *writer, const clseq_checkpoint 
     return CLSEQ_OK;
 }
 
+static size_t size_of(const item *one)
+{
+    return (size_t)clseq_tensor_elements(&one->tensor) * clseq_dtype_size(one->tensor.dtype);
+}
+
 static clseq_status write_item(clseq__st_writer *writer, clseq_context *ctx, const item *one)
 {
     clseq_status status = CLSEQ_OK;
-    size_t count = (size_t)clseq_tensor_elements(&one->tensor);
-    float *values = malloc(count * sizeof *values);
+    const size_t size = size_of(one);
+    void *values = malloc(size);
     if (!values)
-        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "checkpoint: no memory for %s, %zu floats",
-                    CLSEQ__SHOW(one->name), count);
+        CLSEQ__FAIL(CLSEQ_OUT_OF_HOST_MEMORY, "checkpoint: no memory for %s, %zu bytes",
+                    CLSEQ__SHOW(one->name), size);
     CLSEQ__TRY(clseq_tensor_read(ctx, &one->tensor, values));
-    CLSEQ__TRY(clseq__st_writer_data(writer, values, count));
+    CLSEQ__TRY(clseq__st_writer_data(writer, values, size));
 done:
     free(values);
     return status;
@@ -192,9 +197,10 @@ clseq_status clseq_checkpoint_save(const char *path, const clseq_checkpoint *wha
     CLSEQ__TRY(collect("checkpoint save", path, what, &list));
     CLSEQ__TRY(clseq__st_writer_create(path, &writer));
     CLSEQ__TRY(write_meta(writer, what));
-    for (size_t i = 0; i < list.count; i++)
-        CLSEQ__TRY(
-            clseq__st_writer_add(writer, list.all[i].name, list.all[i].tensor.ndim, list.all[i].tensor.dims));
+    for (size_t i = 0; i < list.count; i++) {
+        const clseq_tensor *tensor = &list.all[i].tensor;
+        CLSEQ__TRY(clseq__st_writer_add(writer, list.all[i].name, tensor->dtype, tensor->ndim, tensor->dims));
+    }
     CLSEQ__TRY(clseq__st_writer_begin(writer));
     for (size_t i = 0; i < list.count; i++)
         CLSEQ__TRY(write_item(writer, list.ctx, &list.all[i]));
@@ -227,12 +233,11 @@ static clseq_status transfer(clseq__st_reader *reader, items *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         item *one = &list->all[i];
-        size_t count = (size_t)clseq_tensor_elements(&one->tensor);
-        one->values = malloc(count * sizeof *one->values);
+        one->values = malloc(size_of(one));
         if (!one->values)
-            return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "checkpoint: no memory for %s, %zu floats",
-                                CLSEQ__SHOW(one->name), count);
-        CLSEQ__RETURN_IF(clseq__st_read_floats(reader, one->entry, one->values));
+            return clseq__error(CLSEQ_OUT_OF_HOST_MEMORY, "checkpoint: no memory for %s, %zu bytes",
+                                CLSEQ__SHOW(one->name), size_of(one));
+        CLSEQ__RETURN_IF(clseq__st_read_values(reader, one->entry, one->tensor.dtype, one->values));
     }
     for (size_t i = 0; i < list->count; i++)
         CLSEQ__RETURN_IF(clseq_tensor_write(list->ctx, &list->all[i].tensor, list->all[i].values));

@@ -30,8 +30,8 @@ struct clseq_rnn {
 
 struct clseq_state {
     clseq_context *ctx;
-    int count;             /* states of the cell */
-    const char **names;    /* [count] */
+    int count;
+    char **names;          /* [count] */
     clseq_tensor *tensors; /* [count] */
 };
 

@@ -15,6 +15,7 @@
 #define CLSEQ_TRAIN_SAFETENSORS_H
 
 #include "core/error.h"
+#include <clseq/tensor.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,22 +65,24 @@ const char *clseq__st_path(const clseq__st_reader *reader);
 clseq_status clseq__st_read(clseq__st_reader *reader, const clseq__st_entry *entry, void *data);
 
 /*
- * Reads a tensor of floating-point numbers (F32, F64, F16 or BF16) as floats; narrower types are exact, F64 is rounded.
- * Another type is CLSEQ_INVALID_DTYPE.
+ * Reads a tensor as elements of one of the library's types: as floats what is F32, F64, F16 or BF16 (narrower types are
+ * exact, F64 is rounded), as int32_t what is I32. Another type is CLSEQ_INVALID_DTYPE.
  */
-clseq_status clseq__st_read_floats(clseq__st_reader *reader, const clseq__st_entry *entry, float *values);
+clseq_status clseq__st_read_values(clseq__st_reader *reader, const clseq__st_entry *entry, clseq_dtype dtype,
+                                   void *values);
 
 /*
- * Writing: first all names and pairs, then begin, then the data of each tensor in the order of adding, each in one call,
- * then commit, which puts the checksums into the header and replaces the target. Destroying a writer that did not commit leaves nothing behind.
+ * Writing: first all names and pairs, then begin, then the data of each tensor in the order of adding, each in one call
+ * (`size` in bytes), then commit, which puts the checksums into the header and replaces the target. Destroying a writer that did not commit leaves nothing behind.
  */
 typedef struct clseq__st_writer clseq__st_writer;
 
 clseq_status clseq__st_writer_create(const char *path, clseq__st_writer **out);
 clseq_status clseq__st_writer_meta(clseq__st_writer *writer, const char *key, const char *value);
-clseq_status clseq__st_writer_add(clseq__st_writer *writer, const char *name, int ndim, const int64_t *dims);
+clseq_status clseq__st_writer_add(clseq__st_writer *writer, const char *name, clseq_dtype dtype, int ndim,
+                                  const int64_t *dims);
 clseq_status clseq__st_writer_begin(clseq__st_writer *writer);
-clseq_status clseq__st_writer_data(clseq__st_writer *writer, const float *values, size_t count);
+clseq_status clseq__st_writer_data(clseq__st_writer *writer, const void *values, size_t size);
 clseq_status clseq__st_writer_commit(clseq__st_writer *writer);
 
 /* NULL is allowed. */

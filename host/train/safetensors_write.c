@@ -97,22 +97,26 @@ done:
     return status;
 }
 
+/* What the format calls the types that are written. */
+static const char *const dtypes[] = {[CLSEQ_DTYPE_F32] = "F32", [CLSEQ_DTYPE_I32] = "I32"};
+
 /* "name":{"dtype":"F32","shape":[..],"data_offsets":[..]} */
-static clseq_status add_tensor(clseq__st_writer *w, const char *name, int ndim, const int64_t *dims,
-                               uint64_t bytes)
+static clseq_status add_tensor(clseq__st_writer *w, const char *name, clseq_dtype dtype, int ndim,
+                               const int64_t *dims, uint64_t bytes)
 {
     clseq__text *text = &w->tensors;
     CLSEQ__RETURN_IF(add_key(w, text, name));
-    CLSEQ__RETURN_IF(clseq__text_print(text, "{\"dtype\":\"F32\",\"shape\":["));
+    CLSEQ__RETURN_IF(clseq__text_print(text, "{\"dtype\":\"%s\",\"shape\":[", dtypes[dtype]));
     for (int i = 0; i < ndim; i++)
         CLSEQ__RETURN_IF(clseq__text_print(text, "%s%lld", i > 0 ? "," : "", (long long)dims[i]));
     return clseq__text_print(text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)w->size,
                              (unsigned long long)(w->size + bytes));
 }
 
-clseq_status clseq__st_writer_add(clseq__st_writer *writer, const char *name, int ndim, const int64_t *dims)
+clseq_status clseq__st_writer_add(clseq__st_writer *writer, const char *name, clseq_dtype dtype, int ndim,
+                                  const int64_t *dims)
 {
-    uint64_t bytes = sizeof(float);
+    uint64_t bytes = clseq_dtype_size(dtype);
     if (strcmp(name, "__metadata__") == 0 || clseq__names_find(&writer->names, name))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: tensor name %s is taken", writer->path,
                             CLSEQ__SHOW(name));
@@ -121,7 +125,7 @@ clseq_status clseq__st_writer_add(clseq__st_writer *writer, const char *name, in
     if (!clseq__names_add(&writer->names, name, writer))
         return no_memory(writer);
     CLSEQ__RETURN_IF(add_checksum(writer, name));
-    CLSEQ__RETURN_IF(add_tensor(writer, name, ndim, dims, bytes));
+    CLSEQ__RETURN_IF(add_tensor(writer, name, dtype, ndim, dims, bytes));
     writer->size += bytes;
     return CLSEQ_OK;
 }
@@ -153,9 +157,8 @@ clseq_status clseq__st_writer_begin(clseq__st_writer *writer)
     return clseq__file_write(writer->file, writer->header.data, writer->header.size);
 }
 
-clseq_status clseq__st_writer_data(clseq__st_writer *writer, const float *values, size_t count)
+clseq_status clseq__st_writer_data(clseq__st_writer *writer, const void *values, size_t size)
 {
-    const size_t size = count * sizeof *values;
     char digits[DIGITS + 1];
     if (writer->next == writer->count)
         return clseq__error(CLSEQ_INVALID_STATE, "%s: data of %zu tensors were written already", writer->path,

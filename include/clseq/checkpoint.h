@@ -24,8 +24,9 @@
  *     clseq_context_destroy(ctx);
  *
  * In the file, parameters stand under their own names in PyTorch's layout as F32 tensors, the optimiser's moments
- * under "optimizer.KIND.NAME", states under "state.NAME.h" and "state.NAME.c", and the step, the optimiser's kind
- * and the caller's pairs in "__metadata__". Python's safetensors.torch.load_file reads it.
+ * under "optimizer.KIND.NAME", states under "state.NAME.h" and "state.NAME.c", or what their tensors are called, as F32 or
+ * I32, and the step, the optimiser's kind and the caller's pairs in "__metadata__". Python's safetensors.torch.load_file
+ * reads it. An optimiser's groups and which parameters are frozen are not in it: a program says that again.
  *
  * Saving writes a temporary file in the same folder, flushes it to the disk and renames it: a full disk or a crash
  * leaves the old file as it was. A process that is killed while it saves may leave that file, FILE.clseq-XXXXXXXX with

@@ -99,24 +99,50 @@ CLSEQ_API const clseq_rnn_desc *clseq_rnn_description(const clseq_rnn *rnn);
 CLSEQ_API const clseq_rnn_plan *clseq_rnn_plan_of(const clseq_rnn *rnn);
 
 /*
- * States of a recurrent layer that outlive a graph, for truncated back-propagation through time and for generation.
- * They start as zeros. A state fits every layer with states of the same names and dims, and needs the layer and its store no more.
+ * Named tensors that outlive a graph and are part of checkpoints: the states of a recurrent layer, for truncated
+ * back-propagation through time and for generation, or whatever else a program carries from one graph to the next. They
+ * start as zeros.
  */
 typedef struct clseq_state clseq_state;
 
+typedef struct clseq_state_desc {
+    /* New within the state, not empty, copied; "state.STATE.NAME" in checkpoints. */
+    const char *name;
+    /* CLSEQ_DTYPE_F32 or CLSEQ_DTYPE_I32. */
+    clseq_dtype dtype;
+    int ndim;
+    int64_t dims[CLSEQ_MAX_DIMS];
+} clseq_state_desc;
+
+/*
+ * `count` tensors, at least 1. A fragment:
+ *
+ *     clseq_state_create_from(ctx, 2, (const clseq_state_desc[]){{"keys", CLSEQ_DTYPE_F32, 3, {100, 8, 64}},
+ *                                                                {"length", CLSEQ_DTYPE_I32, 1, {8}}}, &state);
+ */
+CLSEQ_API clseq_status clseq_state_create_from(clseq_context *ctx, int count, const clseq_state_desc *states,
+                                               clseq_state **out);
+
+/*
+ * The states of a recurrent layer for B rows, of the names and dims that clseq_rnn_state_info gives. They fit every layer
+ * with states of the same dims, and need the layer and its store no more.
+ */
 CLSEQ_API clseq_status clseq_state_create(const clseq_rnn *rnn, int64_t B, clseq_state **out);
 
 /* NULL is allowed. */
 CLSEQ_API void clseq_state_destroy(clseq_state *state);
 
-/* Sets all states to zero. Enqueues only. */
+/* Sets all tensors to zero. Enqueues only. */
 CLSEQ_API clseq_status clseq_state_reset(clseq_state *state);
 
-/* How many states there are, and the name of number i, "h" or "c"; 0 and NULL where there is none. */
+/* How many tensors there are, and the name of number i, "h" or "c" of recurrent layers; 0 and NULL where there is none. */
 CLSEQ_API int clseq_state_count(const clseq_state *state);
 CLSEQ_API const char *clseq_state_name(const clseq_state *state, int i);
 
-/* State number i as a tensor of the dims that clseq_rnn_state_info gives. */
+/* The number of the tensor of this name; -1 where there is none. */
+CLSEQ_API int clseq_state_find(const clseq_state *state, const char *name);
+
+/* Tensor number i, which may be read and written and is the state's. */
 CLSEQ_API clseq_status clseq_state_tensor(const clseq_state *state, int i, clseq_tensor *out);
 
 #ifdef __cplusplus

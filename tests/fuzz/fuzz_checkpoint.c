@@ -260,7 +260,7 @@ static void read_all(void)
         float *values = malloc((size_t)(entry->end - entry->begin) * 2 + 1);
         if (!values || clseq__st_find(reader, entry->name) != entry)
             abort();
-        if (clseq__st_read_floats(reader, entry, values) != CLSEQ_OK)
+        if (clseq__st_read_values(reader, entry, CLSEQ_DTYPE_F32, values) != CLSEQ_OK)
             check_sentence();
         free(values);
     }

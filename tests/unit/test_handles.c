@@ -44,6 +44,7 @@ CALL(clseq_embedding_new_tied, clseq_embedding, p->params, NULL, out)
 CALL(clseq_linear_new_tied, clseq_linear, p->params, "l", NULL, true, out)
 CALL(clseq_rnn_new, clseq_rnn, p->params, "r", &no_hidden, NULL, out)
 CALL(clseq_state_create, clseq_state, p->rnn, 0, out)
+CALL(clseq_state_create_from, clseq_state, p->ctx, 0, NULL, out)
 CALL(clseq_optimizer_create, clseq_optimizer, p->params, &no_rate, out)
 CALL(clseq_meter_create, clseq_meter, NULL, out)
 
@@ -55,11 +56,11 @@ static const struct {
     const char *name;
     clseq_status (*call)(const parts *p, void **place);
 } rows[] = {
-    ROW(clseq_context_create),   ROW(clseq_context_wrap),  ROW(clseq_gemm_pack),
-    ROW(clseq_rnn_plan_create),  ROW(clseq_params_create), ROW(clseq_params_add),
-    ROW(clseq_embedding_new),    ROW(clseq_linear_new),    ROW(clseq_embedding_new_tied),
-    ROW(clseq_linear_new_tied),  ROW(clseq_rnn_new),       ROW(clseq_state_create),
-    ROW(clseq_optimizer_create), ROW(clseq_meter_create),
+    ROW(clseq_context_create),    ROW(clseq_context_wrap),     ROW(clseq_gemm_pack),
+    ROW(clseq_rnn_plan_create),   ROW(clseq_params_create),    ROW(clseq_params_add),
+    ROW(clseq_embedding_new),     ROW(clseq_linear_new),       ROW(clseq_embedding_new_tied),
+    ROW(clseq_linear_new_tied),   ROW(clseq_rnn_new),          ROW(clseq_state_create),
+    ROW(clseq_state_create_from), ROW(clseq_optimizer_create), ROW(clseq_meter_create),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

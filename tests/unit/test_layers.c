@@ -354,7 +354,7 @@ Test(layers, states)
     clseq_state_destroy(state);
     EXPECT_OK(clseq_state_create(gru, B, &state));
     EXPECT_ERROR(clseq_state_tensor(state, 1, &tensor), CLSEQ_INVALID_ARGUMENT,
-                 "state tensor: there is no state 1, the cell has 1");
+                 "state tensor: there is no state 1, there are 1");
     EXPECT_ERROR(clseq_state_tensor(state, -1, &tensor), CLSEQ_INVALID_ARGUMENT, "there is no state -1");
     EXPECT_ERROR(clseq_state_tensor(state, 0, NULL), CLSEQ_INVALID_ARGUMENT, "state tensor: out is NULL");
     EXPECT_ERROR(clseq_state_tensor(NULL, 0, &tensor), CLSEQ_INVALID_ARGUMENT, "state tensor: state is NULL");

@@ -36,11 +36,11 @@ static clseq_status write_example(void)
     clseq__st_writer *w = NULL;
     CLSEQ__TRY(clseq__st_writer_create(path, &w));
     CLSEQ__TRY(clseq__st_writer_meta(w, "key", "a \"quoted\" value\n"));
-    CLSEQ__TRY(clseq__st_writer_add(w, "first", 2, (int64_t[]){2, 3}));
-    CLSEQ__TRY(clseq__st_writer_add(w, "scalar", 0, NULL));
+    CLSEQ__TRY(clseq__st_writer_add(w, "first", CLSEQ_DTYPE_F32, 2, (int64_t[]){2, 3}));
+    CLSEQ__TRY(clseq__st_writer_add(w, "scalar", CLSEQ_DTYPE_F32, 0, NULL));
     CLSEQ__TRY(clseq__st_writer_begin(w));
-    CLSEQ__TRY(clseq__st_writer_data(w, first, 6));
-    CLSEQ__TRY(clseq__st_writer_data(w, second, 1));
+    CLSEQ__TRY(clseq__st_writer_data(w, first, 6 * sizeof *first));
+    CLSEQ__TRY(clseq__st_writer_data(w, second, sizeof *second));
     CLSEQ__TRY(clseq__st_writer_commit(w));
 done:
     clseq__st_writer_destroy(w);
@@ -85,13 +85,14 @@ Test(safetensors, refuses_names_and_data_that_do_not_fit)
 {
     clseq__st_writer *w = NULL;
     cr_assert_eq(clseq__st_writer_create(path, &w), CLSEQ_OK);
-    cr_assert_eq(clseq__st_writer_add(w, "a", 1, (int64_t[]){2}), CLSEQ_OK);
-    cr_assert_eq(clseq__st_writer_add(w, "a", 1, (int64_t[]){2}), CLSEQ_INVALID_ARGUMENT);
-    cr_assert_eq(clseq__st_writer_add(w, "__metadata__", 1, (int64_t[]){2}), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq__st_writer_add(w, "a", CLSEQ_DTYPE_F32, 1, (int64_t[]){2}), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_add(w, "a", CLSEQ_DTYPE_F32, 1, (int64_t[]){2}), CLSEQ_INVALID_ARGUMENT);
+    cr_assert_eq(clseq__st_writer_add(w, "__metadata__", CLSEQ_DTYPE_F32, 1, (int64_t[]){2}),
+                 CLSEQ_INVALID_ARGUMENT);
     cr_assert_eq(clseq__st_writer_meta(w, "k", "1"), CLSEQ_OK);
     cr_assert_eq(clseq__st_writer_meta(w, "k", "2"), CLSEQ_INVALID_ARGUMENT);
     cr_assert_eq(clseq__st_writer_begin(w), CLSEQ_OK);
-    cr_assert_eq(clseq__st_writer_data(w, first, 1), CLSEQ_OK);
+    cr_assert_eq(clseq__st_writer_data(w, first, sizeof *first), CLSEQ_OK);
     cr_assert_eq(clseq__st_writer_commit(w), CLSEQ_INVALID_STATE);
     clseq__st_writer_destroy(w);
     cr_assert_neq(access(path, F_OK), 0);
@@ -457,7 +458,7 @@ Test(safetensors, floats_of_every_type_have_their_bits)
                 bytes[8 + length + i * rows[row].size + k] = (uint8_t)(rows[row].values[i].bits >> 8 * k);
         folder_write(folder, "file", bytes, 8 + length + data);
         cr_assert_eq(clseq__st_open(path, &r), CLSEQ_OK, "%s", clseq_last_error());
-        cr_assert_eq(clseq__st_read_floats(r, clseq__st_at(r, 0), values), CLSEQ_OK);
+        cr_assert_eq(clseq__st_read_values(r, clseq__st_at(r, 0), CLSEQ_DTYPE_F32, values), CLSEQ_OK);
         clseq__st_close(r);
         for (size_t i = 0; i < 14; i++) {
             uint32_t bits;
