@@ -1,11 +1,14 @@
 /*
- * bench_graph - what an operation of the graph costs on the host: microseconds a call on tensors of a few elements,
- * beside the enqueue of one kernel by OpenCL alone. The queue is emptied between rounds, outside of the clock. Medians.
+ * bench_graph - what an operation of the graph costs on the host: microseconds a call on tensors of a few elements, those of
+ * them that the OpenCL driver takes, and what is left for the library. The queue is emptied between rounds, outside of the
+ * clock. Medians.
  *
  *     bench_graph [ROUNDS]     501 without it
  */
+#define _GNU_SOURCE /* RTLD_NEXT */
 #include "bench/bench.h"
 #include <clseq/clseq.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +25,57 @@ typedef struct bench {
     clseq_graph *g;
     clseq_var *x, *logits, *sequence, *tokens, *targets;
 } bench;
+
+/* ---- the driver's time: calls go through these functions of the program on their way to it ---- */
+
+static double driver_seconds;
+static long driver_calls;
+
+#define TIMED(name, parameters, arguments)             \
+    CL_API_ENTRY cl_int CL_API_CALL name parameters    \
+    {                                                  \
+        static cl_int(*real) parameters;               \
+        if (!real)                                     \
+            *(void **)&real = dlsym(RTLD_NEXT, #name); \
+        const double begin = bench_now();              \
+        const cl_int code = real arguments;            \
+        driver_seconds += bench_now() - begin;         \
+        driver_calls++;                                \
+        return code;                                   \
+    }
+
+TIMED(clSetKernelArg, (cl_kernel kernel, cl_uint index, size_t size, const void *value),
+      (kernel, index, size, value))
+TIMED(clEnqueueNDRangeKernel,
+      (cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset, const size_t *global,
+       const size_t *group, cl_uint count, const cl_event *wait, cl_event *event),
+      (queue, kernel, dims, offset, global, group, count, wait, event))
+TIMED(clEnqueueWriteBuffer,
+      (cl_command_queue queue, cl_mem buffer, cl_bool blocks, size_t offset, size_t size, const void *from,
+       cl_uint count, const cl_event *wait, cl_event *event),
+      (queue, buffer, blocks, offset, size, from, count, wait, event))
+TIMED(clEnqueueFillBuffer,
+      (cl_command_queue queue, cl_mem buffer, const void *pattern, size_t pattern_size, size_t offset,
+       size_t size, cl_uint count, const cl_event *wait, cl_event *event),
+      (queue, buffer, pattern, pattern_size, offset, size, count, wait, event))
+TIMED(clEnqueueCopyBuffer,
+      (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset, size_t size,
+       cl_uint count, const cl_event *wait, cl_event *event),
+      (queue, from, to, from_offset, to_offset, size, count, wait, event))
+TIMED(clReleaseEvent, (cl_event event), (event))
+
+/* What looking at the clock around a call costs. */
+static double clock_seconds(void)
+{
+    enum { LOOKS = 100000 };
+    const double begin = bench_now();
+    double last = 0;
+    for (int i = 0; i < LOOKS; i++)
+        last = bench_now();
+    return 2 * (last - begin) / LOOKS;
+}
+
+/* ---- the operations ---- */
 
 static void check(clseq_status status)
 {
@@ -75,6 +129,16 @@ static void mean(bench *b)
     clseq_mean(b->g, b->x);
 }
 
+static void transpose(bench *b)
+{
+    clseq_transpose(b->g, b->x, 0, 1);
+}
+
+static void matmul(bench *b)
+{
+    clseq_matmul(b->g, b->x, clseq_transpose(b->g, b->x, 0, 1));
+}
+
 static void reshape(bench *b)
 {
     clseq_reshape(b->g, b->x, 1, (int64_t[]){12});
@@ -122,6 +186,8 @@ static const struct {
            {"dropout", dropout},
            {"mean", mean},
            {"reshape", reshape},
+           {"transpose", transpose},
+           {"transpose, matmul", matmul},
            {"slice", slice},
            {"concat", concat},
            {"affine", affine},
@@ -150,8 +216,12 @@ static void create(bench *b)
     clSetKernelArg(b->kernel, 0, sizeof(cl_mem), &buffer);
 }
 
-/* Microseconds a call of operation `op`: CALLS of them in a graph of their own. */
-static double time_calls(bench *b, size_t op)
+typedef struct cost {
+    double all, driver, own; /* microseconds a call */
+} cost;
+
+/* CALLS of operation `op` in a graph of their own. `look` is what measuring the driver adds to each of its calls. */
+static cost time_calls(bench *b, size_t op, double look)
 {
     b->g = clseq_graph_begin(b->ctx, CLSEQ_MODE_TRAINING);
     b->x = clseq_require_grad(b->g, clseq_input_f32(b->g, values, 2, (int64_t[]){4, 3}));
@@ -161,19 +231,22 @@ static double time_calls(bench *b, size_t op)
     b->targets = clseq_input_i32(b->g, (int32_t[]){0, 1, 2, 0}, 1, (int64_t[]){4});
     ops[op].run(b);
     check(clseq_context_finish(b->ctx));
+    driver_seconds = 0;
+    driver_calls = 0;
     const double begin = bench_now();
     for (int i = 0; i < CALLS; i++)
         ops[op].run(b);
-    const double seconds = bench_now() - begin;
+    const double looks = (double)driver_calls * look, seconds = bench_now() - begin - looks;
+    const double driver = driver_seconds - looks / 2;
     check(clseq_context_finish(b->ctx));
     check(clseq_graph_end(b->g));
-    return seconds / CALLS * 1e6;
+    return (cost){seconds / CALLS * 1e6, driver / CALLS * 1e6, (seconds - driver) / CALLS * 1e6};
 }
 
 int main(int argc, char **argv)
 {
     enum { COUNT = sizeof ops / sizeof ops[0] };
-    static double times[COUNT][MOST];
+    static double all[COUNT][MOST], driver[COUNT][MOST], own[COUNT][MOST];
     bench b = {0};
     const int rounds = argc > 1 ? atoi(argv[1]) : 501;
     if (rounds < 1 || rounds > MOST) {
@@ -181,18 +254,21 @@ int main(int argc, char **argv)
         return 2;
     }
     create(&b);
+    const double look = clock_seconds();
     for (int round = -3; round < rounds; round++)
         for (size_t op = 0; op < COUNT; op++) {
-            const double time = time_calls(&b, op);
-            if (round >= 0)
-                times[op][round] = time;
+            const cost c = time_calls(&b, op, look);
+            if (round >= 0) {
+                all[op][round] = c.all;
+                driver[op][round] = c.driver;
+                own[op][round] = c.own;
+            }
         }
-    const double kernel = bench_median(times[0], (size_t)rounds);
-    printf("%s\n%-26s %8s %8s\n", clseq_context_device(b.ctx)->name, "operation", "us", "of bare");
-    for (size_t op = 0; op < COUNT; op++) {
-        const double time = bench_median(times[op], (size_t)rounds);
-        printf("%-26s %8.2f %8.1f\n", ops[op].name, time, time / kernel);
-    }
+    printf("%s\n%-26s %8s %8s %8s   us a call\n", clseq_context_device(b.ctx)->name, "operation", "all",
+           "driver", "library");
+    for (size_t op = 0; op < COUNT; op++)
+        printf("%-26s %8.2f %8.2f %8.2f\n", ops[op].name, bench_median(all[op], (size_t)rounds),
+               bench_median(driver[op], (size_t)rounds), bench_median(own[op], (size_t)rounds));
     clseq_params_destroy(b.params);
     clseq_context_destroy(b.ctx);
     return 0;
