@@ -6,21 +6,12 @@
  * reduce_columns  out[j] = sum over rows r of x[r][j], j in [0,n), or of `parts` runs of rows one result each:
  *               out[part * n + j]. The parts are summed by a second launch, for which they are the rows.
  *
- * reduce_sum carries along what each addition rounds off (Kahan, "Further remarks on reducing truncation
- * errors", CACM 8, 1965), so that the error does not grow with n; a sum that overflows becomes NaN.
+ * reduce_sum is compensated: its error does not grow with n, and a sum that overflows becomes NaN.
  */
+#include "core/compensated.clh"
 #include "core/elementwise.clh"
 #include "core/group.clh"
 #include "linalg/reduce_block.h"
-
-/* One more summand; `lost` is what `sum` is too large by. */
-#define ADD(sum, lost, x)           \
-    do {                            \
-        V y_ = (x) - (lost);        \
-        V t_ = (sum) + y_;          \
-        (lost) = (t_ - (sum)) - y_; \
-        (sum) = t_;                 \
-    } while (0)
 
 static inline V summand(global const float *x, long i, long n, int squares)
 {
@@ -43,32 +34,30 @@ static inline float sum_of_item(global const float *x, long n, int squares)
     const long end = for_each_begin(n, (long)get_group_id(0) + 1);
     for (; i + SUMS * LANES <= end; i += SUMS * LANES) {
         for (k = 0; k < SUMS; k++)
-            ADD(sum[k], lost[k], summand(x, i + k * LANES, end, squares));
+            ADD(V, sum[k], lost[k], summand(x, i + k * LANES, end, squares));
     }
     for (; i < end; i += LANES)
-        ADD(sum[0], lost[0], summand(x, i, end, squares));
+        ADD(V, sum[0], lost[0], summand(x, i, end, squares));
 #else
     const long step = (long)get_global_size(0);
     long i = (long)get_global_id(0);
     for (; i + (SUMS - 1) * step < n; i += SUMS * step) {
         for (k = 0; k < SUMS; k++)
-            ADD(sum[k], lost[k], summand(x, i + k * step, n, squares));
+            ADD(V, sum[k], lost[k], summand(x, i + k * step, n, squares));
     }
     for (; i < n; i += step)
-        ADD(sum[0], lost[0], summand(x, i, n, squares));
+        ADD(V, sum[0], lost[0], summand(x, i, n, squares));
 #endif
     for (k = 1; k < SUMS; k++) {
-        ADD(sum[0], lost[0], sum[k]);
-        ADD(sum[0], lost[0], -lost[k]);
+        ADD(V, sum[0], lost[0], sum[k]);
+        ADD(V, sum[0], lost[0], -lost[k]);
     }
 #if CPU
     float lanes[LANES], rest[LANES], total = 0.0f, low = 0.0f;
     STORE(sum[0], lanes);
     STORE(lost[0], rest);
     for (k = 0; k < LANES; k++) {
-        const float y = lanes[k] - rest[k] - low, t = total + y;
-        low = (t - total) - y;
-        total = t;
+        ADD(float, total, low, lanes[k] - rest[k]);
     }
     return total - low;
 #else

@@ -18,13 +18,7 @@
 
 #include "core/elementwise.clh"
 #include "core/exp.clh"
-#include "nn/groups.h"
-
-#if CPU
-#define LOSS_GROUP 1
-#else
-#define LOSS_GROUP LOSS_GROUP_GPU
-#endif
+#include "nn/log_sum_exp.clh"
 
 static inline bool counts_row(int target, int size, int ignore, int ignored)
 {
@@ -37,61 +31,35 @@ static inline float loss_of_uncounted(int target, int ignore, int ignored)
     return ignore && target == ignored ? 0.0f : NAN;
 }
 
-#if CPU
-static float largest_lane(V v)
+kernel ROW_GROUPS void nn_cross_entropy_rows(long N, int size, int ignore, int ignored,
+                                             global const float *logits, long logits_offset,
+                                             global const int *targets, long targets_offset,
+                                             global float *saved, long saved_offset, global float *partial,
+                                             global int *counts)
 {
-    float lane[LANES], largest = -INFINITY;
-    STORE(v, lane);
-    for (int k = 0; k < LANES; k++)
-        largest = lane[k] > largest ? lane[k] : largest;
-    return largest;
-}
-
-static float sum_of_lanes(V v)
-{
-    float lane[LANES];
-    STORE(v, lane);
-    for (int step = LANES / 2; step > 0; step /= 2)
-        for (int k = 0; k < step; k++)
-            lane[k] += lane[k + step];
-    return lane[0];
-}
-
-/* NaN is passed over in the maximum, and makes the sum NaN. */
-static float row_log_sum_exp(global const float *x, int size)
-{
-    V largest = (V)(-INFINITY), sum = (V)(0.0f);
-    for (int v = 0; v < size; v += LANES) {
-        const V value = load_or(-INFINITY, x, v, size);
-        largest = value > largest ? value : largest;
-    }
-    const float m = largest_lane(largest);
-    for (int v = 0; v < size; v += LANES)
-        sum += clseq_exp(load_or(-INFINITY, x, v, size) - m);
-    return m + log(sum_of_lanes(sum));
-}
-
-kernel void nn_cross_entropy_rows(long N, int size, int ignore, int ignored, global const float *logits,
-                                  long logits_offset, global const int *targets, long targets_offset,
-                                  global float *saved, long saved_offset, global float *partial,
-                                  global int *counts)
-{
+    local float items[ROW_GROUP];
     float loss = 0.0f;
     int count = 0;
-    FOR_EACH(n, N)
+    FOR_EACH_ROW(n, N)
     {
         const int target = targets[targets_offset + n];
         const bool counted = counts_row(target, size, ignore, ignored);
         global const float *x = logits + logits_offset + n * size;
-        const float lse = counted ? row_log_sum_exp(x, size) : 0.0f;
-        saved[saved_offset + n] = lse;
+        const int used = counted ? size : 0;
+        const float shift = row_shift(x, used, items);
+        const float lse = shift + log(row_sum_exp(x, used, shift, items));
+        if (get_local_id(0) == 0)
+            saved[saved_offset + n] = counted ? lse : 0.0f;
         loss += counted ? lse - x[target] : loss_of_uncounted(target, ignore, ignored);
         count += counted;
     }
-    partial[get_group_id(0)] = loss;
-    counts[get_group_id(0)] = count;
+    if (get_local_id(0) == 0) {
+        partial[get_group_id(0)] = loss;
+        counts[get_group_id(0)] = count;
+    }
 }
 
+#if CPU
 kernel void nn_cross_entropy_backward(long N, int size, int ignore, int ignored, global const float *logits,
                                       long logits_offset, global const int *targets, long targets_offset,
                                       global const float *saved, long saved_offset, global const float *dloss,
@@ -112,54 +80,6 @@ kernel void nn_cross_entropy_backward(long N, int size, int ignore, int ignored,
     }
 }
 #else
-/* The largest, or the sum, of one value from each work-item, by a tree; every work-item gets it. */
-static float over_group(float value, bool largest, local float *scratch)
-{
-    const int me = get_local_id(0);
-    scratch[me] = value;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int step = LOSS_GROUP / 2; step > 0; step /= 2) {
-        if (me < step) {
-            const float other = scratch[me + step];
-            scratch[me] = largest ? (other > scratch[me] ? other : scratch[me]) : scratch[me] + other;
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    value = scratch[0];
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return value;
-}
-
-kernel __attribute__((reqd_work_group_size(LOSS_GROUP, 1, 1))) void
-nn_cross_entropy_rows(long N, int size, int ignore, int ignored, global const float *logits,
-                      long logits_offset, global const int *targets, long targets_offset, global float *saved,
-                      long saved_offset, global float *partial, global int *counts)
-{
-    local float scratch[LOSS_GROUP];
-    float loss = 0.0f;
-    int count = 0;
-    for (long n = get_group_id(0); n < N; n += get_num_groups(0)) {
-        const int target = targets[targets_offset + n];
-        const bool counted = counts_row(target, size, ignore, ignored);
-        global const float *x = logits + logits_offset + n * size;
-        float m = -INFINITY, sum = 0.0f;
-        for (int v = get_local_id(0); v < size; v += LOSS_GROUP)
-            m = x[v] > m ? x[v] : m;
-        m = over_group(m, true, scratch);
-        for (int v = get_local_id(0); v < size; v += LOSS_GROUP)
-            sum += clseq_exp(x[v] - m);
-        const float lse = m + log(over_group(sum, false, scratch));
-        if (get_local_id(0) == 0)
-            saved[saved_offset + n] = counted ? lse : 0.0f;
-        loss += counted ? lse - x[target] : loss_of_uncounted(target, ignore, ignored);
-        count += counted;
-    }
-    if (get_local_id(0) == 0) {
-        partial[get_group_id(0)] = loss;
-        counts[get_group_id(0)] = count;
-    }
-}
-
 kernel void nn_cross_entropy_backward(long N, int size, int ignore, int ignored, global const float *logits,
                                       long logits_offset, global const int *targets, long targets_offset,
                                       global const float *saved, long saved_offset, global const float *dloss,
@@ -178,15 +98,15 @@ kernel void nn_cross_entropy_backward(long N, int size, int ignore, int ignored,
 #endif
 
 /* loss and divisor from the parts of `groups` groups. */
-kernel __attribute__((reqd_work_group_size(LOSS_GROUP, 1, 1))) void
-nn_cross_entropy_total(long N, int groups, int sum, global const float *partial, global const int *counts,
-                       global float *saved, long saved_offset, global float *loss, long loss_offset)
+kernel ROW_GROUPS void nn_cross_entropy_total(long N, int groups, int sum, global const float *partial,
+                                              global const int *counts, global float *saved,
+                                              long saved_offset, global float *loss, long loss_offset)
 {
-    local float losses[LOSS_GROUP];
-    local int counted[LOSS_GROUP];
+    local float losses[ROW_GROUP];
+    local int counted[ROW_GROUP];
     float my_loss = 0.0f;
     int my_count = 0;
-    for (int g = get_local_id(0); g < groups; g += LOSS_GROUP) {
+    for (int g = get_local_id(0); g < groups; g += ROW_GROUP) {
         my_loss += partial[g];
         my_count += counts[g];
     }
@@ -194,7 +114,7 @@ nn_cross_entropy_total(long N, int groups, int sum, global const float *partial,
     counted[get_local_id(0)] = my_count;
     barrier(CLK_LOCAL_MEM_FENCE);
     if (get_local_id(0) == 0) {
-        for (int k = 1; k < LOSS_GROUP; k++) {
+        for (int k = 1; k < ROW_GROUP; k++) {
             my_loss += losses[k];
             my_count += counted[k];
         }

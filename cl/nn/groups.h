@@ -2,8 +2,8 @@
 #ifndef NN_GROUPS_H
 #define NN_GROUPS_H
 
-/* Together they work on one row's losses. */
-#define LOSS_GROUP_GPU 64
+/* Together they work on one row. */
+#define ROW_GROUP_GPU 64
 /* Together they look for the tokens that are equal to one, in the embedding's backward. */
 #define EMBEDDING_GROUP 64
 

@@ -26,4 +26,7 @@ clseq_status clseq__check_scalar(clseq_context *ctx, const char *what, const cls
 clseq_status clseq__check_apart(const char *what, const clseq_tensor *out, const char *other,
                                 const clseq_tensor *in, bool same);
 
+/* Two arguments of a kernel: the buffer of a tensor and where in it that begins; NULL and 0 where the tensor is NULL. */
+#define CLSEQ__PLACE(t) CLSEQ__M((t) ? (t)->buffer : NULL), CLSEQ__L((t) ? (t)->offset : 0)
+
 #endif

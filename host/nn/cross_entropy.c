@@ -5,6 +5,7 @@
 #include "core/launch.h"
 #include "core/pool.h"
 #include "core/tensor.h"
+#include "nn/along.h"
 #include "nn/check.h"
 #include "nn/groups.h"
 
@@ -29,21 +30,13 @@ static clseq_status check(clseq_context *ctx, const char *const what[3], const c
     return clseq__tensor_check_packed(ctx, what[2], saved, CLSEQ_DTYPE_F32, 1, &saved_size);
 }
 
-/* Work-groups that share the rows. */
-static clseq__grid row_grid(const clseq_context *ctx, sizes s)
-{
-    const int64_t most = 16 * (int64_t)ctx->traits.groups;
-    return ctx->traits.is_cpu ? clseq__grid_for(ctx, s.N * s.V)
-                              : CLSEQ__GRID1((size_t)(s.N < most ? s.N : most), LOSS_GROUP_GPU);
-}
-
 /* The two stages, with scratch for the loss and the number of rows of each group. */
 static clseq_status enqueue_forward(clseq_context *ctx, const clseq_cross_entropy_desc *desc, sizes s,
                                     const clseq_tensor *logits, const clseq_tensor *targets,
                                     const clseq_tensor *loss, const clseq_tensor *saved)
 {
     clseq_status status = CLSEQ_OK;
-    const clseq__grid grid = row_grid(ctx, s);
+    const clseq__grid grid = clseq__rows_grid(ctx, s.N, s.V);
     clseq__kernel *rows = NULL, *total = NULL;
     cl_mem partial = NULL, counts = NULL;
     CLSEQ__TRY(clseq__kernel_get(ctx, "nn/", NULL, "nn_cross_entropy_rows", &rows));
@@ -57,7 +50,7 @@ static clseq_status enqueue_forward(clseq_context *ctx, const clseq_cross_entrop
                                          CLSEQ__L(targets->offset), CLSEQ__M(saved->buffer),
                                          CLSEQ__L(saved->offset), CLSEQ__M(partial), CLSEQ__M(counts))));
     CLSEQ__TRY(
-        clseq__launch(ctx, total, CLSEQ__GRID1(1, ctx->traits.is_cpu ? 1 : LOSS_GROUP_GPU),
+        clseq__launch(ctx, total, CLSEQ__GRID1(1, ctx->traits.is_cpu ? 1 : ROW_GROUP_GPU),
                       CLSEQ__ARGS(CLSEQ__L(s.N), CLSEQ__I(grid.groups[0]), CLSEQ__I(desc->sum),
                                   CLSEQ__M(partial), CLSEQ__M(counts), CLSEQ__M(saved->buffer),
                                   CLSEQ__L(saved->offset), CLSEQ__M(loss->buffer), CLSEQ__L(loss->offset))));

@@ -125,6 +125,98 @@ CLSEQ_API clseq_status clseq_nn_cross_entropy_backward(clseq_context *ctx,
 CLSEQ_API clseq_status clseq_nn_sum(clseq_context *ctx, const clseq_tensor *x, float scale,
                                     const clseq_tensor *out);
 
+/*
+ * What follows works along one dim of a tensor, number `dim` from the outermost on, or from behind where it is negative
+ * (-1: the last). `_forward` and `_backward` come in pairs; k counts along the dim, and everything holds for each line of
+ * it by itself.
+ */
+
+/*
+ * softmax: y[k] = exp(x[k]) / sum over j of exp(x[j]). log_softmax: its natural logarithm. x and y of the same dims; in
+ * place allowed (y = x). Numbers of any size are shifted by the line's largest first: y is as exact as differences of x
+ * are. A line of nothing but -infinity (all masked) gives zeros, and -infinity as logarithms; softmax passes no gradient
+ * through it. NaN or +infinity make their line NaN.
+ * backward, from the output: dx[k] = y[k] (dy[k] - sum of y dy), or dy[k] - exp(y[k]) (sum of dy) of the logarithm; in
+ * place allowed (dx = dy).
+ */
+CLSEQ_API clseq_status clseq_nn_softmax_forward(clseq_context *ctx, int dim, const clseq_tensor *x,
+                                                const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_softmax_backward(clseq_context *ctx, int dim, const clseq_tensor *y,
+                                                 const clseq_tensor *dy, const clseq_tensor *dx);
+CLSEQ_API clseq_status clseq_nn_log_softmax_forward(clseq_context *ctx, int dim, const clseq_tensor *x,
+                                                    const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_log_softmax_backward(clseq_context *ctx, int dim, const clseq_tensor *y,
+                                                     const clseq_tensor *dy, const clseq_tensor *dx);
+
+typedef enum clseq_norm_kind {
+    CLSEQ_NORM_LAYER = 0, /* Ba, Kiros and Hinton 2016, "Layer Normalization" */
+    CLSEQ_NORM_RMS = 1,   /* Zhang and Sennrich 2019, "Root Mean Square Layer Normalization" */
+    CLSEQ_NORM_COUNT = 2
+} clseq_norm_kind;
+
+/*
+ * Norms of rows: y = gain * (x - mean) / sqrt(variance + eps) + shift, with mean and variance (by n) of each row of x
+ * [...,n]; RMS: y = gain * x / sqrt(mean of x^2 + eps) + shift. gain and shift [n] or NULL. saved [N,2] is what backward
+ * needs of each row. In place allowed (y = x), where no backward follows. eps >= 0.
+ * backward: dx (=), in place allowed (dx = dy); dgain and dshift (+=), added in a fixed order; each of the three may be NULL.
+ */
+CLSEQ_API clseq_status clseq_nn_norm_forward(clseq_context *ctx, clseq_norm_kind kind, float eps,
+                                             const clseq_tensor *x, const clseq_tensor *gain,
+                                             const clseq_tensor *shift, const clseq_tensor *y,
+                                             const clseq_tensor *saved);
+CLSEQ_API clseq_status clseq_nn_norm_backward(clseq_context *ctx, clseq_norm_kind kind, const clseq_tensor *x,
+                                              const clseq_tensor *gain, const clseq_tensor *saved,
+                                              const clseq_tensor *dy, const clseq_tensor *dx,
+                                              const clseq_tensor *dgain, const clseq_tensor *dshift);
+
+/*
+ * Cumulative sums along a dim: y[k] = sum over j <= k of x[j]; over j < k where `exclusive`; from the end, so over j >= k
+ * or j > k, where `reverse`. In place allowed. Sums are compensated: y[k] is within 3 2^-24 times the sum of its terms'
+ * magnitudes, however many they are. backward: dx of dy is the same sum the other way round, `reverse` turned.
+ */
+CLSEQ_API clseq_status clseq_nn_cumsum(clseq_context *ctx, int dim, bool exclusive, bool reverse,
+                                       const clseq_tensor *x, const clseq_tensor *y);
+
+/*
+ * y[k] = x[index[k]] along a dim: index i32 of any size along it, otherwise of x's dims; y of index's dims. An index out of
+ * range gives 0 and no gradient. backward: dx[index[k]] is the sum of its dy[k] (=), added in the order of k, 0 where
+ * no index points to.
+ */
+CLSEQ_API clseq_status clseq_nn_gather_forward(clseq_context *ctx, int dim, const clseq_tensor *x,
+                                               const clseq_tensor *index, const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_gather_backward(clseq_context *ctx, int dim, const clseq_tensor *index,
+                                                const clseq_tensor *dy, const clseq_tensor *dx);
+
+/*
+ * What follows takes sequences x [T,B,...], of which the first lengths[b] steps of row b are there; lengths [B] i32, or
+ * NULL for all T everywhere. Lengths are on the device and taken into 0..T. Steps past a row's end may be anything, NaN
+ * too.
+ *
+ * reverse: y[t,b] = x[lengths[b]-1-t,b] of the steps that are there; the others stay where they are, y[t,b] = x[t,b].
+ * backward is the same call with dy for x.
+ */
+CLSEQ_API clseq_status clseq_nn_reverse(clseq_context *ctx, const clseq_tensor *x,
+                                        const clseq_tensor *lengths, const clseq_tensor *y);
+
+typedef enum clseq_over_time {
+    CLSEQ_OVER_TIME_LAST = 0, /* x[lengths[b]-1,b] */
+    CLSEQ_OVER_TIME_MEAN = 1, /* the mean of the steps that are there */
+    CLSEQ_OVER_TIME_MAX = 2,  /* element by element the largest of them; NaN counts as larger than all */
+    CLSEQ_OVER_TIME_COUNT = 3
+} clseq_over_time;
+
+/*
+ * y [B,...] from the steps of each row, 0 where its length is 0. step [B,...] i32, of MAX only (else NULL): the first step
+ * where the largest stands, -1 where the length is 0; the gradient goes there, and backward takes it.
+ * backward: dx [T,B,...] (=), 0 past a row's end.
+ */
+CLSEQ_API clseq_status clseq_nn_over_time_forward(clseq_context *ctx, clseq_over_time kind,
+                                                  const clseq_tensor *x, const clseq_tensor *lengths,
+                                                  const clseq_tensor *y, const clseq_tensor *step);
+CLSEQ_API clseq_status clseq_nn_over_time_backward(clseq_context *ctx, clseq_over_time kind,
+                                                   const clseq_tensor *lengths, const clseq_tensor *step,
+                                                   const clseq_tensor *dy, const clseq_tensor *dx);
+
 #ifdef __cplusplus
 }
 #endif

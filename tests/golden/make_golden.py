@@ -390,6 +390,63 @@ def make_cross_entropy():
     golden.write()
 
 
+def differentiated(golden, prefix, y, dy, **leaves):
+    """An output, and the gradients of sum(dy y)."""
+    golden.add(f"{prefix}/y", y)
+    for (name, _), gradient in zip(leaves.items(), torch.autograd.grad((y * dy).sum(), list(leaves.values()))):
+        golden.add(f"{prefix}/d{name}", gradient)
+
+
+def make_along():
+    """What works along the middle dim."""
+    rng = random.Random("along")
+    golden = Golden("along.txt", "torch.softmax, log_softmax, cumsum and gather along dim 1")
+    x, dy = uniform(rng, 2, 4, 3, limit=4).requires_grad_(), uniform(rng, 2, 4, 3)
+    index = torch.tensor([rng.randrange(4) for _ in range(2 * 5 * 3)]).reshape(2, 5, 3)
+    dpicked = uniform(rng, 2, 5, 3)
+    for name, value in [("x", x), ("dy", dy), ("index", index), ("dpicked", dpicked)]:
+        golden.add(name, value)
+    differentiated(golden, "softmax", torch.softmax(x, 1), dy, x=x)
+    differentiated(golden, "log_softmax", torch.log_softmax(x, 1), dy, x=x)
+    differentiated(golden, "cumsum", torch.cumsum(x, 1), dy, x=x)
+    differentiated(golden, "cumsum_exclusive", torch.cumsum(x, 1) - x, dy, x=x)
+    differentiated(golden, "cumsum_reverse", torch.cumsum(x.flip(1), 1).flip(1), dy, x=x)
+    differentiated(golden, "cumsum_exclusive_reverse", torch.cumsum(x.flip(1), 1).flip(1) - x, dy, x=x)
+    differentiated(golden, "gather", torch.gather(x, 1, index), dpicked, x=x)
+    golden.write()
+
+
+def make_norms():
+    rng = random.Random("norms")
+    golden = Golden("norms.txt", "torch.nn.functional.layer_norm and rms_norm, eps 2^-6")
+    x, dy = uniform(rng, 4, 5, limit=4).requires_grad_(), uniform(rng, 4, 5)
+    gain, shift = uniform(rng, 5).requires_grad_(), uniform(rng, 5).requires_grad_()
+    for name, value in [("x", x), ("dy", dy), ("gain", gain), ("shift", shift)]:
+        golden.add(name, value)
+    differentiated(golden, "layer", nn.functional.layer_norm(x, (5,), gain, shift, 2.0**-6), dy, x=x, gain=gain, shift=shift)
+    differentiated(golden, "rms", nn.functional.rms_norm(x, (5,), gain, 2.0**-6), dy, x=x, gain=gain)
+    golden.write()
+
+
+def make_sequences():
+    """Rows of their own lengths, one of them empty, one full; few different values, so that there are ties."""
+    rng = random.Random("sequences")
+    golden = Golden("sequences.txt", "steps of rows: flip, the last, mean and max over dim 0, row by row")
+    lengths = [2, 0, 5, 1, 4]
+    x = torch.tensor([float(rng.randrange(-2, 3)) for _ in range(5 * 5 * 3)], dtype=torch.float64).reshape(5, 5, 3).requires_grad_()
+    dsteps, drows = uniform(rng, 5, 5, 3), uniform(rng, 5, 3)
+    golden.numbers("lengths", lengths)
+    for name, value in [("x", x), ("dsteps", dsteps), ("drows", drows)]:
+        golden.add(name, value)
+    reverse = [torch.cat([x[:n, b].flip(0), x[n:, b]]) for b, n in enumerate(lengths)]
+    differentiated(golden, "reverse", torch.stack(reverse, 1), dsteps, x=x)
+    empty = torch.zeros(3, dtype=torch.float64)
+    for name, of in [("last", lambda v: v[-1]), ("mean", lambda v: v.mean(0)), ("max", lambda v: v.max(0).values)]:
+        rows = [of(x[:n, b]) if n else empty for b, n in enumerate(lengths)]
+        differentiated(golden, name, torch.stack(rows), drows, x=x)
+    golden.write()
+
+
 def make_optimizers():
     """Five steps of each optimiser along the same gradients; the values after every step."""
     rng = random.Random("optimizers")
@@ -505,6 +562,9 @@ def main():
     check_with_onnx()
     make_rnns()
     make_cross_entropy()
+    make_along()
+    make_norms()
+    make_sequences()
     make_optimizers()
     make_optimizer_groups()
     make_clipping()

@@ -79,6 +79,61 @@ static clseq_status cross_entropy_backward(clseq_context *ctx, const clseq_tenso
     return clseq_nn_cross_entropy_backward(ctx, NULL, &t[0], &t[1], &t[2], &t[3], &t[4]);
 }
 
+static clseq_status softmax_forward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_softmax_forward(ctx, 0, &t[0], &t[1]);
+}
+
+static clseq_status softmax_backward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_softmax_backward(ctx, 0, &t[0], &t[1], &t[2]);
+}
+
+static clseq_status norm_forward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_norm_forward(ctx, CLSEQ_NORM_LAYER, 1, &t[0], &t[1], &t[2], &t[3], &t[4]);
+}
+
+static clseq_status norm_backward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_norm_backward(ctx, CLSEQ_NORM_LAYER, &t[0], NULL, &t[1], &t[2], &t[3], &t[4], &t[5]);
+}
+
+static clseq_status norm_backward_gain(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_norm_backward(ctx, CLSEQ_NORM_LAYER, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], NULL);
+}
+
+static clseq_status cumsum(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_cumsum(ctx, 0, false, false, &t[0], &t[1]);
+}
+
+static clseq_status gather_forward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_gather_forward(ctx, 0, &t[0], &t[1], &t[2]);
+}
+
+static clseq_status gather_backward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_gather_backward(ctx, 0, &t[0], &t[1], &t[2]);
+}
+
+static clseq_status reverse(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_reverse(ctx, &t[0], &t[1], &t[2]);
+}
+
+static clseq_status over_time_forward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_over_time_forward(ctx, CLSEQ_OVER_TIME_MAX, &t[0], &t[1], &t[2], &t[3]);
+}
+
+static clseq_status over_time_backward(clseq_context *ctx, const clseq_tensor *t)
+{
+    return clseq_nn_over_time_backward(ctx, CLSEQ_OVER_TIME_MAX, &t[0], &t[1], &t[2], &t[3]);
+}
+
 #define F CLSEQ_DTYPE_F32
 #define I CLSEQ_DTYPE_I32
 
@@ -137,6 +192,58 @@ static const struct {
       {"dloss", F, 1, {1}},
       {"dlogits", F, 2, {3, 5}}},
      {{4, 0}, {4, 2}, {4, 3}}},
+    {"softmax forward", softmax_forward, {{"x", F, 2, {3, 5}}, {"y", F, 2, {3, 5}}}, {{1, 0}}},
+    {"softmax backward",
+     softmax_backward,
+     {{"y", F, 2, {3, 5}}, {"dy", F, 2, {3, 5}}, {"dx", F, 2, {3, 5}}},
+     {{2, 0}, {2, 1}}},
+    {"layer norm forward",
+     norm_forward,
+     {{"x", F, 2, {3, 5}},
+      {"gain", F, 1, {5}},
+      {"shift", F, 1, {5}},
+      {"y", F, 2, {3, 5}},
+      {"saved", F, 2, {3, 2}}},
+     {{3, 0}, {3, 1}, {3, 2}, {3, 4}, {4, 0}, {4, 1}, {4, 2}}},
+    {"layer norm backward",
+     norm_backward,
+     {{"x", F, 2, {3, 5}},
+      {"saved", F, 2, {3, 2}},
+      {"dy", F, 2, {3, 5}},
+      {"dx", F, 2, {3, 5}},
+      {"dgain", F, 1, {5}},
+      {"dshift", F, 1, {5}}},
+     {{3, 0}, {3, 1}, {3, 2}, {3, 4}, {3, 5}, {4, 0}, {4, 1}, {4, 2}, {4, 5}}},
+    {"layer norm backward",
+     norm_backward_gain,
+     {{"x", F, 2, {3, 5}},
+      {"gain", F, 1, {5}},
+      {"saved", F, 2, {3, 2}},
+      {"dy", F, 2, {3, 5}},
+      {"dx", F, 2, {3, 5}},
+      {"dgain", F, 1, {5}}},
+     {{4, 1}, {5, 1}}},
+    {"cumsum", cumsum, {{"x", F, 2, {3, 5}}, {"y", F, 2, {3, 5}}}, {{1, 0}}},
+    {"gather forward",
+     gather_forward,
+     {{"x", F, 2, {3, 5}}, {"index", I, 2, {4, 5}}, {"y", F, 2, {4, 5}}},
+     {{2, 0}, {2, 1}}},
+    {"gather backward",
+     gather_backward,
+     {{"index", I, 2, {4, 5}}, {"dy", F, 2, {4, 5}}, {"dx", F, 2, {3, 5}}},
+     {{2, 0}, {2, 1}}},
+    {"reverse",
+     reverse,
+     {{"x", F, 2, {3, 5}}, {"lengths", I, 1, {5}}, {"y", F, 2, {3, 5}}},
+     {{2, 0}, {2, 1}}},
+    {"over time forward",
+     over_time_forward,
+     {{"x", F, 2, {3, 5}}, {"lengths", I, 1, {5}}, {"y", F, 1, {5}}, {"step", I, 1, {5}}},
+     {{2, 0}, {2, 1}, {2, 3}, {3, 0}, {3, 1}}},
+    {"over time backward",
+     over_time_backward,
+     {{"lengths", I, 1, {5}}, {"step", I, 1, {5}}, {"dy", F, 1, {5}}, {"dx", F, 2, {3, 5}}},
+     {{3, 0}, {3, 1}, {3, 2}}},
 };
 
 /* All arguments one behind the other in `buffer`; returns where the next one would begin. */
