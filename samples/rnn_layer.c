@@ -17,7 +17,7 @@ static struct {
     const char *device;
     clseq_cell cell;
     uint64_t seed;
-    long long T, B, input, hidden, layers, projection, passes;
+    int64_t T, B, input, hidden, layers, projection, passes;
     bool bidirectional, layer_norm;
 } o = {.cell = CLSEQ_CELL_GRU,
        .seed = 1,
@@ -29,20 +29,20 @@ static struct {
        .passes = 20};
 
 static setting table[] = {
-    {"device", SETTING_TEXT, &o.device, 0, 0, "SEL",
-     "OpenCL device, platform:device (see the sample `devices`)", .letter = 'd'},
-    {"seed", SETTING_SEED, &o.seed, 0, 0, "N", "of weights and inputs (1)", .letter = 's'},
-    {"cell", SETTING_CELL, &o.cell, 0, 0, "NAME", "recurrent cell (gru)", .letter = 'c'},
-    {"steps", SETTING_WHOLE, &o.T, 1, 1e6, "T", "time steps (100)", .letter = 'T'},
-    {"batch", SETTING_WHOLE, &o.B, 1, 1e6, "B", "batch rows (64)", .letter = 'B'},
-    {"input", SETTING_WHOLE, &o.input, 1, 1e6, "I", "input features (256)", .letter = 'I'},
-    {"hidden", SETTING_WHOLE, &o.hidden, 1, 1e6, "H", "hidden units (256)", .letter = 'H'},
-    {"layers", SETTING_WHOLE, &o.layers, 1, 1000, "L", "layers (1)", .letter = 'L'},
-    {"projection", SETTING_WHOLE, &o.projection, 0, 1e6, "P", "size that h is projected to; 0: none (0)",
-     .letter = 'P'},
-    {"bidirectional", SETTING_FLAG, &o.bidirectional, 0, 0, NULL, "both directions", .letter = 'b'},
-    {"layer-norm", SETTING_FLAG, &o.layer_norm, 0, 0, NULL, "layer normalisation", .letter = 'N'},
-    {"passes", SETTING_WHOLE, &o.passes, 1, 1e9, "N", "passes to be timed (20)", .letter = 'n'},
+    SETTING_TEXT("device", &o.device, PASSES, "SEL",
+                 "OpenCL device, platform:device (see the sample `devices`)", .letter = 'd'),
+    SETTING_SEED("seed", &o.seed, PASSES, "N", "of weights and inputs", .letter = 's'),
+    SETTING_CELL("cell", &o.cell, PASSES, "NAME", "recurrent cell", .letter = 'c'),
+    SETTING_WHOLE("steps", &o.T, 1, 1e6, PASSES, "T", "time steps", .letter = 'T'),
+    SETTING_WHOLE("batch", &o.B, 1, 1e6, PASSES, "B", "batch rows", .letter = 'B'),
+    SETTING_WHOLE("input", &o.input, 1, 1e6, PASSES, "I", "input features", .letter = 'I'),
+    SETTING_WHOLE("hidden", &o.hidden, 1, 1e6, PASSES, "H", "hidden units", .letter = 'H'),
+    SETTING_WHOLE("layers", &o.layers, 1, 1000, PASSES, "L", "layers", .letter = 'L'),
+    SETTING_WHOLE("projection", &o.projection, 0, 1e6, PASSES, "P", "size that h is projected to; 0: none",
+                  .letter = 'P'),
+    SETTING_FLAG("bidirectional", &o.bidirectional, PASSES, "both directions", .letter = 'b'),
+    SETTING_FLAG("layer-norm", &o.layer_norm, PASSES, "layer normalisation", .letter = 'N'),
+    SETTING_WHOLE("passes", &o.passes, 1, 1e9, PASSES, "N", "passes to be timed", .letter = 'n'),
 };
 
 typedef struct {
@@ -135,7 +135,7 @@ static void pass(layer *l)
                                                         .workspace = l->buffers.workspace}));
 }
 
-static void measure(layer *l, long long passes)
+static void measure(layer *l, int64_t passes)
 {
     char text[4096];
     check(clseq_rnn_describe(l->plan, &l->shape, text, sizeof text));
@@ -143,7 +143,7 @@ static void measure(layer *l, long long passes)
     pass(l); /* compiles what is compiled at the first launch */
     check(clseq_context_profile_reset(l->ctx));
     double begin = now();
-    for (long long i = 0; i < passes; i++)
+    for (int64_t i = 0; i < passes; i++)
         pass(l);
     check(clseq_context_finish(l->ctx));
     double seconds = (now() - begin) / (double)passes;

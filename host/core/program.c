@@ -1,6 +1,7 @@
 #include "core/program.h"
 
 #include "core/cache.h"
+#include "core/clock.h"
 #include "core/pocl.h"
 #include "core/program_table.h"
 #include "core/source.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct clseq__program {
     struct clseq__program *next;
@@ -26,13 +26,6 @@ struct clseq__programs {
     clseq__cache *cache;   /* NULL: none */
     bool binaries;         /* whether its entries hold binaries */
 };
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static void release_kernels(clseq__program *program)
 {
@@ -356,7 +349,7 @@ static clseq_status program_create(clseq_context *ctx, const char *file, const c
                                    clseq__program **out)
 {
     clseq_status status = CLSEQ_OK;
-    double start = seconds_now();
+    double start = clseq__seconds();
     clseq__program *program = calloc(1, sizeof *program);
     if (program == NULL || (program->file = clseq__text_copy(file)) == NULL ||
         (program->options = clseq__text_copy(options)) == NULL)
@@ -367,7 +360,7 @@ static clseq_status program_create(clseq_context *ctx, const char *file, const c
     *out = program;
     program = NULL;
 done:
-    ctx->stats.build_seconds += seconds_now() - start;
+    ctx->stats.build_seconds += clseq__seconds() - start;
     program_destroy(program);
     return status;
 }

@@ -1,14 +1,15 @@
 /* Meters: a weighted mean that is added up on the device. */
-#include "train/graph.h"
+#include "train/meter.h"
 
 #include "core/context.h"
 #include "core/launch.h"
 #include "core/tensor.h"
+#include "train/graph.h"
 #include <math.h>
 #include <stdlib.h>
 
 /* Elements of the accumulator: each sum as a float and what rounding took from it. */
-enum { SUM, SUM_REST, WEIGHT, WEIGHT_REST, PARTS };
+enum { SUM, SUM_REST, WEIGHT, WEIGHT_REST, PARTS = CLSEQ__METER_PARTS };
 
 struct clseq_meter {
     clseq_context *ctx;
@@ -77,17 +78,34 @@ static double joined(float sum, float rest)
     return isfinite(sum) ? (double)sum + (double)rest : (double)sum;
 }
 
+clseq_status clseq__meter_get(const clseq_meter *meter, float parts[CLSEQ__METER_PARTS])
+{
+    return clseq_tensor_read(meter->ctx, &meter->parts, parts);
+}
+
+clseq_status clseq__meter_set(clseq_meter *meter, const float parts[CLSEQ__METER_PARTS])
+{
+    return clseq_tensor_write(meter->ctx, &meter->parts, parts);
+}
+
+double clseq__meter_weight(const float parts[CLSEQ__METER_PARTS])
+{
+    return joined(parts[WEIGHT], parts[WEIGHT_REST]);
+}
+
+double clseq__meter_mean(const float parts[CLSEQ__METER_PARTS])
+{
+    const double weight = clseq__meter_weight(parts), sum = joined(parts[SUM], parts[SUM_REST]);
+    return weight != 0.0 ? sum / weight : sum;
+}
+
 clseq_status clseq_meter_read(const clseq_meter *meter, double *mean)
 {
     float parts[PARTS];
-    double weight = 0.0;
     CLSEQ__NEEDS("meter read", meter);
     CLSEQ__NOT_NULL("meter read", mean);
-    CLSEQ__RETURN_IF(clseq_tensor_read(meter->ctx, &meter->parts, parts));
-    weight = joined(parts[WEIGHT], parts[WEIGHT_REST]);
-    *mean = joined(parts[SUM], parts[SUM_REST]);
-    if (weight != 0.0)
-        *mean /= weight;
+    CLSEQ__RETURN_IF(clseq__meter_get(meter, parts));
+    *mean = clseq__meter_mean(parts);
     if (!isfinite(*mean))
         return clseq__error(CLSEQ_NOT_FINITE, "meter read: the mean is %g", *mean);
     return CLSEQ_OK;

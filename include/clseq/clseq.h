@@ -9,7 +9,8 @@
  *     clseq_context_destroy(ctx);
  *
  * Two levels: primitives for programs that have OpenCL code or a framework of their own (tensor.h, gemm.h, rnn.h,
- * nn.h), and training (params.h, layers.h, graph.h, optim.h, checkpoint.h, data.h), which is built on the first.
+ * nn.h), and training (params.h, layers.h, graph.h, optim.h, checkpoint.h, data.h, option.h, run.h), which is built on the
+ * first.
  */
 #ifndef CLSEQ_CLSEQ_H
 #define CLSEQ_CLSEQ_H
@@ -25,8 +26,10 @@
 #include <clseq/nn.h>
 #include <clseq/ops.h>
 #include <clseq/optim.h>
+#include <clseq/option.h>
 #include <clseq/params.h>
 #include <clseq/rnn.h>
+#include <clseq/run.h>
 #include <clseq/status.h>
 #include <clseq/tensor.h>
 #include <clseq/version.h>

@@ -57,7 +57,7 @@ Test(char_lm, says_what_is_wrong_with_its_input)
         {"--text", "/tmp", "cannot read"},
         {"--cell", "perceptron", "--cell"},
         {"--device", "no such device", "no such device"},
-        {"--metrics", "/no/folder/x", "cannot write"},
+        {"--metrics", "/no/folder/x", "No such file"},
         {"--checkpoint", "/no/folder/x", "No such file"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
