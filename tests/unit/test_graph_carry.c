@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "reference/cells.h"
+#include "support/bounds.h"
 #include "support/compare.h"
 #include "support/device.h"
 #include "support/graph.h"
@@ -211,4 +212,58 @@ Test(graph_carry, stops_the_gradient)
     cr_assert(compare_bits("dw", with_carry, with_initial, 4 * H * H), "%s", compare_message());
     clseq_state_destroy(carry);
     destroy(&m);
+}
+
+/* ---- initial states that are learned: one parameter for all batch rows ---- */
+
+enum { ROWS = 3, STEPS = 4, IN = 2, UNITS = 5 };
+
+/* dh [ROWS,UNITS] or, of the parameter, [UNITS]. */
+static void initial_gradient(clseq_context *ctx, clseq_rnn *rnn, clseq_param *start, const float *x,
+                             const float *h, float *dh)
+{
+    clseq_tensor grad;
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    clseq_var *in = clseq_input_f32(g, x, 3, (int64_t[]){STEPS, ROWS, IN});
+    clseq_var *initial = start ? clseq_expand(g, clseq_param_var(g, start), 3, (int64_t[]){1, ROWS, UNITS})
+                               : clseq_require_grad(g, clseq_input_f32(g, h, 3, (int64_t[]){1, ROWS, UNITS}));
+    clseq_var *y = clseq_recur(g, rnn, in, &(clseq_recur_opts){.initial = &initial});
+    EXPECT_OK(clseq_backward(g, clseq_sum(g, clseq_mul(g, y, y))));
+    if (start) {
+        EXPECT_OK(clseq_param_get_grad(start, dh));
+    } else {
+        EXPECT_OK(clseq_var_grad(g, initial, &grad));
+        EXPECT_OK(clseq_tensor_read(ctx, &grad, dh));
+    }
+    graph_end(g);
+}
+
+Test(graph_carry, a_learned_initial_state_gets_the_sum_over_rows)
+{
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_rnn *rnn = NULL;
+    clseq_param *start = NULL;
+    test_random random = test_random_seed(8);
+    float x[STEPS * ROWS * IN], h[ROWS * UNITS], dh[ROWS * UNITS], dstart[UNITS];
+    double want[UNITS] = {0}, bound[UNITS] = {0};
+    test_random_fill_float(&random, x, STEPS * ROWS * IN, -1, 1);
+    test_random_fill_float(&random, h, UNITS, -1, 1);
+    EXPECT_OK(clseq_params_create(ctx, 2, &params));
+    EXPECT_OK(clseq_rnn_new(
+        params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = IN, .hidden = UNITS}, NULL, &rnn));
+    EXPECT_OK(clseq_params_add(params, "start", 3, (int64_t[]){1, 1, UNITS}, NULL, &start));
+    EXPECT_OK(clseq_param_set(start, h));
+    for (int b = 1; b < ROWS; b++)
+        memcpy(h + b * UNITS, h, UNITS * sizeof *h);
+    initial_gradient(ctx, rnn, start, x, h, dstart);
+    initial_gradient(ctx, rnn, NULL, x, h, dh);
+    for (int b = 0; b < ROWS; b++)
+        for (int u = 0; u < UNITS; u++) {
+            want[u] += dh[b * UNITS + u];
+            bound[u] += test_rounding_bound(ROWS, dh[b * UNITS + u]);
+        }
+    cr_assert(compare_floats_each("start", dstart, want, UNITS, bound), "%s", compare_message());
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
 }
