@@ -34,12 +34,13 @@ static clseq_status check_readings(const clseq_graph *g)
 
 typedef void visit_fn(clseq_param *param, void *data);
 
-/* The parameters that the operation may add a gradient to; one that stands in it twice comes twice. */
+/* The parameters that the operation may add a gradient to; one that stands in it twice comes twice, a frozen one not. */
 static void each_param(const clseq__node *node, visit_fn *visit, void *data)
 {
     for (int l = 0; l < CLSEQ__NODE_LAYERS && node->layers[l]; l++)
         for (size_t i = 0; i < node->layers[l]->count; i++)
-            visit(node->layers[l]->store->all[node->layers[l]->first + i], data);
+            if (!node->layers[l]->all[i]->is_frozen)
+                visit(node->layers[l]->all[i], data);
     for (int i = 0; i < node->in_count; i++)
         if (node->in[i] && node->in[i]->param)
             visit(node->in[i]->param, data);

@@ -61,3 +61,17 @@ bool clseq_param_is_frozen(const clseq_param *param)
 {
     return param && param->is_frozen;
 }
+
+bool clseq__params_are_trained(const clseq__param_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->all[i]->is_frozen)
+            return true;
+    return false;
+}
+
+clseq_status clseq__param_wanted_grad(clseq_param *param, clseq_tensor *out)
+{
+    *out = (clseq_tensor){0};
+    return param->is_frozen ? CLSEQ_OK : clseq_param_grad(param, out);
+}

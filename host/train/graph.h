@@ -107,13 +107,12 @@ struct clseq__node {
     int in_count, out_count;
     clseq_tensor *saved; /* kept for backward, then given back to the pool */
     int64_t saved_count;
-    void *args; /* the operation's own */
-    const clseq__param_range
-        *layers[CLSEQ__NODE_LAYERS]; /* whose gradients backward adds to; NULL: no more */
-    clseq__part *part;               /* the recomputed part of the graph that it belongs to; NULL: none */
-    size_t bytes;                    /* of all this */
-    bool is_kept;                    /* it is on the tape: forward keeps what backward needs */
-    bool is_pending;                 /* forward has not run yet */
+    void *args;                                          /* the operation's own */
+    const clseq__param_list *layers[CLSEQ__NODE_LAYERS]; /* whose gradients backward adds to; NULL: no more */
+    clseq__part *part; /* the recomputed part of the graph that it belongs to; NULL: none */
+    size_t bytes;      /* of all this */
+    bool is_kept;      /* it is on the tape: forward keeps what backward needs */
+    bool is_pending;   /* forward has not run yet */
     /* For a node without outputs, which stands on the tape below those that it finishes the work of: one of them has run
      * backward, so this one is to run too. */
     bool is_reached;
@@ -240,8 +239,9 @@ typedef struct clseq__call {
     int in_count, out_count;
     const void *args; /* copied */
     size_t args_size;
-    int64_t saved_count;                                  /* places for clseq__node_save */
-    const clseq__param_range *layers[CLSEQ__NODE_LAYERS]; /* parameters of its own, which want gradients */
+    int64_t saved_count; /* places for clseq__node_save */
+    /* Parameters of its own, which want gradients where they are not frozen. */
+    const clseq__param_list *layers[CLSEQ__NODE_LAYERS];
 } clseq__call;
 
 /* Runs the operation, and puts it on the tape when its gradient will be wanted. */

@@ -92,14 +92,10 @@ static clseq_status find_weights(const clseq_rnn *rnn, clseq__layer_plan *use)
 {
     if (use->has_weights)
         return CLSEQ_OK;
-    for (int64_t i = 0; i < rnn->weight_count; i++) {
+    for (int64_t i = 0; i < rnn->weight_count; i++)
         CLSEQ__RETURN_IF(clseq_param_value(rnn->weights[i], &use->weights[i]));
-        CLSEQ__RETURN_IF(clseq_param_grad(rnn->weights[i], &use->grads[i]));
-    }
-    for (int d = 0; d < use->tables; d++) {
+    for (int d = 0; d < use->tables; d++)
         use->weights[use->input[d]] = use->p[d];
-        use->grads[use->input[d]] = use->dp[d];
-    }
     use->has_weights = true;
     return CLSEQ_OK;
 }
@@ -149,10 +145,30 @@ clseq_status clseq__layer_plan_packed(clseq_rnn *rnn, clseq__layer_plan *use, co
     return CLSEQ_OK;
 }
 
-clseq_status clseq__layer_plan_begin_grads(clseq_rnn *rnn, clseq__layer_plan *use)
+/* The gradients of the weights of direction d's table, W_ih and the embedding; no tensors for those that are frozen. */
+static clseq_status table_grads(const clseq_rnn *rnn, const clseq__layer_plan *use, int d,
+                                clseq_tensor *dw_ih, clseq_tensor *dtable)
 {
-    for (int d = 0; d < use->tables; d++)
-        CLSEQ__RETURN_IF(clseq_tensor_fill(rnn->params->ctx, &use->dp[d], 0.0));
+    CLSEQ__RETURN_IF(clseq__param_wanted_grad(rnn->weights[use->input[d]], dw_ih));
+    return clseq__param_wanted_grad(use->embedding->weight, dtable);
+}
+
+clseq_status clseq__layer_plan_begin_grads(clseq_rnn *rnn, clseq__layer_plan *use, const clseq_tensor **out)
+{
+    *out = NULL;
+    for (int64_t i = 0; i < rnn->weight_count; i++)
+        CLSEQ__RETURN_IF(clseq__param_wanted_grad(rnn->weights[i], &use->grads[i]));
+    for (int d = 0; d < use->tables; d++) {
+        clseq_tensor dw_ih = {0}, dtable = {0};
+        CLSEQ__RETURN_IF(table_grads(rnn, use, d, &dw_ih, &dtable));
+        const bool wants = dw_ih.buffer || dtable.buffer;
+        use->grads[use->input[d]] = wants ? use->dp[d] : (clseq_tensor){0};
+        if (wants)
+            CLSEQ__RETURN_IF(clseq_tensor_fill(rnn->params->ctx, &use->dp[d], 0.0));
+    }
+    for (int64_t i = 0; i < rnn->weight_count; i++)
+        if (use->grads[i].buffer)
+            *out = use->grads;
     return CLSEQ_OK;
 }
 
@@ -160,16 +176,16 @@ clseq_status clseq__layer_plan_begin_grads(clseq_rnn *rnn, clseq__layer_plan *us
 clseq_status clseq__layer_plan_end_grads(clseq_rnn *rnn, clseq__layer_plan *use)
 {
     clseq_context *ctx = rnn->params->ctx;
+    const clseq_gemm_desc transposed = {.transpose_a = true};
     for (int d = 0; d < use->tables; d++) {
         clseq_tensor table = {0}, dtable = {0}, w_ih = {0}, dw_ih = {0};
-        clseq_param *weight = rnn->weights[use->input[d]];
+        CLSEQ__RETURN_IF(table_grads(rnn, use, d, &dw_ih, &dtable));
         CLSEQ__RETURN_IF(clseq_param_value(use->embedding->weight, &table));
-        CLSEQ__RETURN_IF(clseq_param_grad(use->embedding->weight, &dtable));
-        CLSEQ__RETURN_IF(clseq_param_value(weight, &w_ih));
-        CLSEQ__RETURN_IF(clseq_param_grad(weight, &dw_ih));
-        CLSEQ__RETURN_IF(clseq_gemm(ctx, NULL, 1.0f, &use->dp[d], &table, 1.0f, &dw_ih));
-        CLSEQ__RETURN_IF(clseq_gemm(ctx, &(clseq_gemm_desc){.transpose_a = true}, 1.0f, &use->dp[d], &w_ih,
-                                    1.0f, &dtable));
+        CLSEQ__RETURN_IF(clseq_param_value(rnn->weights[use->input[d]], &w_ih));
+        if (dw_ih.buffer)
+            CLSEQ__RETURN_IF(clseq_gemm(ctx, NULL, 1.0f, &use->dp[d], &table, 1.0f, &dw_ih));
+        if (dtable.buffer)
+            CLSEQ__RETURN_IF(clseq_gemm(ctx, &transposed, 1.0f, &use->dp[d], &w_ih, 1.0f, &dtable));
     }
     return CLSEQ_OK;
 }

@@ -21,7 +21,7 @@ typedef struct clseq__layer_plan clseq__layer_plan;
 
 struct clseq__layer_plan {
     clseq_rnn_plan *plan;
-    /* [weights] of the parameters; filled in at the first use */
+    /* [weights] of the parameters; filled in at the first use, the gradients for each backward pass */
     clseq_tensor *weights, *grads;
     bool has_weights;
     /* The weights in the plan's order, and what they were packed from and for. */
@@ -56,8 +56,9 @@ clseq_status clseq__layer_plan_through(clseq_rnn *rnn, const clseq_embedding *em
 clseq_status clseq__layer_plan_packed(clseq_rnn *rnn, clseq__layer_plan *use, const clseq_rnn_shape *shape,
                                       const clseq_rnn_sizes *sizes, clseq_tensor *out);
 
-/* Around a backward pass that adds to use->grads. */
-clseq_status clseq__layer_plan_begin_grads(clseq_rnn *rnn, clseq__layer_plan *use);
+/* Around a backward pass that adds to *dweights, where frozen weights have no tensor; NULL where all are frozen. */
+clseq_status clseq__layer_plan_begin_grads(clseq_rnn *rnn, clseq__layer_plan *use,
+                                           const clseq_tensor **dweights);
 clseq_status clseq__layer_plan_end_grads(clseq_rnn *rnn, clseq__layer_plan *use);
 
 #endif

@@ -54,7 +54,7 @@ static clseq_status make_embedding(clseq_params *params, const char *name, clseq
     if (!weight)
         CLSEQ__TRY(add(params, name, "weight", 2, dims,
                        &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
-    layer->own = clseq__params_since(params, before);
+    layer->list = (clseq__param_list){&layer->weight, 1};
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
     return CLSEQ_OK;
@@ -105,7 +105,9 @@ static clseq_status make_linear(clseq_params *params, const char *name, clseq_pa
         CLSEQ__TRY(add(params, name, "weight", 2, dims, &init, &layer->weight));
     if (bias)
         CLSEQ__TRY(add(params, name, "bias", 1, dims, &init, &layer->bias));
-    layer->own = clseq__params_since(params, before);
+    layer->both[0] = layer->weight;
+    layer->both[1] = layer->bias;
+    layer->list = (clseq__param_list){layer->both, bias ? 2 : 1};
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
     return CLSEQ_OK;

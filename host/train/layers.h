@@ -8,20 +8,21 @@
 
 struct clseq_embedding {
     clseq_params *params;
-    clseq__param_range own;
-    clseq_param *weight; /* [V,E] */
+    clseq__param_list list; /* of weight */
+    clseq_param *weight;    /* [V,E] */
 };
 
 struct clseq_linear {
     clseq_params *params;
-    clseq__param_range own;
+    clseq__param_list list; /* of both */
+    clseq_param *both[2];
     clseq_param *weight; /* [out,in] */
     clseq_param *bias;   /* [out]; NULL: none */
 };
 
 struct clseq_rnn {
     clseq_params *params;
-    clseq__param_range own;
+    clseq__param_list list; /* of weights */
     int64_t weight_count;
     clseq_param **weights; /* [weight_count], in the plan's order */
     /* The descriptor's own, whose x are features or numbers as it says; then one for each embedding read through. */

@@ -142,7 +142,7 @@ clseq_status clseq_rnn_new(clseq_params *params, const char *name, const clseq_r
     CLSEQ__TRY(clseq__layer_plan_create(rnn, desc, NULL, &rnn->plans));
     CLSEQ__TRY(check_forget(name, desc, &init->forget_bias));
     CLSEQ__TRY(add_weights(rnn, name, init));
-    rnn->own = clseq__params_since(params, before);
+    rnn->list = (clseq__param_list){rnn->weights, (size_t)rnn->weight_count};
     CLSEQ__TRY(clseq__params_own(params, rnn, release));
     *out = rnn;
     return clseq__made("rnn new", CLSEQ_OK);

@@ -35,7 +35,9 @@ static clseq_status embed_backward(clseq_graph *g, clseq__node *node)
 {
     const clseq__lookup *lookup = node->args;
     clseq_tensor dtable = {0};
-    CLSEQ__RETURN_IF(clseq_param_grad(lookup->embedding->weight, &dtable));
+    CLSEQ__RETURN_IF(clseq__param_wanted_grad(lookup->embedding->weight, &dtable));
+    if (!dtable.buffer)
+        return CLSEQ_OK;
     return clseq_nn_embedding_backward(g->ctx, &node->in[0]->value, &node->out[0]->grad, &dtable);
 }
 
@@ -75,7 +77,7 @@ clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_v
                           .out_count = 1,
                           .args = &(clseq__lookup){embedding, embedding->params->version, false},
                           .args_size = sizeof(clseq__lookup),
-                          .layers = {&embedding->own}}));
+                          .layers = {&embedding->list}}));
 done:
     return clseq__op_leave(g, embed.name, status, y);
 }
@@ -98,12 +100,13 @@ static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
     clseq__var *x = node->in[0];
     clseq_tensor w = {0}, dw = {0}, db = {0}, dx = {0};
     CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
-    CLSEQ__RETURN_IF(clseq_param_grad(linear->weight, &dw));
+    CLSEQ__RETURN_IF(clseq__param_wanted_grad(linear->weight, &dw));
     if (linear->bias)
-        CLSEQ__RETURN_IF(clseq_param_grad(linear->bias, &db));
+        CLSEQ__RETURN_IF(clseq__param_wanted_grad(linear->bias, &db));
     CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
     CLSEQ__RETURN_IF(clseq_nn_affine_backward(g->ctx, &x->value, &w, &node->out[0]->grad,
-                                              dx.buffer ? &dx : NULL, &dw, linear->bias ? &db : NULL));
+                                              dx.buffer ? &dx : NULL, dw.buffer ? &dw : NULL,
+                                              db.buffer ? &db : NULL));
     return clseq__grad_end(g, x, &dx);
 }
 
@@ -133,7 +136,7 @@ clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x
                                                .out_count = 1,
                                                .args = &linear,
                                                .args_size = sizeof linear,
-                                               .layers = {&linear->own}}));
+                                               .layers = {&linear->list}}));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

@@ -146,11 +146,6 @@ clseq_status clseq_params_add(clseq_params *params, const char *name, int ndim, 
     return CLSEQ_OK;
 }
 
-clseq__param_range clseq__params_since(clseq_params *params, size_t count)
-{
-    return (clseq__param_range){params, count, params->count - count};
-}
-
 void clseq__params_drop(clseq_params *params, size_t count)
 {
     if (params->values)

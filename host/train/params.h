@@ -31,11 +31,11 @@ struct clseq_param {
     bool is_frozen;
 };
 
-/* Parameters that were added one after the other, those of a layer. */
-typedef struct clseq__param_range {
-    clseq_params *store;
-    size_t first, count;
-} clseq__param_range;
+/* Those of a layer, to which its operation adds gradients; some may be other layers' too. */
+typedef struct clseq__param_list {
+    clseq_param *const *all;
+    size_t count;
+} clseq__param_list;
 
 /* Something that lives as long as the store, for instance a layer. */
 typedef struct clseq__owned {
@@ -85,11 +85,14 @@ clseq_status clseq__params_own(clseq_params *params, void *object, void (*releas
  */
 clseq_status clseq__param_preset(clseq_param *param, int64_t begin, int64_t count, float value);
 
-/* What was added after the first `count` parameters. */
-clseq__param_range clseq__params_since(clseq_params *params, size_t count);
-
 /* Takes back what was added after the first `count` parameters, for a layer that could not be made. */
 void clseq__params_drop(clseq_params *params, size_t count);
+
+/* Whether one of them wants a gradient. (frozen.c) */
+bool clseq__params_are_trained(const clseq__param_list *list);
+
+/* Where the gradient is added to: no tensor for a frozen parameter. (frozen.c) */
+clseq_status clseq__param_wanted_grad(clseq_param *param, clseq_tensor *out);
 
 /* Whether the name is one of a pattern, as fnmatch(3) has it. (frozen.c) */
 bool clseq__param_matches(const clseq_param *param, const char *pattern);

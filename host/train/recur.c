@@ -95,12 +95,11 @@ static clseq_status recur_backward(clseq_graph *g, clseq__node *node)
                                  .lengths = value_of(in[IN_LENGTHS]),
                                  .dfinal = dfinal,
                                  .dinitial = dinitial,
-                                 .dweights = args->use->grads,
                                  .reserve = node->saved};
     CLSEQ__TRY(pack_grads(g, node));
     b.dy = out[OUT_Y]->grad;
     CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &b.packed));
-    CLSEQ__TRY(clseq__layer_plan_begin_grads(args->rnn, args->use));
+    CLSEQ__TRY(clseq__layer_plan_begin_grads(args->rnn, args->use, &b.dweights));
     CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &b.workspace));
     CLSEQ__TRY(clseq__grad_begin(g, in[IN_X], &b.dx));
     for (int i = 0; i < args->states; i++) {
@@ -148,7 +147,7 @@ typedef struct recur_call {
     const clseq_recur_opts *opts;
     recur_args args;
     clseq__var *in[IN_INITIAL + STATES], *out[OUT_FINAL + STATES];
-    const clseq__param_range *looked_up; /* the embedding whose table is read; NULL: none */
+    const clseq__param_list *looked_up; /* the embedding whose table is read; NULL: none */
 } recur_call;
 
 /*
@@ -167,7 +166,7 @@ static clseq_status choose_plan(clseq_graph *g, recur_call *call)
     call->args.use = through ? through : rnn->plans;
     if (through) {
         lookup->is_bypassed = true;
-        call->looked_up = &lookup->embedding->own;
+        call->looked_up = &lookup->embedding->list;
         *x = (*x)->node->in[0];
         return CLSEQ_OK;
     }
@@ -221,6 +220,9 @@ static clseq_status take_initial(clseq_graph *g, recur_call *call, int i, const 
     const clseq_var *given = call->opts->initial ? call->opts->initial[i] : NULL;
     clseq__var **in = &call->in[IN_INITIAL + i];
     char name[40];
+    if (carry && carry->tensors[i].dtype != CLSEQ_DTYPE_F32)
+        return clseq__error(CLSEQ_INVALID_DTYPE, "recur: carry has %s as %s, expected %s as f32",
+                            carry->names[i], clseq_dtype_name(carry->tensors[i].dtype), state->name);
     if (carry)
         CLSEQ__RETURN_IF(check_state("carry", carry->tensors[i].ndim, carry->tensors[i].dims, state));
     if (!given)
@@ -291,7 +293,7 @@ static clseq_status recur(clseq_graph *g, recur_call *call)
                           .args = args,
                           .args_size = sizeof *args,
                           .saved_count = training ? clseq_rnn_plan_description(plan)->layers : 0,
-                          .layers = {&args->rnn->own, call->looked_up}});
+                          .layers = {&args->rnn->list, call->looked_up}});
 }
 
 /* The final states' variables, or NULL for all of them. The array may be the one that the initial states came in. */

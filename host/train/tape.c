@@ -96,7 +96,9 @@ static clseq_status pack_inputs(clseq_graph *g, const clseq__call *call)
 /* Whether a gradient will be asked for that goes through the operation. */
 static bool is_wanted(const clseq_graph *g, const clseq__call *call)
 {
-    bool wants = call->layers[0] != NULL;
+    bool wants = false;
+    for (int l = 0; l < CLSEQ__NODE_LAYERS && call->layers[l]; l++)
+        wants = wants || clseq__params_are_trained(call->layers[l]);
     for (int i = 0; i < call->in_count; i++)
         wants = wants || (call->in[i] && call->in[i]->needs_grad);
     return wants && !(call->op->flags & CLSEQ__OP_DETACHES) && g->mode == CLSEQ_MODE_TRAINING &&

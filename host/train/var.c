@@ -173,6 +173,8 @@ clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param)
     CLSEQ__TRY(clseq_param_value(param, &value));
     CLSEQ__TRY(clseq__op_reads(g, op, param));
     CLSEQ__TRY(clseq__var_view(g, &value, &x));
+    if (param->is_frozen)
+        goto done; /* a tensor like any other */
     /* The gradient is there from the start, in the store: whatever reaches it is added. */
     CLSEQ__TRY(clseq_param_grad(param, &x->grad));
     x->param = param;

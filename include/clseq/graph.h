@@ -106,7 +106,8 @@ CLSEQ_API clseq_status clseq_backward_from(clseq_graph *g, int count, clseq_var 
 typedef clseq_status (*clseq_grad_ready_fn)(clseq_param *param, cl_event ready, void *user);
 
 /*
- * From now on until clseq_graph_end, backward calls `fn` once for every parameter that it adds a gradient to, however many
+ * From now on until clseq_graph_end, backward calls `fn` once for every parameter that it adds a gradient to (for frozen ones
+ * never), however many
  * operations have read it, in the order in which the gradients become complete: those of the last operations come first.
  * `fn` NULL: no more. To be called before backward, else the graph fails with CLSEQ_INVALID_STATE. Without a hook nothing
  * is enqueued or flushed on its account.
@@ -129,7 +130,8 @@ CLSEQ_API clseq_var *clseq_input_tensor(clseq_graph *g, const clseq_tensor *tens
  */
 CLSEQ_API clseq_var *clseq_require_grad(clseq_graph *g, clseq_var *x);
 
-/* A parameter as a variable; its gradient is added to the store's. */
+/* A parameter as a variable; its gradient is added to the store's. A frozen one is a tensor like any other: it wants no
+ * gradient, and with clseq_require_grad has one of the graph's. */
 CLSEQ_API clseq_var *clseq_param_var(clseq_graph *g, clseq_param *param);
 
 /*
@@ -155,7 +157,7 @@ CLSEQ_API void clseq_scope_end(clseq_graph *g, int count, clseq_var *const *keep
  * A part of a graph whose values are not kept for backward, which computes them again instead (checkpointing; Chen et al.
  * 2016): memory for one more forward pass of the part. `keep` are the variables made in it that are used after it; the
  * others are released. Gradients are the same bit for bit: what is drawn is drawn again. Parts do not nest, and what
- * changes something outside of the graph (clseq_recur with carry) is refused in them with CLSEQ_INVALID_STATE. In
+ * changes something outside of the graph (clseq_recur with carry, clseq_state_store) is refused in them with CLSEQ_INVALID_STATE. In
  * inference a part is a scope. A fragment:
  *
  *     for (int l = 0; l < layers; l++) {

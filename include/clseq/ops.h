@@ -62,6 +62,17 @@ typedef struct clseq_recur_opts {
  */
 CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
 
+/* ---- named states (layers.h) ---- */
+
+/* A copy of what is in the state's tensor of this name now. */
+CLSEQ_API clseq_var *clseq_state_load(clseq_graph *g, const clseq_state *state, const char *name);
+
+/*
+ * Copies x, of the tensor's type and dims, to the state's tensor of this name; no gradient flows. So a state goes from graph
+ * to graph as clseq_recur's carry does, for whatever a program computes. A name that is not there is CLSEQ_NOT_FOUND.
+ */
+CLSEQ_API void clseq_state_store(clseq_graph *g, clseq_state *state, const char *name, clseq_var *x);
+
 /* ---- the same elements in another way: nothing is moved, any type ---- */
 
 /* The same elements, in row-major order, under other dims of the same product; one of them may be -1: what is left. Strided

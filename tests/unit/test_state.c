@@ -147,6 +147,162 @@ Test(state, checkpoints)
     clseq_context_destroy(ctx);
 }
 
+/* ---- in graphs ---- */
+
+/* What a graph stores the next one loads; what was loaded stays as it was. */
+Test(state, goes_from_graph_to_graph)
+{
+    clseq_context *ctx = test_context();
+    clseq_state *state = create(ctx);
+    float keys[KEYS], before[KEYS];
+    for (int i = 0; i < KEYS; i++)
+        keys[i] = (float)i;
+    for (int t = 1; t <= 3; t++) {
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+        clseq_var *old = clseq_state_load(g, state, "keys");
+        /* seen the other way round, so that a strided variable is stored */
+        clseq_var *add = clseq_transpose(g, clseq_input_f32(g, keys, 3, (int64_t[]){4, 3, 2}), 0, 2);
+        clseq_var *new = clseq_add(g, old, add);
+        clseq_state_store(g, state, "keys", t == 1 ? add : new);
+        clseq_state_store(g, state, "length",
+                          clseq_input_i32(g, (const int32_t[]){t, -t}, 1, (int64_t[]){2}));
+        EXPECT_OK(clseq_read(g, old, before));
+        for (int i = 0; i < KEYS; i++) {
+            const int at = i % 4 * 6 + i / 4 % 3 * 2 + i / 12;
+            cr_assert_eq(before[i], (float)((t - 1) * at), "graph %d: %d is %g", t, i, (double)before[i]);
+        }
+        graph_end(g);
+    }
+    int32_t length[2];
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+    EXPECT_OK(clseq_read(g, clseq_state_load(g, state, "length"), length));
+    graph_end(g);
+    cr_assert(length[0] == 3 && length[1] == -3);
+    clseq_state_destroy(state);
+    clseq_context_destroy(ctx);
+}
+
+/* A state may be loaded in a part of a graph that is computed twice, whatever is stored behind it. */
+Test(state, in_parts_that_are_computed_twice)
+{
+    clseq_context *ctx = test_context();
+    clseq_state *state = create(ctx);
+    const clseq_tensor key = tensor_of(state, "key");
+    clseq_tensor dx = {0};
+    float got = 0;
+    EXPECT_OK(clseq_tensor_fill(ctx, &key, 3));
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    clseq_var *x = graph_input(g, (const double[]){5}, 1, (int64_t[]){1});
+    clseq_recompute_begin(g);
+    clseq_var *y = clseq_mul(g, clseq_mul(g, x, x), clseq_state_load(g, state, "key"));
+    clseq_recompute_end(g, 1, &y);
+    clseq_state_store(g, state, "key", y);
+    EXPECT_OK(clseq_backward(g, y));
+    EXPECT_OK(clseq_var_grad(g, x, &dx));
+    EXPECT_OK(clseq_tensor_read(ctx, &dx, &got));
+    cr_assert_eq(got, 2 * 5 * 3);
+    EXPECT_OK(clseq_tensor_read(ctx, &key, &got));
+    cr_assert_eq(got, 75);
+    graph_end(g);
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    x = graph_input(g, (const double[]){5}, 1, (int64_t[]){1});
+    clseq_recompute_begin(g);
+    clseq_state_store(g, state, "key", x);
+    EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_STATE,
+                 "state store: in a part of the graph that is computed twice, expected after");
+    clseq_state_destroy(state);
+    clseq_context_destroy(ctx);
+}
+
+/* Makes a graph fail and says how: row `i`. */
+static void misuse(clseq_graph *g, clseq_state *state, int i)
+{
+    clseq_var *x = clseq_input_f32(g, (const float[]){1, 2}, 1, (int64_t[]){2});
+    if (i == 0)
+        clseq_state_load(g, NULL, "keys");
+    if (i == 1)
+        clseq_state_load(g, state, NULL);
+    if (i == 2)
+        clseq_state_load(g, state, "values");
+    if (i == 3)
+        clseq_state_store(g, NULL, "keys", x);
+    if (i == 4)
+        clseq_state_store(g, state, "values", x);
+    if (i == 5)
+        clseq_state_store(g, state, "key", NULL);
+    if (i == 6)
+        clseq_state_store(g, state, "key", x);
+    if (i == 7)
+        clseq_state_store(g, state, "length", x);
+}
+
+Test(state, errors_in_graphs)
+{
+    static const struct {
+        clseq_status status;
+        const char *sentence;
+    } rows[] = {
+        {CLSEQ_INVALID_ARGUMENT, "state load: state is NULL"},
+        {CLSEQ_INVALID_ARGUMENT, "state load: name is NULL"},
+        {CLSEQ_NOT_FOUND, "state load: the state has no tensor with the name \"values\""},
+        {CLSEQ_INVALID_ARGUMENT, "state store: state is NULL"},
+        {CLSEQ_NOT_FOUND, "state store: the state has no tensor with the name \"values\""},
+        {CLSEQ_INVALID_ARGUMENT, "state store: x is NULL"},
+        {CLSEQ_INVALID_SHAPE, "state store: x has shape [2], expected [1]"},
+        {CLSEQ_INVALID_DTYPE, "state store: x has type f32, expected i32"},
+    };
+    clseq_context *ctx = test_context(), *other = test_context();
+    clseq_state *state = create(ctx), *foreign = create(other);
+    for (int i = 0; i < (int)(sizeof rows / sizeof rows[0]); i++) {
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+        misuse(g, state, i);
+        EXPECT_ERROR(clseq_graph_end(g), rows[i].status, rows[i].sentence);
+    }
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    cr_assert_null(clseq_state_load(g, foreign, "keys"));
+    EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_ARGUMENT, "state load: state belongs to another context");
+    cr_assert_null(clseq_state_load(NULL, state, "keys"));
+    clseq_state_store(NULL, state, "keys", NULL);
+    clseq_state_destroy(foreign);
+    clseq_state_destroy(state);
+    clseq_context_destroy(other);
+    clseq_context_destroy(ctx);
+}
+
+/* A recurrent layer carries states of its dims and type, whatever they are called. */
+Test(state, carried_by_a_recurrent_layer)
+{
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_rnn *rnn = NULL;
+    clseq_state *state = NULL;
+    const float x[6] = {1, 2, 3, 4, 5, 6};
+    EXPECT_OK(clseq_params_create(ctx, 1, &params));
+    EXPECT_OK(clseq_rnn_new(params, "rnn", &(clseq_rnn_desc){.cell = CLSEQ_CELL_GRU, .input = 3, .hidden = 4},
+                            NULL, &rnn));
+    for (int dtype = CLSEQ_DTYPE_F32; dtype <= CLSEQ_DTYPE_I32; dtype++) {
+        const clseq_state_desc desc = {"memory", (clseq_dtype)dtype, 3, {1, 2, 4}};
+        float got[8], final[8];
+        EXPECT_OK(clseq_state_create_from(ctx, 1, &desc, &state));
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+        clseq_var *h = NULL;
+        clseq_recur(g, rnn, clseq_input_f32(g, x, 3, (int64_t[]){1, 2, 3}),
+                    &(clseq_recur_opts){.carry = state, .final = &h});
+        if (dtype == CLSEQ_DTYPE_F32) {
+            EXPECT_OK(clseq_read(g, h, final));
+            EXPECT_OK(clseq_read(g, clseq_state_load(g, state, "memory"), got));
+            cr_assert(compare_bits("memory", got, final, 8), "%s", compare_message());
+            graph_end(g);
+        } else {
+            EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_DTYPE,
+                         "recur: carry has memory as i32, expected h as f32");
+        }
+        clseq_state_destroy(state);
+    }
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
 Test(state, errors)
 {
     static char longest[CLSEQ__PARAM_NAME_MAX + 2];

@@ -1,13 +1,12 @@
 /*
- * Parameters that several layers share, and layers that are used several times: one parameter, whose gradient is the sum.
- *
- * Weights, inputs and gradients are small integers, cells are rnn_relu, so that every sum is exact in float: what is shared
- * has to equal, bit for bit, the sum of what a model with a copy in each place gets.
+ * Parameters that several layers share, and layers that are used several times: one parameter, whose gradient is, bit for
+ * bit, the sum of what the parameters of a model with a copy in each place get.
  */
 #include <criterion/criterion.h>
 
 #include "support/compare.h"
 #include "support/device.h"
+#include "support/exact.h"
 #include "support/folder.h"
 #include "support/graph.h"
 #include "support/numeric.h"
@@ -23,43 +22,10 @@ enum { T = 3, B = 8, V = 5, E = 4, N = T * B };
 
 static int32_t tokens[N];
 
-/* Integers in [-2,2]. */
-static void set(clseq_param *param, uint64_t seed)
-{
-    clseq_tensor value;
-    EXPECT_OK(clseq_param_value(param, &value));
-    const size_t n = (size_t)clseq_tensor_elements(&value);
-    float *values = test_floats(n);
-    test_random random = test_random_seed(seed);
-    for (size_t i = 0; i < n; i++)
-        values[i] = (float)test_random_int(&random, -2, 2);
-    EXPECT_OK(clseq_param_set(param, values));
-    free(values);
-}
-
-/* A gradient of integers, one for each element of y. */
-static void backward(clseq_graph *g, clseq_var *y)
-{
-    const size_t n = graph_elements(g, y);
-    float *dy = test_floats(n);
-    test_random random = test_random_seed(99);
-    for (size_t i = 0; i < n; i++)
-        dy[i] = (float)test_random_int(&random, -2, 2);
-    graph_backward_floats(g, y, dy);
-    free(dy);
-}
-
-static float *grad_of(clseq_param *param)
-{
-    float *grad = test_floats((size_t)param->elements);
-    EXPECT_OK(clseq_param_get_grad(param, grad));
-    return grad;
-}
-
 /* The gradient of `shared` is the sum of those of a and b, and is not all zero. */
 static void expect_sum(clseq_param *shared, clseq_param *a, clseq_param *b)
 {
-    float *got = grad_of(shared), *want = grad_of(a), *other = grad_of(b);
+    float *got = exact_grad(shared), *want = exact_grad(a), *other = exact_grad(b);
     bool both[2] = {false, false};
     for (int64_t i = 0; i < shared->elements; i++) {
         both[0] = both[0] || want[i] != 0;
@@ -71,14 +37,6 @@ static void expect_sum(clseq_param *shared, clseq_param *a, clseq_param *b)
     free(got);
     free(want);
     free(other);
-}
-
-static void expect_same(clseq_param *a, clseq_param *b)
-{
-    float *got = grad_of(a), *want = grad_of(b);
-    cr_assert(compare_bits(a->name, got, want, (size_t)a->elements), "%s", compare_message());
-    free(got);
-    free(want);
 }
 
 static void draw_tokens(void)
@@ -110,11 +68,11 @@ static model create(clseq_context *ctx, bool tied, bool recurrent)
         EXPECT_OK(clseq_linear_new_tied(m.params, "out", clseq_embedding_weight(m.embed), true, &m.out));
     else
         EXPECT_OK(clseq_linear_new(m.params, "out", E, V, true, &m.out));
-    set(clseq_embedding_weight(m.embed), 1);
-    set(clseq_linear_weight(m.out), 1);
-    set(clseq_linear_bias(m.out), 2);
+    exact_set(clseq_embedding_weight(m.embed), 1);
+    exact_set(clseq_linear_weight(m.out), 1);
+    exact_set(clseq_linear_bias(m.out), 2);
     for (int64_t i = 0; clseq_rnn_param(m.rnn, i); i++)
-        set(clseq_rnn_param(m.rnn, i), 3 + (uint64_t)i);
+        exact_set(clseq_rnn_param(m.rnn, i), 3 + (uint64_t)i);
     return m;
 }
 
@@ -125,7 +83,7 @@ static float *run(clseq_context *ctx, const model *m)
     clseq_var *y = clseq_affine(g, m->out, m->rnn ? clseq_recur(g, m->rnn, x, NULL) : x);
     float *logits = test_floats((size_t)N * V);
     EXPECT_OK(clseq_read(g, y, logits));
-    backward(g, y);
+    exact_backward(g, y, 0, B);
     graph_end(g);
     return logits;
 }
@@ -141,9 +99,9 @@ Test(tied, gradients_of_an_embedding_and_the_last_layer_add_up)
             cr_assert(compare_bits("logits", got, want, (size_t)N * V), "%s", compare_message());
             expect_sum(clseq_embedding_weight(tied.embed), clseq_embedding_weight(apart.embed),
                        clseq_linear_weight(apart.out));
-            expect_same(clseq_linear_bias(tied.out), clseq_linear_bias(apart.out));
+            exact_expect_same(clseq_linear_bias(tied.out), clseq_linear_bias(apart.out));
             for (int64_t i = 0; clseq_rnn_param(tied.rnn, i); i++)
-                expect_same(clseq_rnn_param(tied.rnn, i), clseq_rnn_param(apart.rnn, i));
+                exact_expect_same(clseq_rnn_param(tied.rnn, i), clseq_rnn_param(apart.rnn, i));
             free(got);
             free(want);
             clseq_params_destroy(tied.params);
@@ -194,7 +152,7 @@ static void make_rnn(clseq_params *params, const char *name, clseq_param *weight
 /* Without an x: the tokens, with it those of the other half of the batch beside it. */
 static clseq_var *use_embedding(clseq_graph *g, const place *p, clseq_var *x)
 {
-    clseq_var *y = clseq_embed(g, p->embed, clseq_input_i32(g, tokens + (x ? B : 0), 1, (int64_t[]){2 * B}));
+    clseq_var *y = clseq_embed(g, p->embed, clseq_input_i32(g, tokens + (x ? B : 0), 2, (int64_t[]){2, B}));
     return x ? clseq_add(g, x, y) : y;
 }
 
@@ -233,10 +191,10 @@ static clseq_params *two_places(clseq_context *ctx, const kind *k, sharing how)
     else
         k->make(params, "second", how == ONE_WEIGHT ? clseq_params_at(params, 0) : NULL, &p[1]);
     for (size_t i = 0; i < clseq_params_count(params); i++)
-        set(clseq_params_at(params, i), i % count);
+        exact_set(clseq_params_at(params, i), i % count);
     cr_assert_eq(clseq_params_count(params), how == COPIES ? 2 * count : count);
     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
-    backward(g, k->use(g, &p[1], k->use(g, &p[0], NULL)));
+    exact_backward(g, k->use(g, &p[1], k->use(g, &p[0], NULL)), 0, B);
     graph_end(g);
     return params;
 }
@@ -276,7 +234,7 @@ Test(tied, a_weight_is_there_once)
     cr_assert_null(clseq_params_find(m.params, "out.weight"));
     folder_create(folder);
     snprintf(path, sizeof path, "%s/model", folder);
-    set(clseq_embedding_weight(m.embed), 11);
+    exact_set(clseq_embedding_weight(m.embed), 11);
     EXPECT_OK(clseq_checkpoint_save(path, &(clseq_checkpoint){.params = m.params}));
     EXPECT_OK(clseq_checkpoint_load(path, &(clseq_checkpoint){.params = back.params}));
     EXPECT_OK(clseq_param_get(clseq_embedding_weight(m.embed), want));
