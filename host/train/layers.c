@@ -7,16 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* "NAME.PART" as a parameter. */
-static clseq_status add(clseq_params *params, const char *layer, const char *part, int ndim,
-                        const int64_t *dims, const clseq_init *init, clseq_param **out)
+clseq_status clseq__layer_add(clseq_params *params, const char *layer, const char *part, int ndim,
+                              const int64_t *dims, const clseq_init *init, clseq_param **out)
 {
     char name[CLSEQ__PARAM_NAME_MAX + 2];
     snprintf(name, sizeof name, "%s.%s", layer, part);
     return clseq_params_add(params, name, ndim, dims, init, out);
 }
 
-static clseq_status check(const char *function, const clseq_params *params, const char *name)
+clseq_status clseq__layer_check(const char *function, const clseq_params *params, const char *name)
 {
     CLSEQ__NEEDS(function, params);
     if (name && name[0] != '\0')
@@ -52,8 +51,8 @@ static clseq_status make_embedding(clseq_params *params, const char *name, clseq
     layer->params = params;
     layer->weight = weight;
     if (!weight)
-        CLSEQ__TRY(add(params, name, "weight", 2, dims,
-                       &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
+        CLSEQ__TRY(clseq__layer_add(params, name, "weight", 2, dims,
+                                    &(clseq_init){.kind = CLSEQ_INIT_NORMAL, .scale = 1.0f}, &layer->weight));
     layer->list = (clseq__param_list){&layer->weight, 1};
     CLSEQ__TRY(clseq__params_own(params, layer, free));
     *out = layer;
@@ -70,7 +69,7 @@ clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t
     static const char op[] = "embedding new";
     clseq_status status = CLSEQ_OK;
     CLSEQ__MAKES(op, out);
-    CLSEQ__TRY(check(op, params, name));
+    CLSEQ__TRY(clseq__layer_check(op, params, name));
     CLSEQ__TRY(make_embedding(params, name, NULL, (int64_t[]){vocabulary, features}, out));
 done:
     return clseq__made(op, status);
@@ -102,9 +101,9 @@ static clseq_status make_linear(clseq_params *params, const char *name, clseq_pa
     layer->params = params;
     layer->weight = weight;
     if (!weight)
-        CLSEQ__TRY(add(params, name, "weight", 2, dims, &init, &layer->weight));
+        CLSEQ__TRY(clseq__layer_add(params, name, "weight", 2, dims, &init, &layer->weight));
     if (bias)
-        CLSEQ__TRY(add(params, name, "bias", 1, dims, &init, &layer->bias));
+        CLSEQ__TRY(clseq__layer_add(params, name, "bias", 1, dims, &init, &layer->bias));
     layer->both[0] = layer->weight;
     layer->both[1] = layer->bias;
     layer->list = (clseq__param_list){layer->both, bias ? 2 : 1};
@@ -123,7 +122,7 @@ clseq_status clseq_linear_new(clseq_params *params, const char *name, int64_t in
     static const char op[] = "linear new";
     clseq_status status = CLSEQ_OK;
     CLSEQ__MAKES(op, out);
-    CLSEQ__TRY(check(op, params, name));
+    CLSEQ__TRY(clseq__layer_check(op, params, name));
     CLSEQ__TRY(make_linear(params, name, NULL, (int64_t[]){out_features, in_features}, bias, out));
 done:
     return clseq__made(op, status);
@@ -135,7 +134,7 @@ clseq_status clseq_linear_new_tied(clseq_params *params, const char *name, clseq
     static const char op[] = "linear new tied";
     clseq_status status = CLSEQ_OK;
     CLSEQ__MAKES(op, out);
-    CLSEQ__TRY(check(op, params, name));
+    CLSEQ__TRY(clseq__layer_check(op, params, name));
     CLSEQ__TRY(check_weight(op, params, weight, "[out_features,in_features]"));
     CLSEQ__TRY(make_linear(params, name, weight, weight->dims, bias, out));
 done:

@@ -29,11 +29,26 @@ struct clseq_rnn {
     clseq__layer_plan *plans;
 };
 
+struct clseq_norm {
+    clseq_params *params;
+    clseq_norm_kind kind;
+    float eps;
+    clseq_param *weight; /* [features] */
+    clseq_param *bias;   /* [features]; NULL: none */
+};
+
 struct clseq_state {
     clseq_context *ctx;
     int count;
     char **names;          /* [count] */
     clseq_tensor *tensors; /* [count] */
 };
+
+/* What makes a layer has a store and a name; `function` begins the sentence. */
+clseq_status clseq__layer_check(const char *function, const clseq_params *params, const char *name);
+
+/* "NAME.PART" as a parameter. */
+clseq_status clseq__layer_add(clseq_params *params, const char *layer, const char *part, int ndim,
+                              const int64_t *dims, const clseq_init *init, clseq_param **out);
 
 #endif

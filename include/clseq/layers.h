@@ -20,6 +20,7 @@
 #ifndef CLSEQ_LAYERS_H
 #define CLSEQ_LAYERS_H
 
+#include <clseq/nn.h>
 #include <clseq/params.h>
 #include <clseq/rnn.h>
 
@@ -30,6 +31,7 @@ extern "C" {
 typedef struct clseq_embedding clseq_embedding;
 typedef struct clseq_linear clseq_linear;
 typedef struct clseq_rnn clseq_rnn;
+typedef struct clseq_norm clseq_norm;
 
 /* NAME.weight [V,E], standard normal. */
 CLSEQ_API clseq_status clseq_embedding_new(clseq_params *params, const char *name, int64_t vocabulary,
@@ -62,6 +64,10 @@ CLSEQ_API clseq_status clseq_embedding_new_tied(clseq_params *params, clseq_para
 CLSEQ_API clseq_param *clseq_embedding_weight(const clseq_embedding *embedding);
 CLSEQ_API clseq_param *clseq_linear_weight(const clseq_linear *linear);
 CLSEQ_API clseq_param *clseq_linear_bias(const clseq_linear *linear);
+
+/* NAME.weight [features], ones, and, of a layer norm, NAME.bias [features], zeros. */
+CLSEQ_API clseq_status clseq_norm_new(clseq_params *params, const char *name, clseq_norm_kind kind,
+                                      int64_t features, float eps, clseq_norm **out);
 
 /*
  * How a recurrent layer starts. All zero is PyTorch's start: everything uniform within 1/sqrt(H), gains 1 and shifts 0,

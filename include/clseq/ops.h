@@ -138,6 +138,55 @@ CLSEQ_API clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p);
 CLSEQ_API clseq_var *clseq_mean(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_sum(clseq_graph *g, clseq_var *x);
 
+/* ---- along a dim: k counts along dimension dim, for each line of it by itself ---- */
+
+/*
+ * y[k] = exp(x[k]) / sum over j of exp(x[j]), and its natural logarithm. A line of nothing but -infinity, all masked, gives
+ * zeros, and as logarithms -infinity; no gradient comes through that softmax.
+ * Gradients: dx[k] = y[k] (dy[k] - sum of y dy); dx[k] = dy[k] - exp(y[k]) (sum of dy).
+ */
+CLSEQ_API clseq_var *clseq_softmax(clseq_graph *g, clseq_var *x, int dim);
+CLSEQ_API clseq_var *clseq_log_softmax(clseq_graph *g, clseq_var *x, int dim);
+
+/* y[k] = sum over j <= k of x[j], compensated, so as exact for long lines as for short ones. Gradient: dx[k] = sum over
+ * j >= k of dy[j]. */
+CLSEQ_API clseq_var *clseq_cumsum(clseq_graph *g, clseq_var *x, int dim);
+
+/*
+ * y[k] = x[indices[k]]: indices i32 with x's dims, but any number of them along dim; y has their dims. Gradient: x[i] gets
+ * the sum of dy[k] over the k with indices[k] = i, in their order. Indices outside of 0..n-1 (n: x's along dim) are refused
+ * where they are known on the host; others give 0 and no gradient.
+ */
+CLSEQ_API clseq_var *clseq_gather(clseq_graph *g, clseq_var *x, int dim, clseq_var *indices);
+
+/* ---- norms ---- */
+
+/*
+ * Over the last dim, of n: y = gain * (x - mean) / sqrt(variance + eps) + shift, the variance by n; and
+ * y = gain * x / sqrt(mean of x^2 + eps). gain and shift are variables [n], as clseq_param_var gives, or NULL: 1 and 0.
+ * Gradients go to x, gain and shift. Ba, Kiros and Hinton 2016; Zhang and Sennrich 2019.
+ */
+CLSEQ_API clseq_var *clseq_layer_norm(clseq_graph *g, clseq_var *x, clseq_var *gain, clseq_var *shift,
+                                      float eps);
+CLSEQ_API clseq_var *clseq_rms_norm(clseq_graph *g, clseq_var *x, clseq_var *gain, float eps);
+
+/* One of the two with the parameters of a layer. */
+CLSEQ_API clseq_var *clseq_normalize(clseq_graph *g, const clseq_norm *norm, clseq_var *x);
+
+/* ---- sequences x [T,B,...]: the first lengths[b] steps of row b are there ---- */
+
+/* The steps that are there in reverse order; those past a row's end stay what and where they are, with their gradients. */
+CLSEQ_API clseq_var *clseq_reverse(clseq_graph *g, clseq_var *x, const int32_t *lengths);
+
+/*
+ * -> [B,...]: the last step that is there; the mean of those; element by element the largest of them, NaN being larger than
+ * all. 0 where the length is 0. Gradients: dy to that step; dy / lengths[b] to each; dy to the first step where the largest
+ * stands; 0 to all others.
+ */
+CLSEQ_API clseq_var *clseq_last(clseq_graph *g, clseq_var *x, const int32_t *lengths);
+CLSEQ_API clseq_var *clseq_mean_over_time(clseq_graph *g, clseq_var *x, const int32_t *lengths);
+CLSEQ_API clseq_var *clseq_max_over_time(clseq_graph *g, clseq_var *x, const int32_t *lengths);
+
 /* ---- losses ---- */
 
 /* logits [...,V], targets [...] i32 -> [1]. `desc` may be NULL. Targets that are neither 0..V-1 nor ignored: see above. */

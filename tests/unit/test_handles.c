@@ -42,6 +42,7 @@ CALL(clseq_embedding_new, clseq_embedding, p->params, "e", 0, 2, out)
 CALL(clseq_linear_new, clseq_linear, p->params, "l", 0, 2, true, out)
 CALL(clseq_embedding_new_tied, clseq_embedding, p->params, NULL, out)
 CALL(clseq_linear_new_tied, clseq_linear, p->params, "l", NULL, true, out)
+CALL(clseq_norm_new, clseq_norm, p->params, "n", CLSEQ_NORM_LAYER, 0, 1, out)
 CALL(clseq_rnn_new, clseq_rnn, p->params, "r", &no_hidden, NULL, out)
 CALL(clseq_state_create, clseq_state, p->rnn, 0, out)
 CALL(clseq_state_create_from, clseq_state, p->ctx, 0, NULL, out)
@@ -56,11 +57,12 @@ static const struct {
     const char *name;
     clseq_status (*call)(const parts *p, void **place);
 } rows[] = {
-    ROW(clseq_context_create),    ROW(clseq_context_wrap),     ROW(clseq_gemm_pack),
-    ROW(clseq_rnn_plan_create),   ROW(clseq_params_create),    ROW(clseq_params_add),
-    ROW(clseq_embedding_new),     ROW(clseq_linear_new),       ROW(clseq_embedding_new_tied),
-    ROW(clseq_linear_new_tied),   ROW(clseq_rnn_new),          ROW(clseq_state_create),
-    ROW(clseq_state_create_from), ROW(clseq_optimizer_create), ROW(clseq_meter_create),
+    ROW(clseq_context_create),  ROW(clseq_context_wrap),      ROW(clseq_gemm_pack),
+    ROW(clseq_rnn_plan_create), ROW(clseq_params_create),     ROW(clseq_params_add),
+    ROW(clseq_embedding_new),   ROW(clseq_linear_new),        ROW(clseq_embedding_new_tied),
+    ROW(clseq_linear_new_tied), ROW(clseq_norm_new),          ROW(clseq_rnn_new),
+    ROW(clseq_state_create),    ROW(clseq_state_create_from), ROW(clseq_optimizer_create),
+    ROW(clseq_meter_create),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
