@@ -4,5 +4,5 @@
 kernel void nn_dropout(long n, global const float *x, long x_offset, float p, float scale, ulong seed,
                        ulong stream, global float *y, long y_offset)
 {
-    dropout(n, 1, x + x_offset, p, scale, seed, stream, 0, y + y_offset);
+    dropout(n, 1, x + x_offset, p, scale, seed, stream, 0, 0, y + y_offset);
 }

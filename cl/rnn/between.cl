@@ -5,11 +5,11 @@
 #include "core/dropout.clh"
 #include "rnn/between_record.h"
 
-/* Dropout in place, core/dropout.clh, from place x_at on. */
+/* Dropout in place, core/dropout.clh, from place x_at on; its numbers are those from number `skip` of block `first` on. */
 kernel void rnn_drop(long n, long steps, float p, float scale, ulong seed, ulong stream, ulong first,
-                     global float *x, long x_at)
+                     long skip, global float *x, long x_at)
 {
-    dropout(n, steps, x + x_at, p, scale, seed, stream, first, x + x_at);
+    dropout(n, steps, x + x_at, p, scale, seed, stream, first, skip, x + x_at);
 }
 
 /* to += from in elements f .. f+LANES-1 of row t*B + b. */

@@ -5,7 +5,8 @@
  *   packed    the layer's weights
  *   kept      slots, states, quantities, m and statistics of all steps
  *   h         what holds state 0: in inference it may lie elsewhere
- *   scratch   gradients between two steps, walked backward, and those of the parameters and of h' before its projection
+ *   scratch   gradients between two steps, walked backward
+ *   lasting   those of the parameters and of h' before its projection: scratch, or in pieces kept
  *
  * Rows may have lengths of their own (lengths NULL: all T). From a row's end on its states are carried on
  * unchanged, so that number T holds the final ones, and its slots' gradients are 0.
@@ -128,7 +129,7 @@ static inline void step_forward(int p, const gemm_step_layer *r, long t, const g
             kept[quantity_at(r, q, row, j)] = u.quantity[q];
         for (int s = FIRST_STATE; s < STATES; s++)
             if (SET_BY(s) == p)
-                ((s == 0 ? h : kept) + state_at(r, s, row, j))[n] = t < end ? u.next[s] : u.prev[s];
+                ((s == 0 ? h : kept) + state_at(r, s, row, j))[r->next * n] = t < end ? u.next[s] : u.prev[s];
         if (SET_BY(0) != p)
             continue;
         if (PROJECTED) {
@@ -152,7 +153,7 @@ kernel void rnn_step_forward(gemm_step_layer r, long t, int phase, const global 
 
 static inline void step_backward(int p, const gemm_step_layer *r, long t, const global int *lengths,
                                  const global float *packed, global float *kept, const global float *h,
-                                 const global float *dy, global float *scratch)
+                                 const global float *dy, global float *scratch, global float *lasting)
 {
     const long n = r->B * r->H;
     const bool reads_dy = PROJECTED ? false : p == PHASES - 1;
@@ -168,7 +169,7 @@ static inline void step_backward(int p, const gemm_step_layer *r, long t, const 
                 slot[s * r->H] = 0.0f;
             continue;
         }
-        global float *dparameter = scratch + r->dparameters + b * PARAMETERS * r->H + j;
+        global float *dparameter = lasting + r->dparameters + b * PARAMETERS * r->H + j;
         Unit u;
         load_unit(p, 0, r, t, b, j, packed, kept, h, &u);
         u.d[0] = dnext[i];
@@ -202,11 +203,11 @@ static inline void step_backward(int p, const gemm_step_layer *r, long t, const 
 kernel void rnn_step_backward(gemm_step_layer r, long t, int phase, const global int *restrict lengths,
                               const global float *restrict packed, global float *restrict kept,
                               const global float *restrict h, const global float *restrict dy,
-                              global float *restrict scratch)
+                              global float *restrict scratch, global float *lasting)
 {
     for (int p = 0; p < PHASES; p++)
         if (p == phase)
-            step_backward(p, &r, t, lengths, packed, kept, h, dy, scratch);
+            step_backward(p, &r, t, lengths, packed, kept, h, dy, scratch, lasting);
 }
 
 #if RECURRENT_DROPOUT
@@ -239,23 +240,24 @@ kernel void rnn_step_output(gemm_step_layer r, long t, const global int *restric
         const uint b = (uint)i / (uint)r.O, j = (uint)i % (uint)r.O;
         const long end = row_end(r.T, lengths, r.lengths, b);
         global float *state = h + r.states[0] + t * n + i;
+        global float *after = state + r.next * n;
         if (t >= end)
-            state[n] = state[0];
-        put_masked(&r, t + 1, b, j, state[n], kept);
-        put_output(&r, t, b, j, end, state[n], y);
+            after[0] = state[0];
+        put_masked(&r, t + 1, b, j, after[0], kept);
+        put_output(&r, t, b, j, end, after[0], y);
     }
 }
 
 /* Before the projection backward at step t: the gradient of h', 0 past a row's end, is kept for dW_hr. */
 kernel void rnn_step_doutput(gemm_step_layer r, long t, const global int *restrict lengths,
-                             const global float *restrict dy, global float *restrict scratch)
+                             const global float *restrict dy, global float *scratch, global float *lasting)
 {
     const long n = r.B * r.O;
     FOR_EACH(i, n)
     {
         const uint b = (uint)i / (uint)r.O, j = (uint)i % (uint)r.O;
         const long end = row_end(r.T, lengths, r.lengths, b);
-        global float *dh = scratch + r.dstates[0] + i, *kept = scratch + r.doutput + t * n + i;
+        global float *dh = scratch + r.dstates[0] + i, *kept = lasting + r.doutput + t * n + i;
         *kept = 0.0f;
         if (t < end) {
             *kept = *dh + doutput_of(&r, t, b, j, end, dy);

@@ -28,14 +28,16 @@ CLSEQ_RECORD(gemm_step_view, GEMM_STEP_VIEW);
     M(gemm_step_view, to)
 CLSEQ_RECORD(gemm_step_copy, GEMM_STEP_COPY);
 
-/* A layer in a pass: T, B, in, H, O; where in their buffers its things lie (host/rnn/gemm_step.h has their dims); x
- * where it is tokens; and y or dy. */
+/* A layer in a pass: T, B, in, H, O; the steps from a state before a step to that after it; from one quantity to the next;
+ * where in their buffers its things lie (host/rnn/gemm_step.h has their dims); x where it is tokens; and y or dy. */
 #define GEMM_STEP_LAYER(M)                   \
     M(clseq_long, T)                         \
     M(clseq_long, B)                         \
     M(clseq_long, in)                        \
     M(clseq_long, H)                         \
     M(clseq_long, O)                         \
+    M(clseq_long, next)                      \
+    M(clseq_long, quantity)                  \
     M(clseq_long, lengths)                   \
     M(clseq_long, w_ih)                      \
     M(clseq_long, w_hh)                      \

@@ -27,6 +27,7 @@ typedef struct Pass {
     In packed, units;
     Chunks gates, dgates, versions, hs, states, quantities, statistics, means, dstates, dhs, dxs, dys;
     Out sums, db, dx;
+    In db_before; /* of the steps after the pass's; NULL: there were none */
     team_rows dx_rows;
     In dfinal[STATES];
     Out dinitial[STATES];
@@ -49,7 +50,7 @@ static inline Step time_step(const Pass *a, int chunk, int s)
     x.dstate = chunk_at(&a->dstates, chunk) + d_at;
     x.dlater = TEAM ? chunk_at(&a->dstates, later) + later_s * l->step : x.dstate;
     x.sums = a->sums + (TEAM ? ((chunk & 1) * l->tc + s) * sums : 0);
-    x.sums_later = a->sums + (TEAM ? ((later & 1) * l->tc + later_s) * sums : 0);
+    x.sums_later = x.later ? a->sums + (TEAM ? ((later & 1) * l->tc + later_s) * sums : 0) : a->db_before;
     x.quantities = chunk_at(&a->quantities, chunk) + at;
     x.statistics = chunk_at(&a->statistics, chunk) + s * l->rows;
     x.means = chunk_at(&a->means, chunk) + s * l->rows;
@@ -139,11 +140,13 @@ static inline Pass pass_of(const team_backward_record *r, Place place, In packed
     Pass a;
     a.l = layer_at(&r->sizes, &r->second, &r->values, place, lengths, r->lengths);
     const Layer *l = &a.l;
+    const long block = place.block * (SLOTS + PARAMETERS) * l->panels * VW;
     kept += place.second * r->second.kept;
+    Out lasting = r->in_pieces ? kept : work;
     a.packed = packed + place.second * r->second.packed_backward;
     a.units = units + r->units + place.second * r->second.packed_forward;
     a.gates = chunks_of(l, kept, r->kept.gates);
-    a.dgates = TEAM ? chunks_of(l, work, r->dgates) : a.gates;
+    a.dgates = TEAM ? chunks_of(l, lasting, r->dgates) : a.gates;
     a.versions = chunks_of(l, work, r->versions);
     a.hs = chunks_of(l, kept, r->kept.h);
     a.states = chunks_of(l, kept, r->kept.states);
@@ -151,10 +154,11 @@ static inline Pass pass_of(const team_backward_record *r, Place place, In packed
     a.statistics = chunks_of(l, kept, r->kept.statistics);
     a.means = chunks_of(l, work, r->means);
     a.dstates = chunks_of(l, work, r->dstates);
-    a.dhs = chunks_of(l, work, r->dh);
+    a.dhs = chunks_of(l, lasting, r->dh);
     a.dxs = chunks_of(l, dx_panels, r->dx_panels);
     a.dys = chunks_of(l, (Out)dy, r->dy_panels);
-    a.db = work + r->db + place.block * (SLOTS + PARAMETERS) * l->panels * VW;
+    a.db = lasting + r->db + block;
+    a.db_before = r->db_before < 0 ? NULL : lasting + r->db_before + block;
     a.sums = TEAM ? work + r->sums + place.block * r->sums_floats : a.db;
     a.dx = dx;
     a.dx_rows = r->dx[place.second];

@@ -34,7 +34,8 @@ CLSEQ_RECORD(team_array, TEAM_ARRAY);
     M(clseq_long, b)
 CLSEQ_RECORD(team_rows, TEAM_ROWS);
 
-/* Sizes: T, B, in, H, O; steps a chunk; blocks of rows; whether rows run from their last step to their first. */
+/* Sizes: T, B, in, H, O; steps a chunk; blocks of rows; whether rows run from their last step to their first. Of a piece of a pass
+ * T is its own and `first` the chunk that it begins with, in arrays where each has its place. */
 #define TEAM_SIZES(M)    \
     M(clseq_int, T)      \
     M(clseq_int, B)      \
@@ -43,6 +44,8 @@ CLSEQ_RECORD(team_rows, TEAM_ROWS);
     M(clseq_int, O)      \
     M(clseq_int, tc)     \
     M(clseq_int, blocks) \
+    M(clseq_int, first)  \
+    M(clseq_int, none)   \
     M(clseq_int, reverse)
 CLSEQ_RECORD(team_sizes, TEAM_SIZES);
 
@@ -126,7 +129,8 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
  * dgates: they take the place of the activations where one group has the block to itself. dh: of all steps, with a
  * projection. dy, dx: of each direction, dx in a buffer of its own. dstates: what goes from step to step; versions: that and
  * the slots on their way through a step. means: of the norms. sums: those of gradients of biases and parameters on their way,
- * sums_floats a block; db: in the end.
+ * sums_floats a block; db: in the end; db_before: of the piece after this one, which they go on from, or -1. in_pieces: dgates, dh,
+ * db and db_before are kept beside what forward has kept, else in the workspace.
  */
 #define TEAM_BACKWARD(M)                 \
     M(team_sizes, sizes)                 \
@@ -146,6 +150,7 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_long, sums)                  \
     M(clseq_long, sums_floats)           \
     M(clseq_long, db)                    \
+    M(clseq_long, db_before)             \
     M(clseq_long, w_x)                   \
     M(clseq_long, w_h[TEAM_PHASES])      \
     M(clseq_long, w_projection)          \
@@ -156,7 +161,7 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_int, dy_from)                \
     M(clseq_int, want_dx)                \
     M(clseq_int, keeps_dx)               \
-    M(clseq_int, none)
+    M(clseq_int, in_pieces)
 CLSEQ_RECORD(team_backward_record, TEAM_BACKWARD);
 
 /*
@@ -219,7 +224,7 @@ CLSEQ_RECORD(team_pack_record, TEAM_PACK);
     M(clseq_int, none)
 CLSEQ_RECORD(team_gradient, TEAM_GRADIENT);
 
-/* has_tokens: x of gradient 0 is tokens, by_token its scratch. segments: chunks that are summed before they are added. */
+/* has_tokens: x of gradient 0 is tokens, by_token its scratch. db_buffer: by number. segments: chunks that are summed before they are added. */
 #define TEAM_WEIGHTS(M)                       \
     M(team_sizes, sizes)                      \
     M(clseq_long, lengths)                    \
@@ -233,7 +238,9 @@ CLSEQ_RECORD(team_gradient, TEAM_GRADIENT);
     M(clseq_int, rows)                        \
     M(clseq_int, segments)                    \
     M(clseq_int, has_tokens)                  \
-    M(clseq_int, add)
+    M(clseq_int, add)                         \
+    M(clseq_int, db_buffer)                   \
+    M(clseq_int, none)
 CLSEQ_RECORD(team_weights_record, TEAM_WEIGHTS);
 
 #endif

@@ -230,6 +230,6 @@ CPU_KERNEL team_weights(team_weights_record r, Ints lengths, In kept, Out work, 
     }
     for (int i = 0; i < r.vectors; i++) {
         const team_vector v = r.vector[i];
-        vector_gradient(&v, &r.sizes, r.rows, work + r.db, r.add, dw[v.part] + v.w);
+        vector_gradient(&v, &r.sizes, r.rows, buffers[r.db_buffer] + r.db, r.add, dw[v.part] + v.w);
     }
 }

@@ -24,17 +24,19 @@ int64_t clseq__between_launches(const clseq_rnn_plan *plan, clseq_mode mode)
     return (plan->desc.layers - 1) * (drops + adds);
 }
 
-clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, uint64_t seed, uint64_t stream,
+clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, const clseq__pass_draws *draws,
                                  const clseq_tensor *rows)
 {
-    const int64_t all = clseq_tensor_elements(rows),
-                  steps = plan->desc.variational_dropout ? rows->dims[0] : 1;
+    const bool variational = plan->desc.variational_dropout;
+    const int64_t all = clseq_tensor_elements(rows), steps = variational ? rows->dims[0] : 1;
+    const int64_t before = variational ? 0 : draws->time * rows->dims[1] * rows->dims[2];
     const float p = plan->desc.dropout;
     const uint64_t first = clseq__draw_block(CLSEQ__DRAW_DROPOUT, clseq__rnn_layer_at(plan, l, 0));
     return clseq__launch(plan->ctx, plan->drop, clseq__grid_for(plan->ctx, all),
                          CLSEQ__ARGS(CLSEQ__L(all / steps), CLSEQ__L(steps), CLSEQ__F(p),
-                                     CLSEQ__F(1.0f / (1.0f - p)), CLSEQ__UL(seed), CLSEQ__UL(stream),
-                                     CLSEQ__UL(first), CLSEQ__M(rows->buffer), CLSEQ__L(rows->offset)));
+                                     CLSEQ__F(1.0f / (1.0f - p)), CLSEQ__UL(draws->seed),
+                                     CLSEQ__UL(draws->stream), CLSEQ__UL(first + (uint64_t)before / 4),
+                                     CLSEQ__L(before % 4), CLSEQ__M(rows->buffer), CLSEQ__L(rows->offset)));
 }
 
 static between_view view_of(const clseq_tensor *rows)

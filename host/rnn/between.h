@@ -13,8 +13,9 @@ clseq_status clseq__between_create(clseq_rnn_plan *plan);
 /* The most launches of either pass. */
 int64_t clseq__between_launches(const clseq_rnn_plan *plan, clseq_mode mode);
 
-/* Dropout in place of what layer l hands to the next one, packed, or of its gradient. */
-clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, uint64_t seed, uint64_t stream,
+/* Dropout in place of what layer l hands to the next one, packed, or of its gradient; the first of the rows draws as those of
+ * draws->time do. */
+clseq_status clseq__between_drop(const clseq_rnn_plan *plan, int64_t l, const clseq__pass_draws *draws,
                                  const clseq_tensor *rows);
 
 /* to += from, [T,B,F], both with any strides of steps and rows. The kernel is made when it is first needed. */

@@ -23,6 +23,7 @@ clseq_status clseq__rnn_check_shape(const char *call, const clseq_rnn_plan *plan
     if (shape->mode != CLSEQ_MODE_TRAINING && shape->mode != CLSEQ_MODE_INFERENCE)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: mode is %d, which is no clseq_mode", call,
                             (int)shape->mode);
+    CLSEQ__RETURN_IF(clseq__rnn_check_pieces(call, plan, shape));
     const double layers = (double)plan->desc.layers * plan->directions;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq__rnn_layer *layer = clseq__rnn_layer_at(plan, l, 0);
@@ -169,13 +170,23 @@ static clseq_status take_sequence(const clseq_rnn_plan *plan, const char *call, 
     return CLSEQ_OK;
 }
 
-/* What both passes read: packed weights, x and lengths. */
+static clseq_status take_packed(const clseq_rnn_plan *plan, const char *call, const clseq_rnn_sizes *sizes,
+                                const clseq_tensor *packed)
+{
+    return take_memory(plan, (clseq__argument){.call = call, .name = "packed"}, packed, sizes->packed, false);
+}
+
+static clseq_status take_workspace(const clseq_rnn_plan *plan, const char *call, const clseq_rnn_sizes *sizes,
+                                   const clseq_tensor *workspace)
+{
+    return take_memory(plan, (clseq__argument){.call = call, .name = "workspace"}, workspace,
+                       sizes->workspace, true);
+}
+
+/* x and lengths. */
 static clseq_status take_inputs(const clseq_rnn_plan *plan, const char *call, const clseq_rnn_shape *shape,
-                                const clseq_rnn_sizes *sizes, const clseq_tensor *packed,
                                 const clseq_tensor *x, const clseq_tensor *lengths)
 {
-    CLSEQ__RETURN_IF(
-        take_memory(plan, (clseq__argument){.call = call, .name = "packed"}, packed, sizes->packed, false));
     if (plan->desc.one_hot)
         CLSEQ__RETURN_IF(take(plan, (clseq__argument){.call = call, .name = "x"}, x,
                               (expected){CLSEQ_DTYPE_I32, 2, (int64_t[]){shape->T, shape->B}, ANY, false}));
@@ -219,21 +230,49 @@ clseq_status clseq__rnn_check_pack(const clseq_rnn_plan *plan, const clseq_rnn_s
     return clseq__uses_check(plan);
 }
 
+/* The steps that a call runs, as the shape of its sequences. */
+static clseq_rnn_shape steps_of(const clseq_rnn_shape *shape, int64_t count)
+{
+    return (clseq_rnn_shape){.T = shape->in_pieces ? count : shape->T, .B = shape->B};
+}
+
 clseq_status clseq__rnn_check_forward(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                       const clseq_rnn_sizes *sizes, const clseq_rnn_forward_args *args)
 {
     static const char call[] = "rnn forward";
     CLSEQ__NOT_NULL("rnn forward", args);
+    CLSEQ__RETURN_IF(clseq__rnn_check_part(call, shape, args->first, args->count, &args->lengths));
+    CLSEQ__RETURN_IF(clseq__rnn_check_time(call, plan, shape, args->time));
+    const clseq_rnn_shape steps = steps_of(shape, args->count);
     clseq__uses_begin(plan);
-    CLSEQ__RETURN_IF(take_inputs(plan, call, shape, sizes, &args->packed, &args->x, &args->lengths));
+    CLSEQ__RETURN_IF(take_packed(plan, call, sizes, &args->packed));
+    CLSEQ__RETURN_IF(take_inputs(plan, call, &steps, &args->x, &args->lengths));
     CLSEQ__RETURN_IF(take_states(plan, call, "initial", shape, args->initial, args->final, false));
-    CLSEQ__RETURN_IF(take_sequence(plan, call, "y", &args->y, shape, clseq_rnn_output_size(plan), true));
+    CLSEQ__RETURN_IF(take_sequence(plan, call, "y", &args->y, &steps, clseq_rnn_output_size(plan), true));
     CLSEQ__RETURN_IF(take_states(plan, call, "final", shape, args->final, NULL, true));
     if (shape->mode == CLSEQ_MODE_TRAINING)
         CLSEQ__RETURN_IF(take_reserves(plan, call, shape, args->reserve));
-    CLSEQ__RETURN_IF(take_memory(plan, (clseq__argument){.call = call, .name = "workspace"}, &args->workspace,
-                                 sizes->workspace, true));
+    CLSEQ__RETURN_IF(take_workspace(plan, call, sizes, &args->workspace));
     return clseq__uses_check(plan);
+}
+
+/* What is not asked for together. */
+static clseq_status check_asked(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                const clseq_rnn_backward_args *args)
+{
+    if (shape->mode != CLSEQ_MODE_TRAINING)
+        return clseq__error(
+            CLSEQ_INVALID_ARGUMENT,
+            "rnn backward: mode is CLSEQ_MODE_INFERENCE, which keeps nothing for a backward pass");
+    CLSEQ__RETURN_IF(clseq__rnn_check_part("rnn backward", shape, args->first, args->count, &args->lengths));
+    if (shape->in_pieces && args->dweights)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn backward: dweights are given, but those of a pass in pieces are made by "
+                            "clseq_rnn_weight_gradients");
+    if (args->dx.buffer && plan->desc.one_hot)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "rnn backward: dx is given, but x is one_hot and has no gradient");
+    return CLSEQ_OK;
 }
 
 clseq_status clseq__rnn_check_backward(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
@@ -241,25 +280,39 @@ clseq_status clseq__rnn_check_backward(const clseq_rnn_plan *plan, const clseq_r
 {
     static const char call[] = "rnn backward";
     CLSEQ__NOT_NULL("rnn backward", args);
-    if (shape->mode != CLSEQ_MODE_TRAINING)
-        return clseq__error(
-            CLSEQ_INVALID_ARGUMENT,
-            "rnn backward: mode is CLSEQ_MODE_INFERENCE, which keeps nothing for a backward pass");
+    CLSEQ__RETURN_IF(check_asked(plan, shape, args));
+    const clseq_rnn_shape steps = steps_of(shape, args->count);
+    const int64_t output = clseq_rnn_output_size(plan);
     clseq__uses_begin(plan);
-    CLSEQ__RETURN_IF(take_inputs(plan, call, shape, sizes, &args->packed, &args->x, &args->lengths));
+    CLSEQ__RETURN_IF(take_packed(plan, call, sizes, &args->packed));
+    if (!shape->in_pieces)
+        CLSEQ__RETURN_IF(take_inputs(plan, call, shape, &args->x, &args->lengths));
     if (args->dy.buffer)
-        CLSEQ__RETURN_IF(
-            take_sequence(plan, call, "dy", &args->dy, shape, clseq_rnn_output_size(plan), false));
+        CLSEQ__RETURN_IF(take_sequence(plan, call, "dy", &args->dy, &steps, output, false));
     CLSEQ__RETURN_IF(take_states(plan, call, "dfinal", shape, args->dfinal, NULL, false));
-    if (args->dx.buffer && plan->desc.one_hot)
-        return clseq__error(CLSEQ_INVALID_ARGUMENT,
-                            "rnn backward: dx is given, but x is one_hot and has no gradient");
     if (args->dx.buffer)
-        CLSEQ__RETURN_IF(take_sequence(plan, call, "dx", &args->dx, shape, plan->desc.input, true));
+        CLSEQ__RETURN_IF(take_sequence(plan, call, "dx", &args->dx, &steps, plan->desc.input, true));
     CLSEQ__RETURN_IF(take_states(plan, call, "dinitial", shape, args->dinitial, NULL, true));
     CLSEQ__RETURN_IF(take_reserves(plan, call, shape, args->reserve));
-    CLSEQ__RETURN_IF(take_memory(plan, (clseq__argument){.call = call, .name = "workspace"}, &args->workspace,
-                                 sizes->workspace, true));
+    CLSEQ__RETURN_IF(take_workspace(plan, call, sizes, &args->workspace));
+    CLSEQ__RETURN_IF(take_weights(plan, call, "dweights", args->dweights, true));
+    return clseq__uses_check(plan);
+}
+
+clseq_status clseq__rnn_check_weight_gradients(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                               const clseq_rnn_sizes *sizes,
+                                               const clseq_rnn_weight_gradients_args *args)
+{
+    static const char call[] = "rnn weight gradients";
+    CLSEQ__NOT_NULL(call, args);
+    if (!shape->in_pieces)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT,
+                            "%s: the shape is not in_pieces, where clseq_rnn_backward makes them", call);
+    if (!args->dweights)
+        return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: dweights is NULL", call);
+    clseq__uses_begin(plan);
+    CLSEQ__RETURN_IF(take_reserves(plan, call, shape, args->reserve));
+    CLSEQ__RETURN_IF(take_workspace(plan, call, sizes, &args->workspace));
     CLSEQ__RETURN_IF(take_weights(plan, call, "dweights", args->dweights, true));
     return clseq__uses_check(plan);
 }

@@ -44,21 +44,22 @@ static inline uint64_t clseq__draw_block(clseq__draw draw, const clseq__rnn_laye
            (uint64_t)layer->number << 32;
 }
 
-/* What the options of the cell are in a pass over a layer. */
+/* What the options of the cell are in a pass over a layer, whose kernels count steps from pass->first on. */
 static inline cell_values clseq__cell_values_of(const clseq__layer_pass *pass)
 {
     const clseq__rnn_layer *layer = pass->layer;
-    cell_values x = {.seed = (clseq_long)pass->seed,
-                     .stream = (clseq_long)pass->stream,
-                     .first = (clseq_long)clseq__draw_block(CLSEQ__DRAW_ZONEOUT, layer),
-                     .rows = pass->B,
+    const int64_t before = (pass->draws.time + pass->first) * pass->shape.B * layer->hidden;
+    cell_values x = {.seed = (clseq_long)pass->draws.seed,
+                     .stream = (clseq_long)pass->draws.stream,
+                     .first = (clseq_long)clseq__draw_block(CLSEQ__DRAW_ZONEOUT, layer) + before,
+                     .rows = pass->shape.B,
                      .units = layer->hidden,
                      .masks = (clseq_long)clseq__draw_block(CLSEQ__DRAW_MASKS, layer),
                      .outputs = layer->output,
                      .clip = layer->extras.clip,
                      .dropout = layer->extras.recurrent_dropout,
                      .scale = 1.0f / (1.0f - layer->extras.recurrent_dropout),
-                     .training = pass->mode == CLSEQ_MODE_TRAINING};
+                     .training = pass->shape.mode == CLSEQ_MODE_TRAINING};
     for (int s = 0; s < CLSEQ__MAX_STATES; s++)
         x.zoneout[s] = layer->extras.zoneout[s];
     return x;

@@ -59,13 +59,13 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
 {
     const bool training = shape->mode == CLSEQ_MODE_TRAINING;
     const clseq__cell *cell = layer->cell;
-    gemm_step_layer r = clseq__gemm_step_layer_of(layer, shape->T, shape->B);
-    const int64_t kept = clseq__gemm_step_place_kept(layer, 0, &r), rows = shape->T * shape->B;
-    const int64_t steps = shape->T * step_launches(layer);
+    gemm_step_layer r = clseq__gemm_step_layer_of(layer, shape);
+    const int64_t kept = clseq__gemm_step_place_kept(layer, shape, 0, &r), rows = shape->T * shape->B;
+    const int64_t steps = shape->T * (step_launches(layer) + (shape->in_pieces ? cell->states : 0));
     out->packed_forward = clseq__gemm_step_place_packed(layer, 0, &r);
     out->packed_backward = 0;
     out->reserve = training ? kept : 0;
-    out->workspace = clseq__gemm_step_place_scratch(layer, training, 0, &r) + (training ? 0 : kept);
+    out->workspace = clseq__gemm_step_place_scratch(layer, shape, training, 0, &r) + (training ? 0 : kept);
     out->chain = training ? 0 : (shape->T + 1) * shape->B * layer->output;
     out->dchain = training ? rows * layer->input : 0;
     /* x; bias and product of the input; states in and out, and a mask */
@@ -78,7 +78,7 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
 static clseq__place output(const clseq__layer_pass *args)
 {
     const clseq__gemm_step_pass p = clseq__gemm_step_begin(args, false);
-    const clseq_tensor h = clseq__gemm_step_state(&p, 0, 1, args->T);
+    const clseq_tensor h = clseq__gemm_step_after(&p, 0, 0, args->count);
     return (clseq__place){.buffer = h.buffer, .at = h.offset};
 }
 
@@ -120,4 +120,5 @@ const clseq__rnn_schedule clseq__rnn_gemm_step = {.id = CLSEQ_SCHEDULE_GEMM_STEP
                                                   .pack = clseq__gemm_step_pack,
                                                   .forward = clseq__gemm_step_forward,
                                                   .backward = clseq__gemm_step_backward,
+                                                  .weights = clseq__gemm_step_weights,
                                                   .describe = describe};

@@ -12,6 +12,8 @@
  *   m            [T*B][H]                  with a projection: what is projected
  *   statistics   [T*B][NORMS][2]           mean and 1 / standard deviation
  *   masked       [T+1][B][O]               with recurrent dropout: what products of h read in its place
+ * In pieces [2][T][B][O or H], those before the steps and those after them; a step may begin with other states than the one before
+ * ended with. And dparameters and doutput lie here, too.
  * The h of a layer, from number 1 on, is what a layer above reads as its chain; in inference with a chain h lies
  * there. Past a row's end it is carried on, where y has zeros; nothing of those steps reaches a result, for their
  * slots' gradients are 0.
@@ -73,6 +75,7 @@ typedef struct clseq__gemm_step_pass {
     cl_mem lengths, packed, kept, scratch;
     cl_mem h;          /* kept, or the chain */
     bool masks;        /* products read a masked h */
+    cl_mem lasting;    /* what has dparameters and doutput: scratch, in pieces kept */
     gemm_step_layer r; /* sizes and places */
     clseq_tensor x;    /* what the layer reads, [T*B,in]; none for tokens */
     cl_mem tokens;
@@ -80,12 +83,13 @@ typedef struct clseq__gemm_step_pass {
 
 /* Where things lie in packed, kept and scratch, from `at` on in each; they return where they end. */
 int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r);
-int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r);
-int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backward, int64_t at,
-                                       gemm_step_layer *r);
+int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, int64_t at,
+                                    gemm_step_layer *r);
+int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape,
+                                       bool backward, int64_t at, gemm_step_layer *r);
 
 /* The sizes of a layer at a shape, without places. */
-gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t T, int64_t B);
+gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape);
 
 /* A pass with all its places; x is not there yet. */
 clseq__gemm_step_pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward);
@@ -93,9 +97,10 @@ clseq__gemm_step_pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool
 /* A matrix without gaps. */
 clseq_tensor clseq__gemm_step_matrix(cl_mem buffer, int64_t at, int64_t rows, int64_t columns);
 
-/* [steps*B,..]: state s after t steps and the steps that follow; `count` slots from `slot` on at step t and those that
- * follow; what the product of a phase reads at these steps. [B,O]: its gradient at one step. */
-clseq_tensor clseq__gemm_step_state(const clseq__gemm_step_pass *p, int s, int64_t t, int64_t steps);
+/* [steps*B,..]: state s before and after step t and those that follow; `count` slots from `slot` on at these steps; what the
+ * product of a phase reads at them. [B,O]: its gradient at one step. */
+clseq_tensor clseq__gemm_step_before(const clseq__gemm_step_pass *p, int s, int64_t t, int64_t steps);
+clseq_tensor clseq__gemm_step_after(const clseq__gemm_step_pass *p, int s, int64_t t, int64_t steps);
 clseq_tensor clseq__gemm_step_slots(const clseq__gemm_step_pass *p, int slot, int count, int64_t t,
                                     int64_t steps);
 clseq_tensor clseq__gemm_step_operand(const clseq__gemm_step_pass *p, const clseq__phase *phase, int64_t t,
@@ -144,11 +149,9 @@ clseq_status clseq__gemm_step_zero(clseq_context *ctx, cl_mem buffer, int64_t at
 clseq_status clseq__gemm_step_copy_or_zero(clseq_context *ctx, const clseq_tensor *from, cl_mem to,
                                            int64_t to_at, int64_t n);
 
-/* Gradients of the weights, once the slots hold those of all steps. */
-clseq_status clseq__gemm_step_dweights(const clseq__gemm_step_pass *p, const clseq__layer_backward *args);
-
 clseq_status clseq__gemm_step_pack(const clseq__layer_pass *pass, const clseq_tensor *weights);
 clseq_status clseq__gemm_step_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args);
 clseq_status clseq__gemm_step_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args);
+clseq_status clseq__gemm_step_weights(const clseq__layer_pass *pass, const clseq__layer_weights *args);
 
 #endif

@@ -28,11 +28,11 @@ static clseq_status phase_back(const pass *p, int number, int64_t t, cl_mem dy, 
 {
     const clseq__phase *phase = &p->cell->phase[number];
     const clseq__slots *from = &phase->product;
-    CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_BACKWARD],
-                                   clseq__grid_for(p->ctx, p->r.B * p->r.H),
-                                   CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__I(number),
-                                               CLSEQ__M(p->lengths), CLSEQ__M(p->packed), CLSEQ__M(p->kept),
-                                               CLSEQ__M(p->h), CLSEQ__M(dy), CLSEQ__M(p->scratch))));
+    CLSEQ__RETURN_IF(clseq__launch(
+        p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_BACKWARD], clseq__grid_for(p->ctx, p->r.B * p->r.H),
+        CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__I(number), CLSEQ__M(p->lengths),
+                    CLSEQ__M(p->packed), CLSEQ__M(p->kept), CLSEQ__M(p->h), CLSEQ__M(dy),
+                    CLSEQ__M(p->scratch), CLSEQ__M(p->lasting))));
     for (int k = phase->norm; k < phase->norm + phase->norms; k++)
         if (!clseq__gemm_step_is_ahead(p->cell, k))
             CLSEQ__RETURN_IF(norm_back(p, k, t, 1));
@@ -56,20 +56,23 @@ static clseq_status project_back(const pass *p, int64_t t, cl_mem dy)
     CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_DOUTPUT],
                                    clseq__grid_for(p->ctx, p->r.B * p->r.O),
                                    CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths),
-                                               CLSEQ__M(dy), CLSEQ__M(p->scratch))));
+                                               CLSEQ__M(dy), CLSEQ__M(p->scratch), CLSEQ__M(p->lasting))));
     return product_back(p, clseq__gemm_step_doutput(p, t, 1), p->r.w_hr, 0.0f, dm);
 }
 
-/* All steps, last to first; afterwards the scratch holds the gradients of the initial states. */
-static clseq_status steps_back(const pass *p, const clseq__layer_backward *io, cl_mem dy)
+/* All steps, last to first; afterwards the scratch holds the gradients of the initial states. `begins`: no piece has gone back before. */
+static clseq_status steps_back(const pass *p, const clseq__layer_backward *io, cl_mem dy, bool begins)
 {
     const clseq__cell *cell = p->cell;
     const int64_t H = p->r.H;
     for (int s = 0; s < cell->states; s++)
         CLSEQ__RETURN_IF(clseq__gemm_step_copy_or_zero(p->ctx, &io->dfinal[s], p->scratch, p->r.dstates[s],
                                                        p->r.B * clseq__rnn_state_width(p->layer, s)));
-    CLSEQ__RETURN_IF(clseq__gemm_step_zero(p->ctx, p->scratch, p->r.dquantities,
-                                           (cell->quantities + cell->parameters) * p->r.B * H));
+    CLSEQ__RETURN_IF(
+        clseq__gemm_step_zero(p->ctx, p->scratch, p->r.dquantities, cell->quantities * p->r.B * H));
+    if (begins)
+        CLSEQ__RETURN_IF(
+            clseq__gemm_step_zero(p->ctx, p->lasting, p->r.dparameters, cell->parameters * p->r.B * H));
     for (int64_t t = p->r.T - 1; t >= 0; t--) {
         if (p->layer->is_projected)
             CLSEQ__RETURN_IF(project_back(p, t, dy));
@@ -123,12 +126,9 @@ static clseq_status backward_one(const clseq__layer_pass *args, const clseq__lay
     const clseq__place *chained = &io->dy.chained;
     p.r.output = chained->buffer ? clseq__gemm_step_dense(&p, chained->at, p.r.O)
                                  : clseq__gemm_step_view(p.layer, &io->dy.rows);
-    CLSEQ__RETURN_IF(steps_back(&p, io, chained->buffer ? chained->buffer : io->dy.rows.buffer));
+    CLSEQ__RETURN_IF(
+        steps_back(&p, io, chained->buffer ? chained->buffer : io->dy.rows.buffer, args->gone_back == 0));
     CLSEQ__RETURN_IF(store_dinitial(&p, io->dinitial));
-    if (io->dweights) {
-        CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, args));
-        CLSEQ__RETURN_IF(clseq__gemm_step_dweights(&p, io));
-    }
     return input_gradients(&p, io);
 }
 

@@ -74,11 +74,23 @@ static clseq_status run_phase(const pass *p, int number, int64_t t, cl_mem y)
 static clseq_status project_output(const pass *p, int64_t t, cl_mem y)
 {
     CLSEQ__RETURN_IF(
-        product(p, clseq__gemm_step_m(p, t, 1), p->r.w_hr, 0.0f, clseq__gemm_step_state(p, 0, t + 1, 1)));
+        product(p, clseq__gemm_step_m(p, t, 1), p->r.w_hr, 0.0f, clseq__gemm_step_after(p, 0, t, 1)));
     return clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_OUTPUT],
                          clseq__grid_for(p->ctx, p->r.B * p->r.O),
                          CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths),
                                      CLSEQ__M(p->kept), CLSEQ__M(p->h), CLSEQ__M(y)));
+}
+
+/* Where states after a step are not those before the next one: they become so. */
+static clseq_status carry_on(const pass *p, int64_t t)
+{
+    for (int s = 0; p->r.next > 1 && s < p->cell->states; s++) {
+        const clseq_tensor from = clseq__gemm_step_after(p, s, t, 1),
+                           to = clseq__gemm_step_before(p, s, t + 1, 1);
+        CLSEQ__RETURN_IF(clseq__gemm_step_copy(p->ctx, from.buffer, from.offset, to.buffer, to.offset,
+                                               clseq_tensor_elements(&from)));
+    }
+    return CLSEQ_OK;
 }
 
 static clseq_status forward_one(const clseq__layer_pass *args, const clseq__layer_forward *io)
@@ -90,7 +102,7 @@ static clseq_status forward_one(const clseq__layer_pass *args, const clseq__laye
     CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, args));
     CLSEQ__RETURN_IF(project(&p));
     for (int s = 0; s < states; s++) {
-        const clseq_tensor to = clseq__gemm_step_state(&p, s, 0, 1);
+        const clseq_tensor to = clseq__gemm_step_before(&p, s, 0, 1);
         CLSEQ__RETURN_IF(clseq__gemm_step_copy_or_zero(p.ctx, &io->initial[s], to.buffer, to.offset,
                                                        clseq_tensor_elements(&to)));
     }
@@ -103,9 +115,11 @@ static clseq_status forward_one(const clseq__layer_pass *args, const clseq__laye
             CLSEQ__RETURN_IF(run_phase(&p, k, t, io->y.buffer));
         if (p.layer->is_projected)
             CLSEQ__RETURN_IF(project_output(&p, t, io->y.buffer));
+        if (t < p.r.T - 1)
+            CLSEQ__RETURN_IF(carry_on(&p, t));
     }
     for (int s = 0; s < states; s++) {
-        const clseq_tensor from = clseq__gemm_step_state(&p, s, p.r.T, 1);
+        const clseq_tensor from = clseq__gemm_step_after(&p, s, p.r.T - 1, 1);
         const clseq_tensor *to = &io->final[s];
         if (to->buffer)
             CLSEQ__RETURN_IF(clseq__gemm_step_copy(p.ctx, from.buffer, from.offset, to->buffer, to->offset,

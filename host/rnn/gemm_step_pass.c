@@ -14,9 +14,15 @@ static int64_t take(int64_t *end, int64_t n)
     return at;
 }
 
-gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, int64_t T, int64_t B)
+gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape)
 {
-    return (gemm_step_layer){.T = T, .B = B, .in = layer->input, .H = layer->hidden, .O = layer->output};
+    return (gemm_step_layer){.T = shape->T,
+                             .B = shape->B,
+                             .in = layer->input,
+                             .H = layer->hidden,
+                             .O = layer->output,
+                             .next = shape->in_pieces ? shape->T : 1,
+                             .quantity = shape->T * shape->B * layer->hidden};
 }
 
 int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r)
@@ -33,23 +39,33 @@ int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at,
     return end;
 }
 
-int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r)
+/* What gradients of weights are made of beside the slots. */
+static void place_lasting(const clseq__rnn_layer *layer, int64_t *end, gemm_step_layer *r)
+{
+    r->dparameters = take(end, layer->cell->parameters * r->B * r->H);
+    r->doutput = take(end, layer->is_projected ? r->T * r->B * r->O : 0);
+}
+
+int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, int64_t at,
+                                    gemm_step_layer *r)
 {
     const clseq__cell *cell = layer->cell;
     const int64_t rows = r->T * r->B;
     int64_t end = at;
     r->slots = take(&end, rows * cell->slots * r->H);
     for (int s = 0; s < cell->states; s++)
-        r->states[s] = take(&end, (r->T + 1) * r->B * clseq__rnn_state_width(layer, s));
+        r->states[s] = take(&end, (r->next + r->T) * r->B * clseq__rnn_state_width(layer, s));
     r->quantities = take(&end, cell->quantities * rows * r->H);
     r->m = take(&end, layer->is_projected ? rows * r->H : 0);
     r->statistics = take(&end, cell->norms * rows * 2);
     r->masked = take(&end, layer->extras.recurrent_dropout > 0 ? (r->T + 1) * r->B * r->O : 0);
+    if (shape->in_pieces)
+        place_lasting(layer, &end, r);
     return end;
 }
 
-int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backward, int64_t at,
-                                       gemm_step_layer *r)
+int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape,
+                                       bool backward, int64_t at, gemm_step_layer *r)
 {
     const clseq__cell *cell = layer->cell;
     int64_t end = at;
@@ -59,18 +75,33 @@ int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backw
     for (int s = 0; s < cell->states; s++)
         r->dstates[s] = take(&end, r->B * clseq__rnn_state_width(layer, s));
     r->dquantities = take(&end, cell->quantities * r->B * r->H);
-    r->dparameters = take(&end, cell->parameters * r->B * r->H);
     r->dm = take(&end, layer->is_projected ? r->B * r->H : 0);
-    r->doutput = take(&end, layer->is_projected ? r->T * r->B * r->O : 0);
     r->dmasked = take(&end, layer->extras.recurrent_dropout > 0 ? r->B * r->O : 0);
+    if (!shape->in_pieces)
+        place_lasting(layer, &end, r);
     return end;
+}
+
+/* The places of steps from `first` on, of which there are `count`. */
+static void begin_at(const clseq__rnn_layer *layer, int64_t first, int64_t count, gemm_step_layer *r)
+{
+    const int64_t rows = first * r->B;
+    r->slots += rows * layer->cell->slots * r->H;
+    for (int s = 0; s < layer->cell->states; s++)
+        r->states[s] += rows * clseq__rnn_state_width(layer, s);
+    r->quantities += rows * r->H;
+    r->m += rows * r->H;
+    r->statistics += rows * layer->cell->norms * 2;
+    r->masked += rows * r->O;
+    r->doutput += rows * r->O;
+    r->T = count;
 }
 
 pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
 {
     const clseq__rnn_layer *layer = args->layer;
     const clseq__gemm_step *data = args->data;
-    const bool training = args->mode == CLSEQ_MODE_TRAINING;
+    const bool training = args->shape.mode == CLSEQ_MODE_TRAINING;
     pass p = {.layer = layer,
               .cell = layer->cell,
               .ctx = layer->ctx,
@@ -79,12 +110,15 @@ pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
               .packed = args->packed_forward.buffer,
               .scratch = args->workspace.buffer,
               .kept = training ? args->reserve.buffer : args->workspace.buffer,
-              .r = clseq__gemm_step_layer_of(layer, args->T, args->B)};
+              .r = clseq__gemm_step_layer_of(layer, &args->shape)};
     p.r.lengths = args->lengths.offset;
     p.r.values = clseq__cell_values_of(args);
     clseq__gemm_step_place_packed(layer, args->packed_forward.at, &p.r);
-    const int64_t end = clseq__gemm_step_place_scratch(layer, backward, args->workspace.at, &p.r);
-    clseq__gemm_step_place_kept(layer, training ? args->reserve.at : end, &p.r);
+    const int64_t end =
+        clseq__gemm_step_place_scratch(layer, &args->shape, backward, args->workspace.at, &p.r);
+    clseq__gemm_step_place_kept(layer, &args->shape, training ? args->reserve.at : end, &p.r);
+    begin_at(layer, args->first, args->count, &p.r);
+    p.lasting = args->shape.in_pieces ? p.kept : p.scratch;
     p.h = p.kept;
     p.masks = training && layer->extras.recurrent_dropout > 0;
     if (!training && args->chain.buffer) {
@@ -106,10 +140,15 @@ static clseq_tensor steps_of(const pass *p, cl_mem buffer, int64_t at, int64_t w
     return clseq__gemm_step_matrix(buffer, at + t * p->r.B * width, steps * p->r.B, width);
 }
 
-clseq_tensor clseq__gemm_step_state(const pass *p, int s, int64_t t, int64_t steps)
+clseq_tensor clseq__gemm_step_before(const pass *p, int s, int64_t t, int64_t steps)
 {
     return steps_of(p, s == 0 ? p->h : p->kept, p->r.states[s], clseq__rnn_state_width(p->layer, s), t,
                     steps);
+}
+
+clseq_tensor clseq__gemm_step_after(const pass *p, int s, int64_t t, int64_t steps)
+{
+    return clseq__gemm_step_before(p, s, t + p->r.next, steps);
 }
 
 clseq_tensor clseq__gemm_step_slots(const pass *p, int slot, int count, int64_t t, int64_t steps)
@@ -122,8 +161,8 @@ clseq_tensor clseq__gemm_step_operand(const pass *p, const clseq__phase *phase, 
 {
     if (phase->operand == CLSEQ__OPERAND_H)
         return p->masks ? steps_of(p, p->kept, p->r.masked, p->r.O, t, steps)
-                        : clseq__gemm_step_state(p, 0, t, steps);
-    return steps_of(p, p->kept, p->r.quantities, p->r.H, phase->operand * p->r.T + t, steps);
+                        : clseq__gemm_step_before(p, 0, t, steps);
+    return steps_of(p, p->kept, p->r.quantities + phase->operand * p->r.quantity, p->r.H, t, steps);
 }
 
 clseq_tensor clseq__gemm_step_doperand(const pass *p, const clseq__phase *phase)
@@ -140,7 +179,7 @@ clseq_tensor clseq__gemm_step_m(const pass *p, int64_t t, int64_t steps)
 
 clseq_tensor clseq__gemm_step_doutput(const pass *p, int64_t t, int64_t steps)
 {
-    return steps_of(p, p->scratch, p->r.doutput, p->r.O, t, steps);
+    return steps_of(p, p->lasting, p->r.doutput, p->r.O, t, steps);
 }
 
 int64_t clseq__gemm_step_w_hh(const pass *p, int phase)

@@ -152,7 +152,7 @@ static clseq_status dparameters(const pass *p, const clseq__part *part, const cl
 {
     return dcolumn_sums(
         p, &part->to,
-        clseq__gemm_step_matrix(p->scratch, p->r.dparameters, p->r.B, p->cell->parameters * p->r.H), dw,
+        clseq__gemm_step_matrix(p->lasting, p->r.dparameters, p->r.B, p->cell->parameters * p->r.H), dw,
         overwrite);
 }
 
@@ -178,12 +178,21 @@ clseq_status clseq__gemm_step_pack(const clseq__layer_pass *args, const clseq_te
     return CLSEQ_OK;
 }
 
-clseq_status clseq__gemm_step_dweights(const pass *p, const clseq__layer_backward *io)
+static clseq_status weights_of(const clseq__layer_pass *args, const clseq__layer_weights *io)
 {
-    const clseq__rnn_layer *layer = p->layer;
+    const clseq__rnn_layer *layer = args->layer;
+    pass p = clseq__gemm_step_begin(args, true);
+    CLSEQ__RETURN_IF(clseq__gemm_step_load_x(&p, args));
     for (int i = 0; i < layer->part_count; i++)
         if (io->dweights[i].buffer)
             CLSEQ__RETURN_IF(
-                roles[layer->parts[i].role].gradient(p, &layer->parts[i], &io->dweights[i], io->overwrite));
+                roles[layer->parts[i].role].gradient(&p, &layer->parts[i], &io->dweights[i], io->overwrite));
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__gemm_step_weights(const clseq__layer_pass *args, const clseq__layer_weights *io)
+{
+    for (int d = 0; d < args->layer->directions; d++)
+        CLSEQ__RETURN_IF(weights_of(&args[d], &io[d]));
     return CLSEQ_OK;
 }

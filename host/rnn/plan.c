@@ -1,4 +1,4 @@
-/* Plans of recurrent layers: what they are made of, which schedules run them, and the calls that check and pass on. */
+/* Plans of recurrent layers: what they are made of, and which schedules run them. */
 #include "rnn/plan.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -245,52 +245,4 @@ clseq_status clseq_rnn_reserve_size(const clseq_rnn_plan *plan, const clseq_rnn_
                             layer, plan->desc.layers - 1);
     *out = clseq__stack_reserve(plan, shape, layer);
     return CLSEQ_OK;
-}
-
-/* The sizes of a call whose shape is fine. */
-static clseq_status begin(const char *call, const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                          clseq_rnn_sizes *sizes)
-{
-    CLSEQ__RETURN_IF(clseq__rnn_check_shape(call, plan, shape));
-    clseq__stack_sizes(plan, shape, sizes);
-    return clseq__rnn_check_sizes(call, plan, sizes);
-}
-
-clseq_status clseq_rnn_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_tensor *weights,
-                            const clseq_tensor *packed)
-{
-    clseq_rnn_sizes sizes;
-    CLSEQ__RETURN_IF(begin("rnn pack", plan, shape, &sizes));
-    CLSEQ__RETURN_IF(clseq__rnn_check_pack(plan, &sizes, weights, packed));
-    clseq__reserve_written(plan->ctx, packed, sizes.packed);
-    return clseq__stack_pack(plan, shape, weights, packed);
-}
-
-clseq_status clseq_rnn_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                               const clseq_rnn_forward_args *args)
-{
-    clseq_rnn_sizes sizes;
-    CLSEQ__RETURN_IF(begin("rnn forward", plan, shape, &sizes));
-    CLSEQ__RETURN_IF(clseq__rnn_check_forward(plan, shape, &sizes, args));
-    clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
-    if (shape->mode == CLSEQ_MODE_INFERENCE)
-        return clseq__stack_forward(plan, shape, args);
-    CLSEQ__RETURN_IF(clseq__reserve_prepare(plan));
-    clseq__reserve_all_written(plan, shape, args->reserve);
-    CLSEQ__RETURN_IF(clseq__stack_forward(plan, shape, args));
-    clseq__reserve_filled(plan, shape, args);
-    return CLSEQ_OK;
-}
-
-clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                const clseq_rnn_backward_args *args)
-{
-    clseq_rnn_sizes sizes;
-    uint64_t seed = 0, stream = 0;
-    CLSEQ__RETURN_IF(begin("rnn backward", plan, shape, &sizes));
-    CLSEQ__RETURN_IF(clseq__rnn_check_backward(plan, shape, &sizes, args));
-    CLSEQ__RETURN_IF(clseq__reserve_check(plan, shape, args->reserve, &seed, &stream));
-    clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
-    clseq__reserve_all_written(plan, shape, args->reserve);
-    return clseq__stack_backward(plan, shape, args, seed, stream);
 }

@@ -59,12 +59,20 @@ void clseq__layer_sizes_of(const clseq__rnn_form *form, const clseq__rnn_layer *
 void clseq__stack_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out);
 int64_t clseq__stack_reserve(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l);
 
+/* What a call runs of a pass: all of it, or a piece. */
+typedef struct clseq__rnn_part {
+    int64_t first, count, gone_back; /* of a layer's pass (schedule.h) */
+    clseq__pass_draws draws;
+} clseq__rnn_part;
+
 clseq_status clseq__stack_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                const clseq_tensor *weights, const clseq_tensor *packed);
 clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                  const clseq_rnn_forward_args *args);
-/* seed and stream: those of the forward pass. */
+                                  const clseq_rnn_forward_args *args, const clseq__rnn_part *part);
 clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                   const clseq_rnn_backward_args *args, uint64_t seed, uint64_t stream);
+                                   const clseq_rnn_backward_args *args, const clseq__rnn_part *part);
+/* Of a pass in pieces that backward has run: `part` has all steps that have run, and the last launch's gone_back. */
+clseq_status clseq__stack_weights(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                  const clseq_rnn_weight_gradients_args *args, const clseq__rnn_part *part);
 
 #endif

@@ -20,8 +20,8 @@ typedef struct entry {
     int64_t begin, end; /* bytes of the buffer */
     pass_key *key;
     clseq_schedule schedule;
-    int64_t T, B;
-    uint64_t seed, stream;
+    clseq_rnn_shape shape;
+    clseq__pass_progress at;
     uint64_t pass; /* its number among all of the context */
     int64_t layer;
 } entry;
@@ -138,25 +138,22 @@ static clseq_schedule schedule_of(const clseq_rnn_plan *plan, const clseq_rnn_sh
 }
 
 void clseq__reserve_filled(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                           const clseq_rnn_forward_args *args)
+                           const clseq_tensor *reserve, const clseq__pass_progress *at)
 {
     ledger *all = plan->ctx->reserves;
-    const clseq_tensor *reserve = args->reserve;
     all->passes++;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
-        const size_t at = find(all, reserve[l].buffer, reserve[l].offset);
-        memmove(&all->entries[at + 1], &all->entries[at], (all->count - at) * sizeof *all->entries);
-        all->entries[at] = (entry){.buffer = reserve[l].buffer,
-                                   .begin = reserve[l].offset,
-                                   .end = reserve[l].offset + clseq__stack_reserve(plan, shape, l),
-                                   .key = plan->pass_key,
-                                   .schedule = schedule_of(plan, shape),
-                                   .T = shape->T,
-                                   .B = shape->B,
-                                   .seed = args->seed,
-                                   .stream = args->stream,
-                                   .pass = all->passes,
-                                   .layer = l};
+        const size_t i = find(all, reserve[l].buffer, reserve[l].offset);
+        memmove(&all->entries[i + 1], &all->entries[i], (all->count - i) * sizeof *all->entries);
+        all->entries[i] = (entry){.buffer = reserve[l].buffer,
+                                  .begin = reserve[l].offset,
+                                  .end = reserve[l].offset + clseq__stack_reserve(plan, shape, l),
+                                  .key = plan->pass_key,
+                                  .schedule = schedule_of(plan, shape),
+                                  .shape = *shape,
+                                  .at = *at,
+                                  .pass = all->passes,
+                                  .layer = l};
         plan->pass_key->users++;
         all->count++;
     }
@@ -177,59 +174,64 @@ static bool like(const clseq_rnn_desc *a, const clseq_rnn_desc *b)
     return same;
 }
 
-/* "lstm, 2 layers, input 3, hidden 4, bias 0, schedule team, T 5, B 6". */
+/* "lstm, 2 layers, input 3, hidden 4, bias 0, schedule team, T 5, B 6, in pieces". */
 #define PASS_TEXT (CLSEQ__DESC_TEXT + 128)
 static const char *text_of(char text[PASS_TEXT], const clseq_rnn_desc *desc, clseq_schedule schedule,
-                           int64_t T, int64_t B)
+                           const clseq_rnn_shape *shape)
 {
     char net[CLSEQ__DESC_TEXT];
-    snprintf(text, PASS_TEXT, "%s, bias %d, schedule %s, T %" PRId64 ", B %" PRId64,
-             clseq__rnn_desc_text(desc, net), (int)desc->bias, clseq_schedule_name(schedule), T, B);
+    snprintf(text, PASS_TEXT, "%s, bias %d, schedule %s, T %" PRId64 ", B %" PRId64 "%s",
+             clseq__rnn_desc_text(desc, net), (int)desc->bias, clseq_schedule_name(schedule), shape->T,
+             shape->B, shape->in_pieces ? ", in pieces" : "");
     return text;
 }
 
 /* The entry is that of layer l of the pass that `first`, that of layer 0, belongs to. */
-static clseq_status check_layer(const entry *held, const entry *first, int64_t l)
+static clseq_status check_layer(const char *call, const entry *held, const entry *first, int64_t l)
 {
     if (held->layer != l)
         return clseq__error(CLSEQ_INVALID_STATE,
-                            "rnn backward: reserve[%" PRId64 "] holds layer %" PRId64
+                            "%s: reserve[%" PRId64 "] holds layer %" PRId64
                             " of a pass, expected layer %" PRId64,
-                            l, held->layer, l);
+                            call, l, held->layer, l);
     if (held->pass != first->pass)
         return clseq__error(CLSEQ_INVALID_STATE,
-                            "rnn backward: reserve[%" PRId64
+                            "%s: reserve[%" PRId64
                             "] holds another pass than reserve[0], expected the layers of one",
-                            l);
+                            call, l);
     return CLSEQ_OK;
 }
 
-clseq_status clseq__reserve_check(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                  const clseq_tensor *reserve, uint64_t *seed, uint64_t *stream)
+static bool same_shape(const clseq_rnn_shape *a, const clseq_rnn_shape *b)
+{
+    return a->T == b->T && a->B == b->B && a->in_pieces == b->in_pieces;
+}
+
+clseq_status clseq__reserve_check(const char *call, const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                  const clseq_tensor *reserve, clseq__pass_progress *at)
 {
     const ledger *all = plan->ctx->reserves;
     const clseq_schedule schedule = schedule_of(plan, shape);
     const entry *first = NULL;
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         char came[PASS_TEXT], expected[PASS_TEXT];
-        const size_t at = all ? find(all, reserve[l].buffer, reserve[l].offset) : 0;
-        const entry *held = all && at < all->count ? &all->entries[at] : NULL;
+        const size_t i = all ? find(all, reserve[l].buffer, reserve[l].offset) : 0;
+        const entry *held = all && i < all->count ? &all->entries[i] : NULL;
         if (!held || held->buffer != reserve[l].buffer || held->begin != reserve[l].offset)
             return clseq__error(CLSEQ_INVALID_STATE,
-                                "rnn backward: reserve[%" PRId64
+                                "%s: reserve[%" PRId64
                                 "] holds no forward pass: none has filled it, or it was written "
                                 "since, or its backward pass has used it up",
-                                l);
+                                call, l);
         const bool alike = held->key == plan->pass_key || like(&held->key->desc, &plan->desc);
-        if (!alike || held->schedule != schedule || held->T != shape->T || held->B != shape->B)
+        if (!alike || held->schedule != schedule || !same_shape(&held->shape, shape))
             return clseq__error(CLSEQ_INVALID_STATE,
-                                "rnn backward: reserve[%" PRId64 "] holds the pass of %s, expected %s", l,
-                                text_of(came, &held->key->desc, held->schedule, held->T, held->B),
-                                text_of(expected, &plan->desc, schedule, shape->T, shape->B));
+                                "%s: reserve[%" PRId64 "] holds the pass of %s, expected %s", call, l,
+                                text_of(came, &held->key->desc, held->schedule, &held->shape),
+                                text_of(expected, &plan->desc, schedule, shape));
         first = l == 0 ? held : first;
-        CLSEQ__RETURN_IF(check_layer(held, first, l));
+        CLSEQ__RETURN_IF(check_layer(call, held, first, l));
     }
-    *seed = first->seed;
-    *stream = first->stream;
+    *at = first->at;
     return CLSEQ_OK;
 }

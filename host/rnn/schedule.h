@@ -72,13 +72,25 @@ typedef struct clseq__layer_sizes {
     int64_t launches_forward, launches_backward;
 } clseq__layer_sizes;
 
-/* A pass over a layer in one direction. */
+/* What a pass of training draws (draws.h), the same in forward and backward. */
+typedef struct clseq__pass_draws {
+    uint64_t seed, stream;
+    int64_t time; /* of the pass's first step */
+} clseq__pass_draws;
+
+/*
+ * A pass over a layer in one direction, or a piece of it: steps [first, first + count), all of them where it is none. Sequences
+ * of rows, and of what goes from layer to layer in a workspace, have those steps alone; a reserve has places for all. In pieces
+ * each step keeps the states that it begins with, which need not be those that the one before ended with, and what gradients of
+ * weights are made of stays in the reserve.
+ */
 typedef struct clseq__layer_pass {
     const clseq__rnn_layer *layer;
     void *data; /* what the schedule made for the layer */
-    int64_t T, B;
-    clseq_mode mode;
-    uint64_t seed, stream; /* of what it draws in training (draws.h), the same in forward and backward */
+    clseq_rnn_shape shape;
+    int64_t first, count;
+    int64_t gone_back; /* pieces that backward has run before this one */
+    clseq__pass_draws draws;
     clseq_tensor lengths;
     clseq__place packed_forward, packed_backward;
     clseq__place reserve, workspace;
@@ -97,11 +109,14 @@ typedef struct clseq__layer_forward {
 typedef struct clseq__layer_backward {
     clseq__sequence dy;
     clseq_tensor dfinal[CLSEQ__MAX_STATES], dinitial[CLSEQ__MAX_STATES];
-    clseq__sequence dx;           /* written */
-    bool add_dx;                  /* dx.rows (+=), for the second direction */
-    const clseq_tensor *dweights; /* [part_count]; NULL: none wanted */
-    bool overwrite;
+    clseq__sequence dx; /* written */
+    bool add_dx;        /* dx.rows (+=), for the second direction */
 } clseq__layer_backward;
+
+typedef struct clseq__layer_weights {
+    const clseq_tensor *dweights; /* [part_count] */
+    bool overwrite;
+} clseq__layer_weights;
 
 typedef struct clseq__rnn_schedule {
     clseq_schedule id;
@@ -127,6 +142,9 @@ typedef struct clseq__rnn_schedule {
      * have the same workspace, and their tensors of a kind lie in one buffer, states side by side. */
     clseq_status (*forward)(const clseq__layer_pass *pass, const clseq__layer_forward *args);
     clseq_status (*backward)(const clseq__layer_pass *pass, const clseq__layer_backward *args);
+    /* The gradients of the weights, from what backward has left in the reserve and the workspace. Of pieces: of all steps that
+     * have run. */
+    clseq_status (*weights)(const clseq__layer_pass *pass, const clseq__layer_weights *args);
 
     /* What it does with this shape, in words: one or more lines, each with its newline, cut at `size`. */
     void (*describe)(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, char *text, size_t size);

@@ -7,8 +7,8 @@
  *
  * packed     [forward part of each layer][backward part of each layer, training]: a pack of training begins with one of
  *            inference
- * reserve l  [direction] what its schedule keeps; where it reads such a sequence under a schedule that does not copy x, the
- *            sequence
+ * reserve l  [direction] what its schedule keeps; then what the layer reads [T,B,in or none], where the schedule does not keep it
+ *            itself: such a sequence between layers, or in pieces x
  * workspace  of the layer's schedule, then two places that layers take by turns for what goes from one to the next
  */
 #include "core/error.h"
@@ -34,12 +34,20 @@ static void layer_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape
     clseq__layer_sizes_of(clseq__rnn_form_of(plan, shape), layer, shape, out);
 }
 
-/* Floats of the sequence that layer l reads, where the reserve keeps it. */
+/* Numbers of a row of what layer l reads. */
+static int64_t read_features(const clseq_rnn_plan *plan, int64_t l)
+{
+    const int64_t x = plan->desc.one_hot ? 1 : plan->desc.input;
+    return l == 0 ? x : clseq__rnn_features(plan, l - 1);
+}
+
+/* Numbers of the sequence that layer l reads, where the reserve keeps it. */
 static int64_t kept_rows(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l)
 {
-    if (!plan->hands_rows || l == 0 || clseq__rnn_form_of(plan, shape)->schedule->copies_x)
-        return 0;
-    return clseq__aligned(shape->T * shape->B * clseq__rnn_features(plan, l - 1));
+    const bool copies_x = clseq__rnn_form_of(plan, shape)->schedule->copies_x;
+    const bool is_kept =
+        l > 0 ? plan->hands_rows && !copies_x : shape->in_pieces && (!copies_x || plan->desc.one_hot);
+    return is_kept ? clseq__aligned(shape->T * shape->B * read_features(plan, l)) : 0;
 }
 
 /* Where everything lies for a shape, in floats. */
@@ -121,7 +129,8 @@ typedef struct call {
     clseq__place packed, workspace;
     clseq_tensor x, lengths;
     const clseq_tensor *reserve;
-    uint64_t seed, stream;
+    int64_t first, count, gone_back;
+    clseq__pass_draws draws;
 } call;
 
 /* Tensors of bytes begin at multiples of floats: check.c. */
@@ -145,18 +154,23 @@ static clseq__place between(const call *c, int64_t l)
 /* [T,B,features of layer l] at a place. */
 static clseq_tensor rows_at(const call *c, clseq__place place, int64_t l)
 {
-    const int64_t dims[] = {c->shape->T, c->shape->B, clseq__rnn_features(c->plan, l)};
+    const int64_t dims[] = {c->count, c->shape->B, clseq__rnn_features(c->plan, l)};
     return clseq_tensor_view(place.buffer, place.at, CLSEQ_DTYPE_F32, 3, dims);
+}
+
+/* Where the reserve of layer l keeps what it reads at the call's first step. */
+static clseq__place kept_place(const call *c, int64_t l)
+{
+    const int64_t kept = kept_rows(c->plan, c->shape, l), row = read_features(c->plan, l);
+    const int64_t whole = clseq__stack_reserve(c->plan, c->shape, l) / (int64_t)sizeof(float);
+    return moved(place_of(&c->reserve[l]), whole - kept + c->first * c->shape->B * row);
 }
 
 /* The sequence that goes from layer l to the next one, where it is no chain. */
 static clseq_tensor rows_between(const call *c, int64_t l)
 {
-    if (c->shape->mode == CLSEQ_MODE_TRAINING && !c->form->schedule->copies_x) {
-        const int64_t kept = kept_rows(c->plan, c->shape, l + 1);
-        const int64_t whole = clseq__stack_reserve(c->plan, c->shape, l + 1) / (int64_t)sizeof(float);
-        return rows_at(c, moved(place_of(&c->reserve[l + 1]), whole - kept), l);
-    }
+    if (c->shape->mode == CLSEQ_MODE_TRAINING && !c->form->schedule->copies_x)
+        return rows_at(c, kept_place(c, l + 1), l);
     return rows_at(c, between(c, l), l);
 }
 
@@ -189,11 +203,11 @@ static clseq__layer_pass bare_pass(const call *c, int64_t l, int d)
     const bool training = c->shape->mode == CLSEQ_MODE_TRAINING;
     clseq__layer_pass pass = {.layer = &plan->layers[index],
                               .data = c->form->data[index],
-                              .T = c->shape->T,
-                              .B = c->shape->B,
-                              .mode = c->shape->mode,
-                              .seed = c->seed,
-                              .stream = c->stream,
+                              .shape = *c->shape,
+                              .first = c->first,
+                              .count = c->count,
+                              .gone_back = c->gone_back,
+                              .draws = c->draws,
                               .lengths = c->lengths,
                               .packed_forward = moved(c->packed, c->form->packed_forward[index]),
                               .packed_backward = moved(c->packed, c->form->packed_backward[index]),
@@ -224,19 +238,32 @@ static clseq__layer_pass pass_of(const call *c, int64_t l, int d)
     return pass;
 }
 
-static call call_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq_tensor *packed)
+/* Over all steps. */
+static call call_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
 {
     return (call){.plan = plan,
                   .shape = shape,
                   .form = clseq__rnn_form_of(plan, shape),
                   .at = layout_of(plan, shape),
-                  .packed = place_of(packed)};
+                  .count = shape->T};
+}
+
+/* Over the steps that it is for. */
+static call call_over(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, const clseq__rnn_part *part)
+{
+    call c = call_of(plan, shape);
+    c.first = part->first;
+    c.count = part->count;
+    c.gone_back = part->gone_back;
+    c.draws = part->draws;
+    return c;
 }
 
 clseq_status clseq__stack_pack(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                const clseq_tensor *weights, const clseq_tensor *packed)
 {
-    const call c = call_of(plan, shape, packed);
+    call c = call_of(plan, shape);
+    c.packed = place_of(packed);
     for (int64_t l = 0; l < plan->desc.layers; l++)
         for (int d = 0; d < plan->directions; d++) {
             const clseq__layer_pass pass = bare_pass(&c, l, d);
@@ -254,6 +281,14 @@ static clseq_tensor output_rows(const call *c, const clseq_tensor *y, int64_t l)
     return c->plan->hands_rows ? rows_between(c, l) : (clseq_tensor){0};
 }
 
+/* Dropout on the way up or down. */
+static clseq_status drop(const call *c, int64_t l, const clseq_tensor *rows)
+{
+    clseq__pass_draws draws = c->draws;
+    draws.time += c->first;
+    return clseq__between_drop(c->plan, l, &draws, rows);
+}
+
 /* What becomes of the output of layer l: the sum with what the layer read, then, on the way to the next one, dropout. */
 static clseq_status finish_output(const call *c, const clseq_tensor *rows, int64_t l)
 {
@@ -263,20 +298,39 @@ static clseq_status finish_output(const call *c, const clseq_tensor *rows, int64
         CLSEQ__RETURN_IF(clseq__between_add(c->plan->ctx, &below, rows));
     }
     if (desc->dropout > 0.0f && l < desc->layers - 1 && c->shape->mode == CLSEQ_MODE_TRAINING)
-        CLSEQ__RETURN_IF(clseq__between_drop(c->plan, l, c->seed, c->stream, rows));
+        CLSEQ__RETURN_IF(drop(c, l, rows));
     return CLSEQ_OK;
 }
 
-clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                  const clseq_rnn_forward_args *args)
+/* x of the call's steps as the reserve keeps it. */
+static clseq_tensor kept_x(const call *c)
 {
-    call c = call_of(plan, shape, &args->packed);
+    const bool one_hot = c->plan->desc.one_hot;
+    const clseq__place place = kept_place(c, 0);
+    const int64_t dims[] = {c->count, c->shape->B, c->plan->desc.input};
+    return clseq_tensor_view(place.buffer, place.at, one_hot ? CLSEQ_DTYPE_I32 : CLSEQ_DTYPE_F32,
+                             one_hot ? 2 : 3, dims);
+}
+
+/* What the first layer reads: x, or its copy in the reserve. */
+static clseq_status take_x(call *c, const clseq_tensor *x)
+{
+    c->x = *x;
+    if (c->shape->mode == CLSEQ_MODE_INFERENCE || kept_rows(c->plan, c->shape, 0) == 0)
+        return CLSEQ_OK;
+    c->x = kept_x(c);
+    return clseq_tensor_copy(c->plan->ctx, x, &c->x);
+}
+
+clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                  const clseq_rnn_forward_args *args, const clseq__rnn_part *part)
+{
+    call c = call_over(plan, shape, part);
+    c.packed = place_of(&args->packed);
     c.workspace = place_of(&args->workspace);
-    c.x = args->x;
     c.lengths = args->lengths;
     c.reserve = args->reserve;
-    c.seed = args->seed;
-    c.stream = args->stream;
+    CLSEQ__RETURN_IF(take_x(&c, &args->x));
     for (int64_t l = 0; l < plan->desc.layers; l++) {
         const clseq_tensor rows = output_rows(&c, &args->y, l);
         clseq__layer_pass pass[2];
@@ -323,7 +377,7 @@ static clseq_status begin_gradient(const call *c, int64_t l)
     if (!(c->plan->desc.dropout > 0.0f) || l == c->plan->desc.layers - 1)
         return CLSEQ_OK;
     const clseq_tensor rows = rows_at(c, between(c, l), l);
-    return clseq__between_drop(c->plan, l, c->seed, c->stream, &rows);
+    return drop(c, l, &rows);
 }
 
 /* .. and, when the layer has read it, past the layer to what that reads. */
@@ -336,34 +390,59 @@ static clseq_status end_gradient(const call *c, const clseq_tensor *dy, int64_t 
     return above.buffer ? clseq__between_add(c->plan->ctx, &above, &below) : CLSEQ_OK;
 }
 
-clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                                   const clseq_rnn_backward_args *args, uint64_t seed, uint64_t stream)
+/* The gradients of the weights of layer l, whose passes have run; `dweights` are those of all layers. */
+static clseq_status weights_of(const call *c, const clseq__layer_pass *pass, int64_t l,
+                               const clseq_tensor *dweights, bool overwrite)
 {
-    call c = call_of(plan, shape, &args->packed);
+    clseq__layer_weights w[2];
+    for (int d = 0; d < c->plan->directions; d++) {
+        const int64_t first = (l * c->plan->directions + d) * pass[d].layer->part_count;
+        w[d] = (clseq__layer_weights){.dweights = dweights + first, .overwrite = overwrite};
+    }
+    return c->form->schedule->weights(pass, w);
+}
+
+clseq_status clseq__stack_weights(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                  const clseq_rnn_weight_gradients_args *args, const clseq__rnn_part *part)
+{
+    call c = call_over(plan, shape, part);
+    c.workspace = place_of(&args->workspace);
+    c.reserve = args->reserve;
+    if (kept_rows(plan, shape, 0) > 0)
+        c.x = kept_x(&c);
+    for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
+        const clseq__layer_pass pass = pass_of(&c, l, 0);
+        CLSEQ__RETURN_IF(weights_of(&c, &pass, l, args->dweights, args->overwrite));
+    }
+    return CLSEQ_OK;
+}
+
+clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                   const clseq_rnn_backward_args *args, const clseq__rnn_part *part)
+{
+    call c = call_over(plan, shape, part);
+    c.packed = place_of(&args->packed);
     c.workspace = place_of(&args->workspace);
     c.x = args->x;
     c.lengths = args->lengths;
     c.reserve = args->reserve;
-    c.seed = seed;
-    c.stream = stream;
     for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
         CLSEQ__RETURN_IF(begin_gradient(&c, l));
         clseq__layer_pass pass[2];
         clseq__layer_backward b[2];
         for (int d = 0; d < plan->directions; d++) {
             pass[d] = pass_of(&c, l, d);
-            const int64_t first = (l * plan->directions + d) * pass[d].layer->part_count;
             b[d] = (clseq__layer_backward){.dy = gradient_above(&c, &args->dy, l, d),
                                            .dx = gradient_below(&c, &args->dx, l),
-                                           .add_dx = d == 1,
-                                           .dweights = args->dweights ? args->dweights + first : NULL,
-                                           .overwrite = args->overwrite};
+                                           .add_dx = d == 1};
             for (int s = 0; s < plan->cell->states; s++) {
                 b[d].dfinal[s] = state_part(&c, args->dfinal, s, l, d);
                 b[d].dinitial[s] = state_part(&c, args->dinitial, s, l, d);
             }
         }
         CLSEQ__RETURN_IF(c.form->schedule->backward(pass, b));
+        if (args->dweights)
+            CLSEQ__RETURN_IF(weights_of(&c, pass, l, args->dweights, args->overwrite));
         CLSEQ__RETURN_IF(end_gradient(&c, &args->dy, l));
     }
     return CLSEQ_OK;

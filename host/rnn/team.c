@@ -90,11 +90,10 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
 
 static clseq__place output(const clseq__layer_pass *pass)
 {
-    const clseq_rnn_shape shape = {.T = pass->T, .B = pass->B, .mode = pass->mode};
-    if (pass->mode == CLSEQ_MODE_INFERENCE)
+    if (pass->shape.mode == CLSEQ_MODE_INFERENCE)
         return pass->chain;
     return (clseq__place){pass->reserve.buffer,
-                          pass->reserve.at + clseq__team_layout_of(pass->layer, &shape).kept.h.at};
+                          pass->reserve.at + clseq__team_layout_of(pass->layer, &pass->shape).kept.h.at};
 }
 
 static void describe(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, char *text, size_t size)
@@ -132,4 +131,5 @@ const clseq__rnn_schedule clseq__rnn_team = {.id = CLSEQ_SCHEDULE_TEAM,
                                              .pack = clseq__team_pack,
                                              .forward = clseq__team_forward,
                                              .backward = clseq__team_backward,
+                                             .weights = clseq__team_weights,
                                              .describe = describe};

@@ -39,9 +39,13 @@ typedef struct clseq__team_layout {
     /* In the workspace, after what is kept where that lies there. Of both passes: what is on its way in a team, and
      * scratch. */
     team_array versions;
-    /* Of backward. */
-    team_array dgates, dh, dstates, back_versions, means, dx;
-    int64_t sums, sums_floats, db, by_token;
+    /* Of backward, what gradients of weights are made of: in pieces in the reserve, with two places for the sums db, which pieces
+     * take by turns. */
+    team_array dgates, dh;
+    int64_t db, db_floats;
+    /* And what nothing needs any more then. */
+    team_array dstates, back_versions, means, dx;
+    int64_t sums, sums_floats, by_token;
     /* A second direction has the same again, `second` further on; what it adds to the rows of the first comes last. */
     int64_t second, added, workspace_end;
     /* Between layers, all chunks: h of this layer, and of the one below; gradients of both. */
@@ -63,5 +67,6 @@ clseq_status clseq__team_prepare(const clseq__rnn_layer *layer, clseq__team *tea
 clseq_status clseq__team_pack(const clseq__layer_pass *pass, const clseq_tensor *weights);
 clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__layer_forward *args);
 clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args);
+clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_weights *args);
 
 #endif

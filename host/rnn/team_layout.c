@@ -92,14 +92,15 @@ static clseq__team_grid grid_of(const clseq__rnn_layer *layer, const clseq_rnn_s
 }
 
 /*
- * Steps are cut into chunks of equal length, as far as they can be, so that the last one is not nearly empty. A team takes
+ * Steps are cut into chunks of equal length, as far as they can be, so that the last one is not nearly empty; in pieces each step
+ * is a chunk of its own, which keeps the states that it begins with. A team takes
  * the products of a chunk in parts, so that a group that comes late waits for one of them at most.
  */
 static void cut(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, clseq__team_layout *at)
 {
     at->grid = grid_of(layer, shape);
     const int64_t rows = clseq__divided(shape->B, at->grid.blocks);
-    const int64_t most = clseq__larger((CHUNK_ROWS + rows / 2) / rows, 1);
+    const int64_t most = shape->in_pieces ? 1 : clseq__larger((CHUNK_ROWS + rows / 2) / rows, 1);
     const int64_t tc = clseq__divided(shape->T, clseq__divided(shape->T, most));
     const int64_t panels = clseq__divided(panels_of(layer, layer->hidden), at->grid.members);
     const int64_t vectors = panels * layer->cell->gates * rows;
@@ -119,6 +120,20 @@ static void cut(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, cls
         .parts = at->grid.members > 1 ? at_most(PARTS, clseq__larger(panels / 2, 1)) : 1,
         .patience = at_most(PATIENCE, LEAST_PATIENCE + vectors * clseq__larger(layer->output, layer->hidden)),
         .chunk_patience = at_most(PATIENCE, LEAST_PATIENCE + vectors * tc * layer->input)};
+}
+
+/* What backward leaves for the gradients of the weights. */
+static void take_lasting(const clseq__rnn_layer *layer, bool in_pieces, int64_t *end, clseq__team_layout *at)
+{
+    const clseq__cell *cell = layer->cell;
+    const int64_t VW = layer->ctx->traits.vector_width, panel = at->sizes.tc * VW;
+    const int64_t panels = panels_of(layer, layer->hidden), h_panels = panels_of(layer, layer->output);
+    if (layer->is_projected)
+        at->dh = take_array(end, at, h_panels * panel, OWN);
+    if (at->grid.members > 1)
+        at->dgates = take_array(end, at, cell->slots * panels * panel, OWN);
+    at->db_floats = at->grid.blocks * (cell->slots + cell->parameters) * panels * VW;
+    at->db = clseq__take(end, (in_pieces ? 2 : 1) * at->db_floats);
 }
 
 /* What a layer keeps of a pass: in training of all chunks, in inference of one; states of two, as a team carries them over. */
@@ -167,15 +182,11 @@ static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__te
     const int64_t VW = layer->ctx->traits.vector_width, panel = at->sizes.tc * VW;
     const int64_t x_panels = panels_of(layer, layer->input), panels = panels_of(layer, layer->hidden),
                   h_panels = panels_of(layer, layer->output);
-    const int64_t unit_rows = cell->slots + cell->parameters;
     int64_t versions = 0; /* of slots and gradients of states, between the first and the last */
     for (int p = 0; p < cell->phases; p++)
         versions += TEAM_VERSIONS_BACKWARD(cell->phase[p].norms);
-    if (layer->is_projected)
-        at->dh = take_array(end, at, h_panels * panel, OWN);
     at->means = take_array(end, at, 2 * cell->norms * at->sizes.tc, ONE);
     if (at->grid.members > 1) {
-        at->dgates = take_array(end, at, cell->slots * panels * panel, OWN);
         at->dstates = take_array(end, at, cell->states * panels * panel, TWO);
         at->back_versions =
             take_array(end, at, (versions - 1) * (cell->slots + cell->states) * panels * panel, ONE);
@@ -186,7 +197,6 @@ static void take_backward(const clseq__rnn_layer *layer, int64_t *end, clseq__te
         if (!layer->is_chained)
             at->dx = take_array(end, at, x_panels * panel, ONE);
     }
-    at->db = clseq__take(end, at->grid.blocks * unit_rows * panels * VW);
     if (layer->one_hot)
         at->by_token = clseq__take(end, layer->ctx->traits.groups * layer->input * VW);
 }
@@ -219,6 +229,8 @@ clseq__team_layout clseq__team_layout_of(const clseq__rnn_layer *layer, const cl
     cut(layer, shape, &at);
     take_kept(layer, training, &at);
     at.workspace_end = training ? 0 : at.kept_end;
+    if (training)
+        take_lasting(layer, shape->in_pieces, shape->in_pieces ? &at.kept_end : &at.workspace_end, &at);
     take_scratch(layer, &at.workspace_end, &at);
     int64_t forward_end = at.workspace_end;
     take_forward(layer, &forward_end, &at);

@@ -67,7 +67,7 @@ clseq_status clseq__team_pack(const clseq__layer_pass *pass, const clseq_tensor 
     const clseq__rnn_layer *layer = pass->layer;
     const clseq__team *team = pass->data;
     const clseq__team_layout at = clseq__pass_layout(pass);
-    const bool training = pass->mode == CLSEQ_MODE_TRAINING;
+    const bool training = pass->shape.mode == CLSEQ_MODE_TRAINING;
     team_pack_record r = {.units = pass->packed_forward.at + at.packed.units,
                           .rows = layer->cell->slots + layer->cell->parameters,
                           .H = (clseq_int)layer->hidden};

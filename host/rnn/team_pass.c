@@ -41,13 +41,13 @@ static team_second second_of(const clseq__layer_pass *pass, const clseq__team_la
 {
     if (pass->layer->directions == 1)
         return (team_second){.directions = 1};
-    return (team_second){.packed_forward = pass[1].packed_forward.at - pass->packed_forward.at,
-                         .packed_backward = pass[1].packed_backward.at - pass->packed_backward.at,
-                         .kept = pass->mode == CLSEQ_MODE_TRAINING ? pass[1].reserve.at - pass->reserve.at
-                                                                   : at->second,
-                         .work = at->second,
-                         .draws = CLSEQ__DRAWS_APART,
-                         .directions = 2};
+    return (team_second){
+        .packed_forward = pass[1].packed_forward.at - pass->packed_forward.at,
+        .packed_backward = pass[1].packed_backward.at - pass->packed_backward.at,
+        .kept = pass->shape.mode == CLSEQ_MODE_TRAINING ? pass[1].reserve.at - pass->reserve.at : at->second,
+        .work = at->second,
+        .draws = CLSEQ__DRAWS_APART,
+        .directions = 2};
 }
 
 /* Where the second direction puts rows that are to be added to those of the first, as both run at a time; else `rows`. */
@@ -72,7 +72,7 @@ clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__lay
     const clseq__rnn_layer *layer = pass->layer;
     clseq__team *team = pass->data;
     const clseq__team_layout at = clseq__pass_layout(pass);
-    const clseq__place kept = pass->mode == CLSEQ_MODE_TRAINING ? pass->reserve : pass->workspace;
+    const clseq__place kept = pass->shape.mode == CLSEQ_MODE_TRAINING ? pass->reserve : pass->workspace;
     const bool chained = pass->x.chained.buffer != NULL;
     const int64_t packed = pass->packed_forward.at;
     const bool two = layer->directions == 2, add = two && args[1].add_y;
@@ -135,13 +135,14 @@ static void set_dx(const clseq__layer_pass *pass, const clseq__layer_backward *a
                                : clseq__array_moved(at->dx, pass->workspace.at);
 }
 
-static clseq_status backward_steps(const clseq__layer_pass *pass, const clseq__layer_backward *args,
-                                   const clseq__team_layout *at)
+clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args)
 {
     const clseq__rnn_layer *layer = pass->layer;
+    const clseq__team_layout layout = clseq__pass_layout(pass), *at = &layout;
     clseq__team *team = pass->data;
     const bool chained = args->dy.chained.buffer != NULL, dx_chained = args->dx.chained.buffer != NULL;
-    const int64_t work = pass->workspace.at, packed = pass->packed_backward.at;
+    const int64_t work = pass->workspace.at, packed = pass->packed_backward.at,
+                  lasting = clseq__lasting_place(pass).at;
     const bool two = layer->directions == 2, add = two && args[1].add_dx;
     const clseq_tensor dx_second = two ? apart(pass, at, &args[1].dx.rows, add) : (clseq_tensor){0};
     team_backward_record r = {.sizes = at->sizes,
@@ -149,23 +150,27 @@ static clseq_status backward_steps(const clseq__layer_pass *pass, const clseq__l
                               .sharing = sharing_at(at, work),
                               .lengths = pass->lengths.offset,
                               .kept = kept_at(&at->kept, pass->reserve.at),
-                              .dgates = clseq__array_moved(at->dgates, work),
+                              .dgates = clseq__array_moved(at->dgates, lasting),
                               .dy = {clseq__rows_of(&args->dy.rows), clseq__rows_of(&args[two].dy.rows)},
                               .dy_panels = clseq__array_moved(at->dchain, args->dy.chained.at),
-                              .dh = clseq__array_moved(at->dh, work),
+                              .dh = clseq__array_moved(at->dh, lasting),
                               .dstates = clseq__array_moved(at->dstates, work),
                               .versions = clseq__array_moved(at->back_versions, work),
                               .means = clseq__array_moved(at->means, work),
                               .sums = work + at->sums,
                               .sums_floats = at->sums_floats,
-                              .db = work + at->db,
+                              .db = lasting + clseq__team_db(pass->gone_back, at),
+                              .db_before = -1,
                               .w_x = packed + at->packed.back_x,
                               .w_projection = packed + at->packed.back_projection,
                               .units = pass->packed_forward.at + at->packed.units,
                               .values = clseq__cell_values_of(pass),
-                              .dy_from = chained ? TEAM_FROM_PANELS : TEAM_FROM_ROWS};
+                              .dy_from = chained ? TEAM_FROM_PANELS : TEAM_FROM_ROWS,
+                              .in_pieces = pass->shape.in_pieces};
     clseq__team_arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
     CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at->grid, true));
+    if (pass->gone_back > 0)
+        r.db_before = lasting + clseq__team_db(pass->gone_back - 1, at);
     set_dx(pass, args, at, &dx_second, &r);
     for (int p = 0; p < TEAM_PHASES; p++)
         r.w_h[p] = packed + at->packed.back_h[p];
@@ -187,16 +192,4 @@ static clseq_status backward_steps(const clseq__layer_pass *pass, const clseq__l
     }
     CLSEQ__RETURN_IF(launch(layer, team->backward[at->grid.members > 1], at->grid, &a));
     return add_apart(pass, &dx_second, &args->dx.rows, add);
-}
-
-clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__layer_backward *args)
-{
-    const clseq__team_layout at = clseq__pass_layout(pass);
-    CLSEQ__RETURN_IF(backward_steps(pass, args, &at));
-    for (int d = 0; args->dweights && d < pass->layer->directions; d++) {
-        clseq__layer_pass own = pass[d];
-        own.workspace.at += d * at.second;
-        CLSEQ__RETURN_IF(clseq__team_weights(&own, &args[d], &at));
-    }
-    return CLSEQ_OK;
 }

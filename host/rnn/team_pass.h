@@ -28,8 +28,22 @@ static inline team_rows clseq__rows_of(const clseq_tensor *t)
 
 static inline clseq__team_layout clseq__pass_layout(const clseq__layer_pass *pass)
 {
-    return clseq__team_layout_of(pass->layer,
-                                 &(clseq_rnn_shape){.T = pass->T, .B = pass->B, .mode = pass->mode});
+    clseq__team_layout at = clseq__team_layout_of(pass->layer, &pass->shape);
+    at.sizes.T = (int)pass->count;
+    at.sizes.first = (int)pass->first;
+    return at;
+}
+
+/* Where what gradients of weights are made of lies. */
+static inline clseq__place clseq__lasting_place(const clseq__layer_pass *pass)
+{
+    return pass->shape.in_pieces ? pass->reserve : pass->workspace;
+}
+
+/* The sums of biases and parameters that the backward launch number `launch` of a pass leaves. */
+static inline int64_t clseq__team_db(int64_t launch, const clseq__team_layout *at)
+{
+    return at->db + launch % 2 * at->db_floats;
 }
 
 /* The matrices of part i of a layer, of which the phases' has one for each phase with a product; returns their number.
@@ -39,9 +53,5 @@ int clseq__team_matrices(const clseq__rnn_layer *layer, const clseq__team_packed
 
 /* Part i as numbers of units; false where it is a matrix. */
 bool clseq__team_vector(const clseq__rnn_layer *layer, int i, team_vector *out);
-
-/* The gradients of the weights of one direction, from what the steps left; `at` is the layout of both. */
-clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_backward *args,
-                                 const clseq__team_layout *at);
 
 #endif

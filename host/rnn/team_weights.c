@@ -5,15 +5,21 @@
 /* Buffers of the weights' kernel, by number. */
 enum { KEPT = 0, WORK = 1, BELOW = 2 };
 
+/* The buffer that has what backward leaves. */
+static int lasting(const clseq__layer_pass *pass)
+{
+    return pass->shape.in_pieces ? KEPT : WORK;
+}
+
 /* Sets what a gradient sums over: dgates from `slot` on, and the rows of h, or of what is read in its place, before each
  * step. */
 static team_gradient recurrent_gradient(const clseq__layer_pass *pass, const clseq__team_layout *at, int slot)
 {
     const bool in_place = at->grid.members == 1, masks = pass->layer->extras.recurrent_dropout > 0;
     return (team_gradient){.a = in_place ? clseq__array_moved(at->kept.gates, pass->reserve.at)
-                                         : clseq__array_moved(at->dgates, pass->workspace.at),
+                                         : clseq__array_moved(at->dgates, clseq__lasting_place(pass).at),
                            .x = clseq__array_moved(masks ? at->kept.masked : at->kept.h, pass->reserve.at),
-                           .a_buffer = in_place ? KEPT : WORK,
+                           .a_buffer = in_place ? KEPT : lasting(pass),
                            .x_buffer = KEPT,
                            .slot = slot,
                            .x_steps = at->sizes.tc + 1};
@@ -46,8 +52,8 @@ static team_gradient input_gradient(const clseq__layer_pass *pass, const clseq__
 static team_gradient projection_gradient(const clseq__layer_pass *pass, const clseq__team_layout *at)
 {
     team_gradient g = quantity_gradient(pass, at, 0, pass->layer->cell->quantities);
-    g.a = clseq__array_moved(at->dh, pass->workspace.at);
-    g.a_buffer = WORK;
+    g.a = clseq__array_moved(at->dh, clseq__lasting_place(pass).at);
+    g.a_buffer = lasting(pass);
     return g;
 }
 
@@ -77,8 +83,9 @@ static int gradients_of(const clseq__layer_pass *pass, const clseq__team_layout 
     return n;
 }
 
-clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_backward *args,
-                                 const clseq__team_layout *at)
+/* One direction; `at` is the layout of both. */
+static clseq_status weights_of(const clseq__layer_pass *pass, const clseq__layer_weights *args,
+                               const clseq__team_layout *at)
 {
     const clseq__rnn_layer *layer = pass->layer;
     const clseq__team *team = pass->data;
@@ -87,10 +94,11 @@ clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__lay
                              .lengths = pass->lengths.offset,
                              .tokens = clseq__rows_of(&pass->x.rows),
                              .by_token = pass->workspace.at + at->by_token,
-                             .db = pass->workspace.at + at->db,
+                             .db = clseq__lasting_place(pass).at + clseq__team_db(pass->gone_back, at),
                              .rows = layer->cell->slots + layer->cell->parameters,
                              .segments = (clseq_int)at->segments,
-                             .add = !args->overwrite};
+                             .add = !args->overwrite,
+                             .db_buffer = lasting(pass)};
     clseq__team_arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
     r.sizes.reverse = layer->reverse;
     clseq__add_buffer(&a, pass->lengths.buffer);
@@ -113,4 +121,15 @@ clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__lay
         return CLSEQ_OK;
     return clseq__launch(layer->ctx, team->weights, CLSEQ__GRID1((size_t)layer->ctx->traits.groups, 1),
                          a.list, a.count);
+}
+
+clseq_status clseq__team_weights(const clseq__layer_pass *pass, const clseq__layer_weights *args)
+{
+    const clseq__team_layout at = clseq__pass_layout(pass);
+    for (int d = 0; d < pass->layer->directions; d++) {
+        clseq__layer_pass own = pass[d];
+        own.workspace.at += d * at.second;
+        CLSEQ__RETURN_IF(weights_of(&own, &args[d], &at));
+    }
+    return CLSEQ_OK;
 }

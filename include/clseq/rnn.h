@@ -264,6 +264,9 @@ typedef struct clseq_rnn_shape {
     /* At least 1. */
     int64_t T, B;
     clseq_mode mode;
+    /* The pass runs piece by piece (clseq_rnn_weight_gradients); T is the most steps that all pieces may have together. Of
+     * training, in forward direction; CLSEQ_UNSUPPORTED for others. */
+    bool in_pieces;
 } clseq_rnn_shape;
 
 /* The schedule that a call with this shape takes. */
@@ -349,8 +352,13 @@ typedef struct clseq_rnn_forward_args {
     clseq_tensor workspace;
     /* What the pass draws are Philox numbers of (seed, stream), the same on every device and under every schedule; give
      * each pass a stream of its own. Kept with the reserves for backward, which draws them again. Not looked at in
-     * inference, and without an option that draws. */
+     * inference, without an option that draws, and in pieces after the first one. */
     uint64_t seed, stream;
+    /* The step of (seed, stream) that the pass's first one draws as: 0, or as many as have gone before in other passes that
+     * go on with one another. Not negative. Kept and not looked at as seed and stream are. */
+    int64_t time;
+    /* In pieces: this one is steps [first, first + count) of the pass; both 0 otherwise. */
+    int64_t first, count;
 } clseq_rnn_forward_args;
 
 /*
@@ -382,6 +390,8 @@ typedef struct clseq_rnn_backward_args {
     /* in [L], and used up: one backward call for each forward call */
     const clseq_tensor *reserve;
     clseq_tensor workspace;
+    /* In pieces, as in forward. */
+    int64_t first, count;
 } clseq_rnn_backward_args;
 
 /*
@@ -393,6 +403,39 @@ typedef struct clseq_rnn_backward_args {
  */
 CLSEQ_API clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                           const clseq_rnn_backward_args *args);
+
+typedef struct clseq_rnn_weight_gradients_args {
+    /* out [clseq_rnn_weight_count], added to (+=); single tensors none: not computed */
+    const clseq_tensor *dweights;
+    /* Write dweights (=) instead of adding. */
+    bool overwrite;
+    /* in [L], and used up */
+    const clseq_tensor *reserve;
+    clseq_tensor workspace;
+} clseq_rnn_weight_gradients_args;
+
+/*
+ * A pass in pieces is for loops that do not know a step's input before the step before has run, as a decoder's. Its shape
+ * says in_pieces; each forward call runs the next steps, [first, first + count), and when as many have run as are needed, T
+ * or fewer, each backward call goes back over the last ones that have not been gone back over yet. In these calls x, y, dy
+ * and dx have `count` steps, x is not looked at in backward (the reserves keep it), and there are no lengths and no
+ * dweights. What goes from piece to piece are initial and final, dinitial and dfinal: a piece begins with the states that
+ * it is given (missing: zeros), whichever they are. So in a reserve there may also stand steps of several sequences, or
+ * steps between which something else became of the states. A piece whose steps no gradient has reached is gone back over
+ * without dy and dfinal, that is with zeros.
+ *
+ *     clseq_rnn_forward(plan, &shape, &(clseq_rnn_forward_args){.., .first = t, .count = 1});      t = 0, 1, .., n-1
+ *     clseq_rnn_backward(plan, &shape, &(clseq_rnn_backward_args){.., .first = t, .count = 1});    t = n-1, .., 1, 0
+ *     clseq_rnn_weight_gradients(plan, &shape, &(clseq_rnn_weight_gradients_args){..});            once
+ *
+ * (A fragment.) At last this makes the gradients of the weights, one product over all steps that have run. A piece gives
+ * the same bits as its steps in a whole pass.
+ *
+ * CLSEQ_INVALID_STATE, with nothing enqueued: steps come in another order, twice, or not at all; something was written over
+ * a reserve, or it holds the pass of another descriptor, T or B.
+ */
+CLSEQ_API clseq_status clseq_rnn_weight_gradients(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
+                                                  const clseq_rnn_weight_gradients_args *args);
 
 #ifdef __cplusplus
 }

@@ -94,7 +94,10 @@ static clseq_status make_plan(rnn_run *run)
     const reference_rnn *net = &run->c->net;
     int64_t *widths = array((size_t)net->L, sizeof *widths);
     const clseq_rnn_desc desc = rnn_run_desc(net, &run->options, widths);
-    run->shape = (clseq_rnn_shape){.T = net->T, .B = net->B, .mode = run->options.mode};
+    run->shape = (clseq_rnn_shape){.T = net->T + run->options.spare,
+                                   .B = net->B,
+                                   .mode = run->options.mode,
+                                   .in_pieces = run->options.in_pieces};
     const clseq_status status = clseq_rnn_plan_create(run->ctx, &desc, &run->plan);
     free(widths);
     return status == CLSEQ_OK ? clseq_rnn_plan_sizes(run->plan, &run->shape, &run->sizes) : status;

@@ -38,6 +38,8 @@ typedef struct rnn_run_options {
     unsigned without;    /* RNN_NO_... */
     bool overwrite;      /* weight gradients are written onto NaN instead of added onto zeros */
     bool one_hot; /* the case's x has one 1 a row or none: the device gets numbers, [B,T] with x by row */
+    bool in_pieces; /* for rnn_pieces.h */
+    int spare;      /* steps for which there is room beside the case's, in pieces */
 } rnn_run_options;
 
 typedef struct rnn_run {
