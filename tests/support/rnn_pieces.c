@@ -98,7 +98,7 @@ static void forward(rnn_run *run, const int first[], int n)
     handed_destroy(run, &h);
 }
 
-static void backward(rnn_run *run, const int first[], int n)
+static void backward(rnn_run *run, const int first[], int n, int unreached)
 {
     handed h = handed_create(run);
     guarded_poison(&run->out[RNN_DX]);
@@ -110,6 +110,10 @@ static void backward(rnn_run *run, const int first[], int n)
             args.dfinal = h.places[(i + 1) % 2];
         if (i > 0)
             args.dinitial = h.places[i % 2];
+        if (first[i] >= run->c->net.T - unreached) {
+            args.dy = (clseq_tensor){0};
+            args.dfinal = NULL;
+        }
         guarded_poison(&run->workspace);
         MUST(clseq_rnn_backward(run->plan, &run->shape, &args));
     }
@@ -121,7 +125,7 @@ void rnn_pieces_run(rnn_run *run, const rnn_pieces *pieces)
     int first[128];
     const int n = cut(run, pieces, first);
     forward(run, first, n);
-    backward(run, first, n);
+    backward(run, first, n, pieces->unreached);
     for (int i = RNN_DWEIGHTS; i < run->c->count; i++)
         (run->options.overwrite ? guarded_poison : guarded_zero)(&run->out[i]);
     guarded_poison(&run->workspace);

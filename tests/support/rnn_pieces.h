@@ -13,6 +13,7 @@
 /* Steps of the pieces, again and again until the case has no more; the last one has what is left. */
 typedef struct rnn_pieces {
     int steps[4], count;
+    int unreached; /* steps at the end that are gone back over without dy and dfinal */
 } rnn_pieces;
 
 /* Poisons outputs, reserves and workspace, and the workspace again before each piece. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const rnn_pieces cuts[] = {{{1}, 1}, {{2}, 1}, {{3}, 1}, {{1, 3, 2}, 3}, {{100}, 1}};
+static const rnn_pieces cuts[] = {{{1}, 1, 0}, {{2}, 1, 0}, {{3}, 1, 0}, {{1, 3, 2}, 3, 0}, {{100}, 1, 0}};
 enum { CUTS = sizeof cuts / sizeof cuts[0] };
 
 /* Problems: the plain one of each cell with all that follows, others only plain. Seven rows in two blocks are no whole vectors. */
@@ -92,7 +92,8 @@ static rnn_case *case_of(const struct problem *p, int cell)
     return c;
 }
 
-static rnn_run *run_of(clseq_context *ctx, const rnn_case *c, const rnn_run_options *options, const char *label)
+static rnn_run *run_of(clseq_context *ctx, const rnn_case *c, const rnn_run_options *options,
+                       const char *label)
 {
     rnn_run *run = rnn_run_create(ctx, c, options);
     cr_assert_not_null(run, "%s: %s", label, clseq_last_error());
@@ -173,4 +174,206 @@ Test(rnn_steps, give_the_bits_of_the_whole_with_options)
 Test(rnn_steps, give_the_bits_of_the_whole_with_what_is_drawn)
 {
     over_cells(11, PROBLEMS);
+}
+
+/* ---- states of any origin ---- */
+
+/* Rows [first, first + B) of states [L,rows,W] in memory of their own, [L,B,W]; or back. */
+static void move_rows(clseq_context *ctx, const clseq_tensor *all, int64_t first, int64_t B,
+                      const clseq_tensor *own, bool back)
+{
+    const clseq_tensor part = clseq_tensor_slice(all, 1, first, B);
+    MUST(back ? clseq_tensor_copy(ctx, own, &part) : clseq_tensor_copy(ctx, &part, own));
+}
+
+/* Some states of B rows, or gradients of them. */
+typedef struct states {
+    clseq_tensor of[REFERENCE_MAX_STATES];
+} states;
+
+static states states_create(clseq_context *ctx, const clseq_rnn_plan *plan, int64_t B)
+{
+    states s = {{{0}}};
+    for (int i = 0; i < clseq_rnn_state_count(plan); i++) {
+        clseq_rnn_state state;
+        MUST(clseq_rnn_state_info(plan, i, B, &state));
+        MUST(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, state.ndim, state.dims, &s.of[i]));
+    }
+    return s;
+}
+
+static void states_destroy(clseq_context *ctx, states *s)
+{
+    for (int i = 0; i < REFERENCE_MAX_STATES; i++)
+        clseq_tensor_destroy(ctx, &s->of[i]);
+}
+
+/* Rows of a run that step k of the loop has, as [1,B,F]. */
+static clseq_tensor rows_of(const clseq_tensor *all, int64_t k, int64_t B)
+{
+    return clseq_tensor_slice(all, 1, k * B, B);
+}
+
+enum { LOOP = 4, ROWS = 3 };
+
+/* A loop of LOOP steps of ROWS rows, each from states of its own. */
+typedef struct loop {
+    rnn_run *run; /* one step of all rows, whose tensors the loop reads and writes by turns */
+    clseq_rnn_shape shape;
+    clseq_rnn_buffers buffers;
+    states in, out;
+} loop;
+
+static void loop_step(loop *l, int k)
+{
+    rnn_run *run = l->run;
+    clseq_rnn_forward_args args = rnn_run_forward_args(run);
+    const states final = l->out;
+    for (int s = 0; s < clseq_rnn_state_count(run->plan); s++)
+        move_rows(run->ctx, &args.initial[s], k * ROWS, ROWS, &l->in.of[s], false);
+    const clseq_tensor *finals = args.final;
+    args.x = rows_of(&args.x, k, ROWS);
+    args.y = rows_of(&args.y, k, ROWS);
+    args.initial = l->in.of;
+    args.final = final.of;
+    args.reserve = l->buffers.reserve;
+    args.workspace = l->buffers.workspace;
+    args.first = k;
+    args.count = 1;
+    MUST(clseq_rnn_forward(run->plan, &l->shape, &args));
+    for (int s = 0; s < clseq_rnn_state_count(run->plan); s++)
+        move_rows(run->ctx, &finals[s], k * ROWS, ROWS, &l->out.of[s], true);
+}
+
+static void loop_step_back(loop *l, int k)
+{
+    rnn_run *run = l->run;
+    clseq_rnn_backward_args args = rnn_run_backward_args(run);
+    const clseq_tensor *dinitials = args.dinitial;
+    for (int s = 0; s < clseq_rnn_state_count(run->plan); s++)
+        move_rows(run->ctx, &args.dfinal[s], k * ROWS, ROWS, &l->in.of[s], false);
+    args.dy = rows_of(&args.dy, k, ROWS);
+    args.dx = rows_of(&args.dx, k, ROWS);
+    args.dfinal = l->in.of;
+    args.dinitial = l->out.of;
+    args.dweights = NULL;
+    args.reserve = l->buffers.reserve;
+    args.workspace = l->buffers.workspace;
+    args.first = k;
+    args.count = 1;
+    MUST(clseq_rnn_backward(run->plan, &l->shape, &args));
+    for (int s = 0; s < clseq_rnn_state_count(run->plan); s++)
+        move_rows(run->ctx, &dinitials[s], k * ROWS, ROWS, &l->out.of[s], true);
+}
+
+/* What is one step of many rows to the reference is steps of some of them to the device. */
+static void check_loop(clseq_context *ctx, const rnn_case *c, clseq_schedule schedule, const char *label)
+{
+    loop l = {.run = run_of(ctx, c, &(rnn_run_options){.schedule = schedule}, label)};
+    clseq_rnn_plan *plan = l.run->plan;
+    l.shape = (clseq_rnn_shape){.T = LOOP + 2, .B = ROWS, .in_pieces = true};
+    MUST(clseq_rnn_buffers_create(plan, &l.shape, &l.buffers));
+    l.in = states_create(ctx, plan, ROWS);
+    l.out = states_create(ctx, plan, ROWS);
+    for (int k = 0; k < LOOP; k++)
+        loop_step(&l, k);
+    for (int k = LOOP - 1; k >= 0; k--)
+        loop_step_back(&l, k);
+    for (int i = RNN_DWEIGHTS; i < c->count; i++)
+        guarded_zero(&l.run->out[i]);
+    clseq_rnn_weight_gradients_args args = rnn_pieces_weights_args(l.run);
+    args.reserve = l.buffers.reserve;
+    args.workspace = l.buffers.workspace;
+    MUST(clseq_rnn_weight_gradients(plan, &l.shape, &args));
+    cr_assert(rnn_run_matches(l.run), "%s: %s", label, rnn_run_message());
+    states_destroy(ctx, &l.in);
+    states_destroy(ctx, &l.out);
+    clseq_rnn_buffers_destroy(plan, &l.buffers);
+    rnn_run_destroy(l.run);
+}
+
+Test(rnn_steps, begin_with_any_states)
+{
+    clseq_context *ctx = test_context();
+    for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
+        for (int norm = 0; norm < 2; norm++) {
+            reference_rnn net = {
+                .cell = reference_cell_at(cell), .T = 1, .B = LOOP * ROWS, .I = 5, .H = 19, .L = 2};
+            net.layer_norm = norm && net.cell->layer_norm;
+            if (norm && !net.layer_norm)
+                continue;
+            rnn_case *c = rnn_case_create(&net, 5, 1e-5);
+            rnn_case_run(c);
+            rnn_case_bound(c);
+            for (int s = 0; s < rnn_schedule_count; s++)
+                if (rnn_schedule_expected(ctx, &rnn_schedules[s]))
+                    check_loop(ctx, c, rnn_schedules[s].id, rnn_schedules[s].name);
+            rnn_case_destroy(c);
+        }
+    clseq_context_destroy(ctx);
+}
+
+/* Steps that no gradient has reached are gone back over without one, and add nothing. */
+Test(rnn_steps, may_get_no_gradient)
+{
+    clseq_context *ctx = test_context();
+    const reference_rnn net = {.cell = reference_cell_find("lstm"), .T = 5, .B = 3, .I = 4, .H = 7, .L = 2};
+    rnn_case *c = rnn_case_create(&net, 6, 0);
+    for (int s = 0; s < REFERENCE_MAX_STATES; s++)
+        clear(c->in[RNN_DFINAL + s], c->n[RNN_DFINAL + s]);
+    const size_t step = (size_t)(net.B * net.H);
+    clear(c->in[RNN_DY] + 3 * step, 2 * step);
+    rnn_case_run(c);
+    rnn_case_bound(c);
+    for (int s = 0; s < rnn_schedule_count; s++) {
+        if (!rnn_schedule_expected(ctx, &rnn_schedules[s]))
+            continue;
+        rnn_run *run = run_of(ctx, c, &(rnn_run_options){.schedule = rnn_schedules[s].id, .in_pieces = true},
+                              rnn_schedules[s].name);
+        rnn_pieces_run(run, &(rnn_pieces){{1}, 1, 2});
+        cr_assert(rnn_run_matches(run), "%s: %s", rnn_schedules[s].name, rnn_run_message());
+        rnn_run_destroy(run);
+    }
+    rnn_case_destroy(c);
+    clseq_context_destroy(ctx);
+}
+
+/* A pass that goes on with another one, `time` later, draws what one pass of both draws. */
+static void check_time(clseq_context *ctx, const rnn_case *c, clseq_schedule schedule, const char *label)
+{
+    rnn_run *run = run_of(ctx, c, &(rnn_run_options){.schedule = schedule}, label);
+    rnn_run_forward(run);
+    rnn_outputs expected = rnn_run_outputs(run);
+    const clseq_rnn_forward_args both = rnn_run_forward_args(run);
+    guarded_poison(&run->out[RNN_Y]);
+    states between = states_create(ctx, run->plan, c->net.B);
+    for (int part = 0; part < 2; part++) {
+        clseq_rnn_forward_args args = both;
+        const int64_t first = part ? 3 : 0, count = part ? c->net.T - 3 : 3;
+        args.x = clseq_tensor_slice(&both.x, 0, first, count);
+        args.y = clseq_tensor_slice(&both.y, 0, first, count);
+        args.initial = part ? between.of : both.initial;
+        args.final = part ? both.final : between.of;
+        args.time = first;
+        MUST(clseq_rnn_forward(run->plan, &(clseq_rnn_shape){.T = count, .B = c->net.B}, &args));
+    }
+    rnn_outputs got = rnn_run_outputs(run);
+    cr_assert(rnn_outputs_equal(&got, &expected, true), "%s: %s", label, rnn_run_message());
+    rnn_outputs_free(&got);
+    rnn_outputs_free(&expected);
+    states_destroy(ctx, &between);
+    rnn_run_destroy(run);
+}
+
+Test(rnn_steps, draw_by_their_time)
+{
+    clseq_context *ctx = test_context();
+    for (int i = 11; i < PROBLEMS; i++) {
+        rnn_case *c = case_of(&problems[i], CLSEQ_CELL_LSTM);
+        for (int s = 0; s < rnn_schedule_count; s++)
+            if (rnn_schedule_expected(ctx, &rnn_schedules[s]))
+                check_time(ctx, c, rnn_schedules[s].id, problems[i].title);
+        rnn_case_destroy(c);
+    }
+    clseq_context_destroy(ctx);
 }
