@@ -139,6 +139,7 @@ static inline Pass pass_of(const team_backward_record *r, Place place, In packed
 {
     Pass a;
     a.l = layer_at(&r->sizes, &r->second, &r->values, place, lengths, r->lengths);
+    a.l.first = r->first;
     const Layer *l = &a.l;
     const long block = place.block * (SLOTS + PARAMETERS) * l->panels * VW;
     kept += place.second * r->second.kept;

@@ -52,6 +52,7 @@ static inline Pass pass_of(const team_forward_record *r, Place place, In packed,
 {
     Pass a;
     a.l = layer_at(&r->sizes, &r->second, &r->values, place, lengths, r->lengths);
+    a.l.first = r->first;
     h += place.second * r->second.kept;
     kept += place.second * r->second.kept;
     a.packed = packed + place.second * r->second.packed_forward;

@@ -34,8 +34,8 @@ CLSEQ_RECORD(team_array, TEAM_ARRAY);
     M(clseq_long, b)
 CLSEQ_RECORD(team_rows, TEAM_ROWS);
 
-/* Sizes: T, B, in, H, O; steps a chunk; blocks of rows; whether rows run from their last step to their first. Of a piece of a pass
- * T is its own and `first` the chunk that it begins with, in arrays where each has its place. */
+/* Sizes: T (of a piece of a pass: its own), B, in, H, O; steps a chunk; blocks of rows; whether rows run from their last step to
+ * their first. */
 #define TEAM_SIZES(M)    \
     M(clseq_int, T)      \
     M(clseq_int, B)      \
@@ -44,8 +44,6 @@ CLSEQ_RECORD(team_rows, TEAM_ROWS);
     M(clseq_int, O)      \
     M(clseq_int, tc)     \
     M(clseq_int, blocks) \
-    M(clseq_int, first)  \
-    M(clseq_int, none)   \
     M(clseq_int, reverse)
 CLSEQ_RECORD(team_sizes, TEAM_SIZES);
 
@@ -103,7 +101,8 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
 #define TEAM_FROM_TOKENS 2
 #define TEAM_FROM_PANELS 3
 
-/* versions: what the slots hold before they hold what is kept. y: of each direction, in a buffer of its own. */
+/* versions: what the slots hold before they hold what is kept. y: of each direction, in a buffer of its own. first: of a piece of
+ * a pass, the chunk that it begins with in arrays where each has its place. */
 #define TEAM_FORWARD(M)                 \
     M(team_sizes, sizes)                \
     M(team_second, second)              \
@@ -122,15 +121,15 @@ CLSEQ_RECORD(team_kept, TEAM_KEPT);
     M(clseq_long, final[TEAM_STATES])   \
     M(cell_values, values)              \
     M(clseq_int, x_from)                \
-    M(clseq_int, none)
+    M(clseq_int, first)
 CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
 
 /*
  * dgates: they take the place of the activations where one group has the block to itself. dh: of all steps, with a
  * projection. dy, dx: of each direction, dx in a buffer of its own. dstates: what goes from step to step; versions: that and
  * the slots on their way through a step. means: of the norms. sums: those of gradients of biases and parameters on their way,
- * sums_floats a block; db: in the end; db_before: of the piece after this one, which they go on from, or -1. in_pieces: dgates, dh,
- * db and db_before are kept beside what forward has kept, else in the workspace.
+ * sums_floats a block; db: in the end; db_before: of the piece after this one, which they go on from, or -1. first: as in
+ * forward. in_pieces: dgates, dh, db and db_before lie beside what forward has kept, else in the workspace.
  */
 #define TEAM_BACKWARD(M)                 \
     M(team_sizes, sizes)                 \
@@ -161,7 +160,9 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_int, dy_from)                \
     M(clseq_int, want_dx)                \
     M(clseq_int, keeps_dx)               \
-    M(clseq_int, in_pieces)
+    M(clseq_int, in_pieces)              \
+    M(clseq_int, first)                  \
+    M(clseq_int, none)
 CLSEQ_RECORD(team_backward_record, TEAM_BACKWARD);
 
 /*
@@ -204,7 +205,7 @@ CLSEQ_RECORD(team_pack_record, TEAM_PACK);
 /*
  * dW[gate * units + u][column] (+)= the sum over all rows of `a` (slot `slot` + k, unit u) times `x` (column), for gate
  * number k. Buffers by number: 0 what forward kept, 1 the workspace, 2 what the layer below kept. x begins with panel
- * x_panel; its panels hold x_steps steps, of which the first x_skip are not used.
+ * x_panel; its panels hold x_steps steps, of which the first x_skip are not used. by_token: x is tokens.
  */
 #define TEAM_GRADIENT(M)   \
     M(team_array, a)       \
@@ -221,10 +222,10 @@ CLSEQ_RECORD(team_pack_record, TEAM_PACK);
     M(clseq_int, x_steps)  \
     M(clseq_int, x_skip)   \
     M(clseq_int, x_panel)  \
-    M(clseq_int, none)
+    M(clseq_int, by_token)
 CLSEQ_RECORD(team_gradient, TEAM_GRADIENT);
 
-/* has_tokens: x of gradient 0 is tokens, by_token its scratch. db_buffer: by number. segments: chunks that are summed before they are added. */
+/* by_token: scratch of the gradient that has it. db_buffer: by number. segments: chunks that are summed before they are added. */
 #define TEAM_WEIGHTS(M)                       \
     M(team_sizes, sizes)                      \
     M(clseq_long, lengths)                    \
@@ -237,10 +238,8 @@ CLSEQ_RECORD(team_gradient, TEAM_GRADIENT);
     M(clseq_int, vectors)                     \
     M(clseq_int, rows)                        \
     M(clseq_int, segments)                    \
-    M(clseq_int, has_tokens)                  \
-    M(clseq_int, add)                         \
     M(clseq_int, db_buffer)                   \
-    M(clseq_int, none)
+    M(clseq_int, add)
 CLSEQ_RECORD(team_weights_record, TEAM_WEIGHTS);
 
 #endif

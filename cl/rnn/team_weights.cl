@@ -204,8 +204,8 @@ CPU_KERNEL team_weights(team_weights_record r, Ints lengths, In kept, Out work, 
     const long group = get_group_id(0), groups = get_num_groups(0);
     /* Work is counted in tiles of one vector. */
     long all = 0, before = 0;
-    for (int i = r.has_tokens; i < r.gradients; i++)
-        all += (long)r.gradient[i].count * ((r.gradient[i].units + UNITS - 1) / UNITS) *
+    for (int i = 0; i < r.gradients; i++)
+        all += r.gradient[i].by_token ? 0 : (long)r.gradient[i].count * ((r.gradient[i].units + UNITS - 1) / UNITS) *
                PANELS(r.gradient[i].columns);
     const long w_begin = all * group / groups, w_end = all * (group + 1) / groups;
     for (int i = 0; i < r.gradients; i++) {
@@ -217,7 +217,7 @@ CPU_KERNEL team_weights(team_weights_record r, Ints lengths, In kept, Out work, 
         x.x = buffers[x.g.x_buffer];
         x.dw = dw[x.g.part] + x.g.dw;
         x.add = r.add;
-        if (i < r.has_tokens) {
+        if (x.g.by_token) {
             gradient_by_token(&x, lengths, r.lengths, (Ints)below, r.tokens,
                               work + r.by_token + group * x.g.columns * VW);
             continue;

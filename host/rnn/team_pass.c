@@ -91,7 +91,8 @@ clseq_status clseq__team_forward(const clseq__layer_pass *pass, const clseq__lay
                              .w_projection = packed + at.packed.w_projection,
                              .units = packed + at.packed.units,
                              .values = clseq__cell_values_of(pass),
-                             .x_from = layer->one_hot ? TEAM_FROM_TOKENS : TEAM_FROM_ROWS};
+                             .x_from = layer->one_hot ? TEAM_FROM_TOKENS : TEAM_FROM_ROWS,
+                             .first = (clseq_int)pass->first};
     CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at.grid, false));
     for (int p = 0; p < TEAM_PHASES; p++)
         r.w_h[p] = packed + at.packed.w_h[p];
@@ -166,7 +167,8 @@ clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__la
                               .units = pass->packed_forward.at + at->packed.units,
                               .values = clseq__cell_values_of(pass),
                               .dy_from = chained ? TEAM_FROM_PANELS : TEAM_FROM_ROWS,
-                              .in_pieces = pass->shape.in_pieces};
+                              .in_pieces = pass->shape.in_pieces,
+                              .first = (clseq_int)pass->first};
     clseq__team_arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
     CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at->grid, true));
     if (pass->gone_back > 0)

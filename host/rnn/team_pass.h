@@ -30,7 +30,6 @@ static inline clseq__team_layout clseq__pass_layout(const clseq__layer_pass *pas
 {
     clseq__team_layout at = clseq__team_layout_of(pass->layer, &pass->shape);
     at.sizes.T = (int)pass->count;
-    at.sizes.first = (int)pass->first;
     return at;
 }
 

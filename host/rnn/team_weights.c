@@ -46,6 +46,7 @@ static team_gradient input_gradient(const clseq__layer_pass *pass, const clseq__
     g.x_buffer = chained ? BELOW : KEPT;
     g.x_steps = at->sizes.tc + (chained ? 1 : 0);
     g.x_skip = chained ? 1 : 0;
+    g.by_token = pass->layer->one_hot;
     return g;
 }
 
@@ -110,9 +111,6 @@ static clseq_status weights_of(const clseq__layer_pass *pass, const clseq__layer
         clseq__add_buffer(&a, dw->buffer);
         if (!dw->buffer)
             continue;
-        /* weight_ih is the first part of all cells, so that what reads tokens is gradient 0. */
-        if (layer->parts[i].role == CLSEQ__PART_INPUT)
-            r.has_tokens = layer->one_hot;
         r.gradients += gradients_of(pass, at, i, dw->offset, &r.gradient[r.gradients]);
         if (clseq__team_vector(layer, i, &r.vector[r.vectors]))
             r.vector[r.vectors++].w = dw->offset;

@@ -54,6 +54,7 @@
 
 typedef struct clseq__node clseq__node;
 typedef struct clseq__part clseq__part;
+typedef struct clseq__recur_block clseq__recur_block;
 
 struct clseq__var {
     clseq_var *handle;
@@ -144,6 +145,7 @@ struct clseq_graph {
     uint64_t serial;                      /* of the last one made */
     clseq__node *tape;                    /* the last one made */
     const clseq__reading *readings;       /* one for each version of a store that was read */
+    clseq__recur_block *recur_blocks;     /* the last one made (recur_step.c) */
     clseq_tensor pending[CLSEQ__PENDING]; /* contributions to gradients that are not added yet */
     uint64_t *scopes;                     /* [scope_count] what `serial` was when they began */
     size_t scope_count, scope_capacity;

@@ -62,6 +62,18 @@ typedef struct clseq_recur_opts {
  */
 CLSEQ_API clseq_var *clseq_recur(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
 
+/*
+ * One step of all layers, for loops in which the next input is made of what came out: x [B,I], or for a one_hot layer [B] i32
+ * -> [B,clseq_rnn_output_size]. States in and out are those of clseq_recur_opts, and `final` may be the array `initial`. They may
+ * have come from anywhere: another operation, or a step that others have gone on from, too. A step gives the same bits as that
+ * step of clseq_recur, and the gradients of the weights are made at the end of backward, for all steps together. What a layer's
+ * steps draw is what the steps of one sequence would, in the order in which a graph makes them.
+ *
+ * Layers in forward direction; in training not between clseq_recompute_begin and _end (CLSEQ_UNSUPPORTED).
+ */
+CLSEQ_API clseq_var *clseq_recur_step(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, clseq_var *const *initial,
+                                      clseq_var **final);
+
 /* ---- named states (layers.h) ---- */
 
 /* A copy of what is in the state's tensor of this name now. */

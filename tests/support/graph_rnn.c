@@ -56,6 +56,12 @@ void graph_rnn_expect_dweights(const clseq_params *params, const rnn_case *c)
 void graph_rnn_check(clseq_graph *g, clseq_rnn *rnn, const clseq_params *params, const rnn_case *c,
                      clseq_var *x, bool wants_dx)
 {
+    graph_rnn_check_with(clseq_recur, g, rnn, params, c, x, wants_dx);
+}
+
+void graph_rnn_check_with(graph_recur_fn *recur, clseq_graph *g, clseq_rnn *rnn, const clseq_params *params,
+                          const rnn_case *c, clseq_var *x, bool wants_dx)
+{
     const int states = c->net.cell->states;
     const bool training = g->mode == CLSEQ_MODE_TRAINING;
     clseq_var *initial[REFERENCE_MAX_STATES] = {NULL}, *final[REFERENCE_MAX_STATES] = {NULL};
@@ -63,8 +69,8 @@ void graph_rnn_check(clseq_graph *g, clseq_rnn *rnn, const clseq_params *params,
         clseq_graph_seed(g, RNN_VARIANT_SEED, RNN_VARIANT_STEP);
     for (int i = 0; i < states; i++)
         initial[i] = graph_rnn_input(g, c, RNN_INITIAL + i);
-    clseq_var *y = clseq_recur(
-        g, rnn, x, &(clseq_recur_opts){.lengths = c->net.lengths, .initial = initial, .final = final});
+    clseq_var *y =
+        recur(g, rnn, x, &(clseq_recur_opts){.lengths = c->net.lengths, .initial = initial, .final = final});
     graph_expect_value_each("y", g, y, c->want[RNN_Y], c->bound[RNN_Y]);
     /* loss = sum(y dy) + sum(final dfinal) sends back dy and dfinal */
     clseq_var *loss = dot(g, y, c, RNN_DY);

@@ -27,13 +27,18 @@ void graph_rnn_set(const clseq_params *params, const rnn_case *c);
 /* The case's input in this place, with the wish for its gradient. */
 clseq_var *graph_rnn_input(clseq_graph *g, const rnn_case *c, int place);
 
+/* What runs a layer over x: clseq_recur, or another way to do the same. */
+typedef clseq_var *graph_recur_fn(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, const clseq_recur_opts *opts);
+
 /*
- * clseq_recur over x with everything given: y and the final states are the case's within its bounds. In training also
+ * clseq_recur, or `recur`, over x with everything given: y and the final states are the case's within its bounds. In training also
  * the gradients of the initial states, with `wants_dx` of x, and of the layer's weights, which are zeros before. What the
  * layer draws is that of rnn_variant.h. Ends the graph.
  */
 void graph_rnn_check(clseq_graph *g, clseq_rnn *rnn, const clseq_params *params, const rnn_case *c,
                      clseq_var *x, bool wants_dx);
+void graph_rnn_check_with(graph_recur_fn *recur, clseq_graph *g, clseq_rnn *rnn, const clseq_params *params,
+                          const rnn_case *c, clseq_var *x, bool wants_dx);
 
 /* The gradients of the weights alone. */
 void graph_rnn_expect_dweights(const clseq_params *params, const rnn_case *c);
