@@ -7,6 +7,7 @@
 #include "reference/cells.h"
 #include "support/compare.h"
 #include "support/device.h"
+#include "support/faults.h"
 #include "support/graph.h"
 #include "support/graph_rnn.h"
 #include "support/random.h"
@@ -359,6 +360,44 @@ Test(graph_recur_step, tells_complete_gradients)
         all += sum_of(m.ctx, graph_rnn_param(m.params, rnn_input_name(c, i)));
     cr_assert_eq(t.count, c->weights);
     cr_assert(all > 0 && t.sum == all, "gradients of %g were told, expected %g", t.sum, all);
+    destroy(&m);
+    rnn_case_destroy(c);
+}
+
+/* ---- memory, and calls that fail ---- */
+
+/* A graph with a loop over two blocks of a layer whose step draws, forward and backward. */
+static clseq_status train(void *data)
+{
+    const model *m = data;
+    static const float x[2 * 3] = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f};
+    clseq_var *state[2] = {NULL}, *y = NULL;
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
+    for (int t = 0; t < 10; t++)
+        y = clseq_recur_step(g, m->rnn, clseq_input_f32(g, x, 2, (int64_t[]){2, 3}), state, state);
+    clseq_backward(g, clseq_sum(g, y));
+    return g ? clseq_graph_end(g) : CLSEQ_OUT_OF_HOST_MEMORY;
+}
+
+Test(graph_recur_step, allocates_nothing_after_the_first_loop)
+{
+    const reference_rnn net = {
+        .cell = reference_cell_find("lstm"), .T = 1, .B = 2, .I = 3, .H = 5, .L = 2, .zoneout = {0.5, 0.5}};
+    rnn_case *c = rnn_case_create(&net, 1, 0);
+    model m = create(&net, c, false);
+    clseq_context_stats first, now;
+    EXPECT_OK(train(&m));
+    EXPECT_OK(train(&m));
+    EXPECT_OK(clseq_context_get_stats(m.ctx, &first));
+    const long allocations = faults_allocations();
+    for (int i = 0; i < 5; i++)
+        EXPECT_OK(train(&m));
+    EXPECT_OK(clseq_context_get_stats(m.ctx, &now));
+    cr_assert_eq(faults_allocations(), allocations, "%ld host allocations",
+                 faults_allocations() - allocations);
+    cr_assert_eq(now.allocations, first.allocations);
+    cr_assert_eq(now.bytes_in_use, first.bytes_in_use);
+    cr_assert(faults_each(train, &m), "%s", faults_message());
     destroy(&m);
     rnn_case_destroy(c);
 }

@@ -83,6 +83,49 @@ done:
     return status;
 }
 
+/* The same step by step, the last one unread. */
+static clseq_status train_in_pieces(void *data)
+{
+    const scenario *of = data;
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = of->ctx;
+    clseq_rnn_plan *plan = NULL;
+    clseq_rnn_buffers buffers = {.reserve = NULL};
+    operands o = {.used = 0};
+    const clseq_rnn_shape shape = {.T = T, .B = B, .mode = CLSEQ_MODE_TRAINING, .in_pieces = true};
+    CLSEQ__TRY(clseq_rnn_plan_create(ctx, &of->desc, &plan));
+    CLSEQ__TRY(operands_create(ctx, plan, &o));
+    CLSEQ__TRY(clseq_rnn_buffers_create(plan, &shape, &buffers));
+    CLSEQ__TRY(clseq_rnn_pack(plan, &shape, o.weights, &buffers.packed));
+    for (int t = 0; t < T; t++)
+        CLSEQ__TRY(clseq_rnn_forward(plan, &shape,
+                                     &(clseq_rnn_forward_args){.packed = buffers.packed,
+                                                               .x = clseq_tensor_slice(&o.x, 0, t, 1),
+                                                               .y = clseq_tensor_slice(&o.y, 0, t, 1),
+                                                               .reserve = buffers.reserve,
+                                                               .workspace = buffers.workspace,
+                                                               .first = t,
+                                                               .count = 1}));
+    for (int t = T - 1; t >= 0; t--)
+        CLSEQ__TRY(clseq_rnn_backward(plan, &shape,
+                                      &(clseq_rnn_backward_args){.packed = buffers.packed,
+                                                                 .dx = clseq_tensor_slice(&o.dx, 0, t, 1),
+                                                                 .reserve = buffers.reserve,
+                                                                 .workspace = buffers.workspace,
+                                                                 .first = t,
+                                                                 .count = 1}));
+    CLSEQ__TRY(clseq_rnn_weight_gradients(
+        plan, &shape,
+        &(clseq_rnn_weight_gradients_args){
+            .dweights = o.weights, .reserve = buffers.reserve, .workspace = buffers.workspace}));
+    CLSEQ__TRY(clseq_context_finish(ctx));
+done:
+    clseq_rnn_buffers_destroy(plan, &buffers);
+    clseq_rnn_plan_destroy(plan);
+    clseq_tensor_destroy(ctx, &o.memory);
+    return status;
+}
+
 static const int64_t widths[] = {3, 4};
 
 /* A plain layer, and a stack with every option that has code of its own. */
@@ -110,6 +153,10 @@ Test(rnn_faults, every_schedule)
         cr_assert_eq(train(&of), CLSEQ_OK, "%s: %s", schedule->name, clseq_last_error());
         cr_assert(faults_each(train, &of), "%s: %s", schedule->name, faults_message());
         cr_assert(faults_count() > 50, "%s: %s", schedule->name, faults_message());
+        if (of.desc.direction != CLSEQ_DIRECTION_FORWARD)
+            continue;
+        cr_assert_eq(train_in_pieces(&of), CLSEQ_OK, "%s: %s", schedule->name, clseq_last_error());
+        cr_assert(faults_each(train_in_pieces, &of), "%s: %s", schedule->name, faults_message());
     }
     clseq_context_destroy(ctx);
 }
