@@ -130,7 +130,7 @@ static clseq_status print_any(const clseq_option *o, clseq__text *text)
 
 static clseq_status print_wholes(const clseq_option *o, clseq__text *text)
 {
-    return clseq__text_print(text, "a whole number from %.15g to %.15g", o->low, o->high);
+    return clseq__text_print(text, "a whole number from %.0f to %.0f", o->low, o->high);
 }
 
 static clseq_status print_reals(const clseq_option *o, clseq__text *text)

@@ -79,33 +79,37 @@ clseq_status clseq_run_metric_set(clseq_run *run, const char *name, double value
 
 /* ---- rows ---- */
 
-static bool print_value(clseq_run *run, size_t column)
+static bool print_value(const clseq_run *run, size_t column)
 {
     const clseq_run_metric *metric = &run->desc.columns[column];
     if (metric->of_loss)
         return clseq__run_print(run->csv, ",%.6f", metric->of_loss(run->done.loss));
     const double value = run->values[column];
-    run->values[column] = NAN;
     return isnan(value) ? clseq__run_print(run->csv, ",") : clseq__run_print(run->csv, ",%.9g", value);
 }
 
-void clseq__metrics_row(clseq_run *run, int64_t epoch, const double *validation, double rate)
+static bool print_row(clseq_run *run, int64_t epoch, const double *validation, double rate)
 {
     const clseq_progress done = clseq_run_progress(run);
-    if (!run->csv)
-        return;
     bool fine = clseq__run_print(run->csv, "%lld,%lld,%lld,%.3f,%.6f", (long long)done.steps,
                                  (long long)epoch, (long long)done.epoch_steps, done.seconds, done.loss);
     for (size_t i = 0; i < run->desc.column_count; i++)
         fine = print_value(run, i) && fine;
-    fine =
-        (validation ? clseq__run_print(run->csv, ",%.6f,", *validation) : clseq__run_print(run->csv, ",,")) &&
-        fine;
+    if (validation)
+        fine = clseq__run_print(run->csv, ",%.6f,", *validation) && fine;
+    else
+        fine = clseq__run_print(run->csv, ",,") && fine;
     if (rate > 0)
         fine = clseq__run_print(run->csv, rate < 100 ? "%.3g" : "%.0f", rate) && fine;
-    fine = clseq__run_print(run->csv, "\n") && fflush(run->csv) == 0 && fine;
-    if (!fine)
+    return clseq__run_print(run->csv, "\n") && fflush(run->csv) == 0 && fine;
+}
+
+void clseq__metrics_row(clseq_run *run, int64_t epoch, const double *validation, double rate)
+{
+    if (run->csv && !print_row(run, epoch, validation, rate))
         clseq__run_note(run, "metrics ", run->desc.metrics);
+    for (size_t i = 0; i < run->desc.column_count; i++)
+        run->values[i] = NAN;
 }
 
 void clseq__metrics_close(clseq_run *run)
