@@ -46,13 +46,9 @@ static clseq_status read_whole(const char *path, clseq__text *out)
     FILE *stream = fopen(path, "rb");
     if (stream == NULL)
         CLSEQ__FAIL(CLSEQ_NOT_FOUND, "kernel file %s cannot be read: %s", path, strerror(errno));
-    char block[4096];
-    size_t size;
-    while ((size = fread(block, 1, sizeof block, stream)) > 0)
-        CLSEQ__TRY(clseq__text_add(out, block, size));
+    CLSEQ__TRY(clseq__text_read(out, stream));
     if (ferror(stream))
         CLSEQ__FAIL(CLSEQ_IO_ERROR, "kernel file %s cannot be read: %s", path, strerror(errno));
-    CLSEQ__TRY(clseq__text_add(out, "", 0));
 done:
     if (stream != NULL)
         fclose(stream);

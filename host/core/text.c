@@ -48,6 +48,15 @@ clseq_status clseq__text_print(clseq__text *text, const char *format, ...)
     return CLSEQ_OK;
 }
 
+clseq_status clseq__text_read(clseq__text *text, FILE *file)
+{
+    char block[4096];
+    size_t size = 0;
+    while ((size = fread(block, 1, sizeof block, file)) > 0)
+        CLSEQ__RETURN_IF(clseq__text_add(text, block, size));
+    return clseq__text_add(text, "", 0);
+}
+
 char *clseq__text_copy(const char *text)
 {
     size_t size = strlen(text) + 1;

@@ -5,6 +5,7 @@
 #include "core/error.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* All zero is an empty text; `data` ends in 0 once something was added and is the owner's to free. */
 typedef struct clseq__text {
@@ -15,6 +16,9 @@ typedef struct clseq__text {
 
 clseq_status clseq__text_add(clseq__text *text, const char *part, size_t size);
 clseq_status clseq__text_print(clseq__text *text, const char *format, ...) CLSEQ__PRINTF(2, 3);
+
+/* What is left of a file; whether reading failed is to be asked by ferror. */
+clseq_status clseq__text_read(clseq__text *text, FILE *file);
 
 /* Room for a text as clseq__printable shows it. */
 #define CLSEQ__PRINTABLE 128

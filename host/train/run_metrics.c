@@ -125,39 +125,24 @@ void clseq__metrics_close(clseq_run *run)
  * Whether a run that goes on keeps a line. Rows of steps that the checkpoint does not know come again, and so do the one
  * of a row that was not full and the validation of an epoch's part.
  */
-static bool stays(const clseq_run *run, const char *line, size_t length, size_t commas)
+static bool stays(const clseq_run *run, const char *line)
 {
     const long long step = strtoll(line, NULL, 10);
-    if (line[length - 1] != '\n' || step > run->row_step)
+    if (step > run->row_step)
         return false;
-    for (; commas > 0 && line; commas--)
-        line = strchr(line, ',') ? strchr(line, ',') + 1 : NULL;
-    const bool validates = line && *line != ',';
+    for (size_t commas = 5 + run->desc.column_count; commas > 0 && line; commas--)
+        line = strpbrk(line, ",\n") ? strpbrk(line, ",\n") + 1 : NULL;
+    const bool validates = line && *line != ',' && *line != '\0';
     return step < run->done.steps || run->done.epoch_steps == 0 || !validates;
 }
 
-/* Reads the header, which must be the run's, and copies what stays behind it. */
-static clseq_status sift(const clseq_run *run, const char *header, FILE *old, clseq__text *kept)
+/* Copies what stays of the lines that are whole. */
+static clseq_status sift(const clseq_run *run, const char *line, clseq__text *kept)
 {
-    clseq_status status = CLSEQ_OK;
-    char *line = NULL;
-    size_t capacity = 0;
-    const size_t before_validation = 5 + run->desc.column_count;
-    ssize_t length = getline(&line, &capacity, old);
-    if (length > 0 && strcmp(line, header) != 0)
-        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT,
-                    "run begin: metrics %s: it begins with \"%s\", expected the columns \"%.*s\"",
-                    run->desc.metrics, CLSEQ__SHOW(line), (int)strlen(header) - 1, header);
-    CLSEQ__TRY(clseq__text_print(kept, "%s", header));
-    while ((length = getline(&line, &capacity, old)) > 0)
-        if (stays(run, line, (size_t)length, before_validation))
-            CLSEQ__TRY(clseq__text_add(kept, line, (size_t)length));
-    if (ferror(old))
-        CLSEQ__FAIL(CLSEQ_IO_ERROR, "run begin: metrics %s: cannot read it: %s", run->desc.metrics,
-                    strerror(errno));
-done:
-    free(line);
-    return status;
+    for (const char *end = strchr(line, '\n'); end; line = end + 1, end = strchr(line, '\n'))
+        if (stays(run, line))
+            CLSEQ__RETURN_IF(clseq__text_add(kept, line, (size_t)(end - line) + 1));
+    return CLSEQ_OK;
 }
 
 static clseq_status replace(const char *path, const clseq__text *text)
@@ -171,26 +156,40 @@ static clseq_status replace(const char *path, const clseq__text *text)
     return status;
 }
 
+static clseq_status read_file(const char *path, clseq__text *text)
+{
+    FILE *file = fopen(path, "r");
+    clseq_status status = file ? clseq__text_read(text, file) : CLSEQ_OK;
+    if (!file || (status == CLSEQ_OK && ferror(file)))
+        status =
+            clseq__error(CLSEQ_IO_ERROR, "run begin: metrics %s: cannot read it: %s", path, strerror(errno));
+    if (file)
+        fclose(file);
+    return status;
+}
+
 /* The file of an earlier process as this one is to continue it; `found`: whether there is one that is not empty. */
-static clseq_status continue_file(const clseq_run *run, const char *header, bool *found)
+static clseq_status continue_file(const clseq_run *run, const clseq__text *header, bool *found)
 {
     clseq_status status = CLSEQ_OK;
     const char *path = run->desc.metrics;
     struct stat facts;
-    clseq__text kept = {0};
-    FILE *old = NULL;
+    clseq__text old = {0}, kept = {0};
     *found = stat(path, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size > 0;
     if (!*found)
         return CLSEQ_OK;
-    old = fopen(path, "r");
-    if (!old)
-        CLSEQ__FAIL(CLSEQ_IO_ERROR, "run begin: metrics %s: cannot read it: %s", path, strerror(errno));
-    CLSEQ__TRY(sift(run, header, old, &kept));
-    if ((off_t)kept.size != facts.st_size)
+    CLSEQ__TRY(read_file(path, &old));
+    if (strncmp(old.data, header->data, header->size) != 0) {
+        old.data[strcspn(old.data, "\n")] = '\0';
+        CLSEQ__FAIL(CLSEQ_INVALID_ARGUMENT, "run begin: metrics %s: it begins with \"%s\", expected \"%.*s\"",
+                    path, CLSEQ__SHOW(old.data), (int)header->size - 1, header->data);
+    }
+    CLSEQ__TRY(clseq__text_add(&kept, header->data, header->size));
+    CLSEQ__TRY(sift(run, old.data + header->size, &kept));
+    if (kept.size != old.size)
         CLSEQ__TRY(replace(path, &kept));
 done:
-    if (old)
-        fclose(old);
+    free(old.data);
     free(kept.data);
     return status;
 }
@@ -205,7 +204,7 @@ clseq_status clseq__metrics_open(clseq_run *run)
         return CLSEQ_OK;
     CLSEQ__TRY(add_header(run, &header));
     if (run->desc.resume)
-        CLSEQ__TRY(continue_file(run, header.data, &found));
+        CLSEQ__TRY(continue_file(run, &header, &found));
     run->csv = fopen(path, run->desc.resume ? "a" : "w");
     if (!run->csv)
         CLSEQ__FAIL(CLSEQ_IO_ERROR, "run begin: metrics %s: cannot write it: %s", path, strerror(errno));

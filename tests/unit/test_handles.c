@@ -30,6 +30,7 @@ typedef struct parts {
 static const clseq_rnn_desc no_hidden = {.cell = CLSEQ_CELL_LSTM, .input = 3};
 static const clseq_context_desc nowhere = {.device = "no such device"};
 static const clseq_optimizer_desc no_rate = {.kind = CLSEQ_OPTIMIZER_SGD};
+static const clseq_run_desc no_budget = {.epochs = -1};
 static const clseq_tensor no_matrix = {.buffer = NULL};
 
 CALL(clseq_context_create, clseq_context, &nowhere, out)
@@ -48,6 +49,7 @@ CALL(clseq_state_create, clseq_state, p->rnn, 0, out)
 CALL(clseq_state_create_from, clseq_state, p->ctx, 0, NULL, out)
 CALL(clseq_optimizer_create, clseq_optimizer, p->params, &no_rate, out)
 CALL(clseq_meter_create, clseq_meter, NULL, out)
+CALL(clseq_run_create, clseq_run, &no_budget, out)
 
 #define ROW(name)          \
     {                      \
@@ -62,7 +64,7 @@ static const struct {
     ROW(clseq_embedding_new),   ROW(clseq_linear_new),        ROW(clseq_embedding_new_tied),
     ROW(clseq_linear_new_tied), ROW(clseq_norm_new),          ROW(clseq_rnn_new),
     ROW(clseq_state_create),    ROW(clseq_state_create_from), ROW(clseq_optimizer_create),
-    ROW(clseq_meter_create),
+    ROW(clseq_meter_create),    ROW(clseq_run_create),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
@@ -104,8 +106,8 @@ Test(handles, a_tensor_that_could_not_be_made_is_zeroed)
 /* Every function that a public header declares with a handle as `**out` has a row. */
 Test(handles, no_function_is_left_out)
 {
-    static const char *const headers[] = {"context", "gemm",  "rnn",   "params",
-                                          "layers",  "optim", "graph", "tensor"};
+    static const char *const headers[] = {"context", "gemm",  "rnn",    "params", "layers",
+                                          "optim",   "graph", "tensor", "run"};
     int found = 0;
     for (size_t h = 0; h < sizeof headers / sizeof headers[0]; h++) {
         static char text[1 << 17];

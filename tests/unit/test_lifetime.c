@@ -11,7 +11,7 @@
 #include "support/outside.h"
 #include <string.h>
 
-enum { CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, KINDS };
+enum { CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, RUN, KINDS };
 enum { PERMUTED = 5 }; /* the kinds that are destroyed in every order: those that hold each other */
 
 /* One of each kind; `made` says which of them are there. */
@@ -28,6 +28,7 @@ typedef struct things {
     clseq_optimizer *optimizer;
     clseq_state *state;
     clseq_meter *meter;
+    clseq_run *run;
     clseq_graph *g;
     clseq_var *y;
     clseq_status ended; /* what the graph said at its end */
@@ -89,6 +90,17 @@ static clseq_status make_meter(things *t)
     return clseq_meter_create(t->ctx, &t->meter);
 }
 
+static clseq_status make_run(things *t)
+{
+    clseq_status status = clseq_run_create(&(clseq_run_desc){.epochs = 2}, &t->run);
+    if (status == CLSEQ_OK)
+        status =
+            clseq_run_begin(t->run, &(clseq_checkpoint){.params = t->params, .optimizer = t->optimizer}, 3);
+    if (status != CLSEQ_OK)
+        clseq_run_destroy(t->run);
+    return status;
+}
+
 static clseq_status use_context(things *t)
 {
     return clseq_context_finish(t->ctx);
@@ -141,6 +153,12 @@ static clseq_status use_meter(things *t)
     return clseq_meter_read(t->meter, &mean);
 }
 
+static clseq_status use_run(things *t)
+{
+    double mean = 0;
+    return clseq_run_is_over(t->run) ? CLSEQ_INVALID_STATE : clseq_meter_read(clseq_run_meter(t->run), &mean);
+}
+
 static void destroy_context(things *t)
 {
     clseq_context_destroy(t->ctx);
@@ -188,6 +206,11 @@ static void destroy_meter(things *t)
     clseq_meter_destroy(t->meter);
 }
 
+static void destroy_run(things *t)
+{
+    clseq_run_destroy(t->run);
+}
+
 static const struct {
     const char *name;
     clseq_status (*make)(things *t);
@@ -203,11 +226,12 @@ static const struct {
     [PACKED] = {"packed", make_packed, use_packed, destroy_packed},
     [STATE] = {"state", make_state, use_state, destroy_state},
     [METER] = {"meter", make_meter, use_meter, destroy_meter},
+    [RUN] = {"run", make_run, use_run, destroy_run},
 };
 
 /* What a kind needs stands before it. */
 static const int order_of_making[KINDS] = {CONTEXT, STORE,  OPTIMIZER, GRAPH, TENSOR,
-                                           PLAN,    PACKED, STATE,     METER};
+                                           PLAN,    PACKED, STATE,     METER, RUN};
 
 /* Makes what is not there yet, up to the first failure. */
 static clseq_status make_all(things *t)
@@ -336,8 +360,8 @@ static clseq_status make_and_destroy(void *data)
 Test(lifetime, failing_calls)
 {
     static const int orders[][KINDS] = {
-        {CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER},
-        {CONTEXT, METER, STATE, PACKED, PLAN, TENSOR, STORE, GRAPH, OPTIMIZER},
+        {CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, RUN},
+        {CONTEXT, RUN, METER, STATE, PACKED, PLAN, TENSOR, STORE, GRAPH, OPTIMIZER},
     };
     outside o = outside_create(0);
     outside beside = outside_beside(&o);

@@ -111,9 +111,8 @@ Test(run_resume, the_rows_of_another_program_are_left_alone)
     desc.resume = true;
     desc.steps = 2;
     run_case_make(&c);
-    EXPECT_ERROR(
-        run_case_try(&c, &desc), CLSEQ_INVALID_ARGUMENT,
-        "metrics x.csv: it begins with \"step,loss\\x0a\", expected the columns \"step,epoch,batch,");
+    EXPECT_ERROR(run_case_try(&c, &desc), CLSEQ_INVALID_ARGUMENT,
+                 "metrics x.csv: it begins with \"step,loss\", expected \"step,epoch,batch,");
     EXPECT_ERROR(clseq_run_finish(c.run, NULL), CLSEQ_INVALID_ARGUMENT,
                  "it begins with"); /* the cause stays */
     run_case_end(&c);

@@ -11,11 +11,13 @@
 #include <clseq/layers.h>
 #include <clseq/nn.h>
 #include <clseq/optim.h>
+#include <clseq/run.h>
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char folder[FOLDER_PATH];
 
@@ -136,6 +138,74 @@ Test(train_faults, checkpoints)
     cr_assert(faults_each(keep, path), "%s", faults_message());
     cr_assert(faults_count() > 50, "%s", faults_message());
     cr_assert_eq(folder_count(files, "", NULL), 1, "temporary files are left");
+}
+
+/* A run that is stopped within an epoch, and one that goes on with it, in the working folder. */
+static clseq_status run_steps(bool resume, int64_t epochs)
+{
+    static const clseq_run_metric column = {"rate", NULL};
+    clseq_status status = CLSEQ_OK;
+    clseq_context *ctx = NULL;
+    clseq_params *params = NULL;
+    clseq_optimizer *sgd = NULL;
+    clseq_param *w = NULL;
+    clseq_run *run = NULL;
+    const char *text = "some text";
+    const double one = 1;
+    const clseq_meta meta = {"key", "value"};
+    const clseq_option options[] = {{.name = "text", .kind = CLSEQ_OPTION_TEXT, .value = &text}};
+    const clseq_optimizer_desc desc = clseq_optimizer_desc_default(CLSEQ_OPTIMIZER_SGD, 0.1f);
+    CLSEQ__TRY(clseq_run_create(&(clseq_run_desc){.checkpoint = "run",
+                                                  .metrics = "run.csv",
+                                                  .resume = resume,
+                                                  .epochs = epochs,
+                                                  .options = options,
+                                                  .option_count = 1,
+                                                  .columns = &column,
+                                                  .column_count = 1},
+                                &run));
+    CLSEQ__TRY(clseq_context_create(NULL, &ctx));
+    CLSEQ__TRY(clseq_params_create(ctx, 1, &params));
+    CLSEQ__TRY(clseq_params_add(params, "w", 1, (int64_t[]){1}, NULL, &w));
+    CLSEQ__TRY(clseq_optimizer_create(params, &desc, &sgd));
+    CLSEQ__TRY(clseq_run_begin(
+        run, &(clseq_checkpoint){.params = params, .optimizer = sgd, .meta = &meta, .meta_count = 1}, 2));
+    for (int step = 0; step < 3 && !clseq_run_is_over(run); step++) {
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+        clseq_meter_add(g, clseq_run_meter(run), clseq_param_var(g, w), 1.0f);
+        CLSEQ__TRY(clseq_graph_end(g));
+        CLSEQ__TRY(clseq_optimizer_step(sgd));
+        CLSEQ__TRY(clseq_run_step(run, 1));
+        if (clseq_run_progress(run).epoch_steps == 2)
+            CLSEQ__TRY(clseq_run_end_epoch(run, &one));
+    }
+    CLSEQ__TRY(clseq_run_finish(run, NULL));
+    CLSEQ__TRY(clseq_run_load_best(run));
+done:
+    clseq_run_destroy(run);
+    clseq_optimizer_destroy(sgd);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+    return status;
+}
+
+static clseq_status run_twice(void *data)
+{
+    (void)data;
+    clseq_status status = run_steps(false, 9);
+    return status == CLSEQ_OK ? run_steps(true, 9) : status;
+}
+
+Test(train_faults, runs)
+{
+    char files[2 * FOLDER_PATH];
+    snprintf(files, sizeof files, "%s/files", folder);
+    cr_assert_eq(mkdir(files, 0700), 0);
+    cr_assert_eq(chdir(files), 0);
+    cr_assert_eq(run_twice(NULL), CLSEQ_OK, "%s", clseq_last_error());
+    cr_assert(faults_each(run_twice, NULL), "%s", faults_message());
+    cr_assert(faults_count() > 100, "%s", faults_message());
+    cr_assert_eq(folder_count(files, "", NULL), 3, "temporary files are left");
 }
 
 /* Rows of a table, through a map and dropout to a loss, and back. */
