@@ -4,7 +4,6 @@
 #include "support/graph.h"
 #include "support/numeric.h"
 #include "support/random.h"
-#include <criterion/criterion.h>
 #include <stdlib.h>
 
 int exact_number(uint64_t seed, int64_t i)
@@ -34,7 +33,7 @@ void exact_backward(clseq_graph *g, clseq_var *y, int64_t first, int64_t columns
 {
     clseq_tensor value = {0};
     EXPECT_OK(clseq_var_value(g, y, &value));
-    cr_assert_eq(value.ndim, 3);
+    EXPECT_THAT(value.ndim == 3, "y is no sequence");
     const int64_t B = value.dims[1], F = value.dims[2];
     float *dy = test_floats((size_t)clseq_tensor_elements(&value));
     for (int64_t t = 0; t < value.dims[0]; t++)
@@ -54,7 +53,7 @@ float *exact_grad(clseq_param *param)
 void exact_expect_same(clseq_param *got, clseq_param *want)
 {
     float *a = exact_grad(got), *b = exact_grad(want);
-    cr_assert(compare_bits(clseq_param_name(got), a, b, elements_of(got)), "%s", compare_message());
+    EXPECT_THAT(compare_bits(clseq_param_name(got), a, b, elements_of(got)), compare_message());
     free(a);
     free(b);
 }

@@ -13,6 +13,12 @@ static void fail(const char *file, int line, const char *text, const char *detai
     abort();
 }
 
+void graph_expect_that(bool holds, const char *condition, const char *message, const char *file, int line)
+{
+    if (!holds)
+        fail(file, line, condition, message);
+}
+
 void graph_expect_ok(clseq_status status, const char *call, const char *file, int line)
 {
     if (status != CLSEQ_OK)

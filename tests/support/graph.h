@@ -19,6 +19,11 @@
 #define EXPECT_OK(call) graph_expect_ok((call), #call, __FILE__, __LINE__)
 void graph_expect_ok(clseq_status status, const char *call, const char *file, int line);
 
+/* Fails the test with this message unless the condition holds. */
+#define EXPECT_THAT(condition, message) \
+    graph_expect_that((condition), #condition, (message), __FILE__, __LINE__)
+void graph_expect_that(bool holds, const char *condition, const char *message, const char *file, int line);
+
 /* Fails the test unless the call gives this status and a sentence that contains `part`. */
 #define EXPECT_ERROR(call, status, part) \
     graph_expect_error((call), (status), (part), #call, __FILE__, __LINE__)

@@ -37,7 +37,7 @@ typedef struct rnn_run_options {
     guarded_layout x, y; /* of x and dx, of y and dy */
     unsigned without;    /* RNN_NO_... */
     bool overwrite;      /* weight gradients are written onto NaN instead of added onto zeros */
-    bool one_hot; /* the case's x has one 1 a row or none: the device gets numbers, [B,T] with x by row */
+    bool one_hot;   /* the case's x has one 1 a row or none: the device gets numbers, [B,T] with x by row */
     bool in_pieces; /* for rnn_pieces.h */
     int spare;      /* steps for which there is room beside the case's, in pieces */
 } rnn_run_options;

@@ -3,7 +3,6 @@
 #include "support/folder.h"
 #include "support/graph.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,14 +15,14 @@ static clseq_context *shared; /* by all models of a test, so that programs are l
 void run_case_setup(void)
 {
     folder_create(folder);
-    cr_assert_eq(chdir(folder), 0);
+    EXPECT_THAT(chdir(folder) == 0, folder);
     shared = test_context();
 }
 
 void run_case_teardown(void)
 {
     clseq_context_destroy(shared);
-    cr_assert_eq(chdir("/"), 0);
+    EXPECT_THAT(chdir("/") == 0, "/");
     folder_remove(folder);
 }
 

@@ -184,8 +184,8 @@ static void results_of(clseq_context *ctx, const clseq__cell *cell, const clseq_
             reserve = memory(ctx, sizes.reserve), workspace = memory(ctx, sizes.workspace);
     const clseq__layer_pass pass = {.layer = &layer,
                                     .data = data,
-                                    .T = T,
-                                    .B = B,
+                                    .shape = {.T = T, .B = B},
+                                    .count = T,
                                     .packed_forward = place_of(&forward),
                                     .packed_backward = place_of(&backward),
                                     .reserve = place_of(&reserve),
@@ -193,11 +193,11 @@ static void results_of(clseq_context *ctx, const clseq__cell *cell, const clseq_
                                     .x.rows = g[X].tensor};
     MUST(schedule->pack(&pass, (const clseq_tensor[]){g[W_IH].tensor, g[W_HH].tensor}));
     MUST(schedule->forward(&pass, &(clseq__layer_forward){.y = g[Y].tensor}));
-    MUST(schedule->backward(
-        &pass, &(clseq__layer_backward){.dy.rows = g[DY].tensor,
-                                        .dx.rows = g[DX].tensor,
-                                        .dweights = (const clseq_tensor[]){g[DW_IH].tensor, g[DW_HH].tensor},
-                                        .overwrite = true}));
+    MUST(schedule->backward(&pass,
+                            &(clseq__layer_backward){.dy.rows = g[DY].tensor, .dx.rows = g[DX].tensor}));
+    MUST(schedule->weights(
+        &pass, &(clseq__layer_weights){.dweights = (const clseq_tensor[]){g[DW_IH].tensor, g[DW_HH].tensor},
+                                       .overwrite = true}));
     for (int i = 0; i < OPERANDS; i++) {
         results[i] = guarded_read(&g[i]);
         n[i] = g[i].n;
