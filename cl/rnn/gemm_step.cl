@@ -3,10 +3,10 @@
  * row) a work-item and turn. The buffers:
  *
  *   packed    the layer's weights
- *   kept      slots, states, quantities, m and statistics of all steps
+ *   kept      slots, states, quantities, m and statistics of all steps; backward, gradients of the parameters and of h' before
+ *             its projection
  *   h         what holds state 0: in inference it may lie elsewhere
  *   scratch   gradients between two steps, walked backward
- *   lasting   those of the parameters and of h' before its projection: scratch, or in pieces kept
  *
  * Rows may have lengths of their own (lengths NULL: all T). From a row's end on its states are carried on
  * unchanged, so that number T holds the final ones, and its slots' gradients are 0.
@@ -153,7 +153,7 @@ kernel void rnn_step_forward(gemm_step_layer r, long t, int phase, const global 
 
 static inline void step_backward(int p, const gemm_step_layer *r, long t, const global int *lengths,
                                  const global float *packed, global float *kept, const global float *h,
-                                 const global float *dy, global float *scratch, global float *lasting)
+                                 const global float *dy, global float *scratch)
 {
     const long n = r->B * r->H;
     const bool reads_dy = PROJECTED ? false : p == PHASES - 1;
@@ -169,7 +169,7 @@ static inline void step_backward(int p, const gemm_step_layer *r, long t, const 
                 slot[s * r->H] = 0.0f;
             continue;
         }
-        global float *dparameter = lasting + r->dparameters + b * PARAMETERS * r->H + j;
+        global float *dparameter = kept + r->dparameters + b * PARAMETERS * r->H + j;
         Unit u;
         load_unit(p, 0, r, t, b, j, packed, kept, h, &u);
         u.d[0] = dnext[i];
@@ -203,11 +203,11 @@ static inline void step_backward(int p, const gemm_step_layer *r, long t, const 
 kernel void rnn_step_backward(gemm_step_layer r, long t, int phase, const global int *restrict lengths,
                               const global float *restrict packed, global float *restrict kept,
                               const global float *restrict h, const global float *restrict dy,
-                              global float *restrict scratch, global float *lasting)
+                              global float *restrict scratch)
 {
     for (int p = 0; p < PHASES; p++)
         if (p == phase)
-            step_backward(p, &r, t, lengths, packed, kept, h, dy, scratch, lasting);
+            step_backward(p, &r, t, lengths, packed, kept, h, dy, scratch);
 }
 
 #if RECURRENT_DROPOUT
@@ -250,17 +250,18 @@ kernel void rnn_step_output(gemm_step_layer r, long t, const global int *restric
 
 /* Before the projection backward at step t: the gradient of h', 0 past a row's end, is kept for dW_hr. */
 kernel void rnn_step_doutput(gemm_step_layer r, long t, const global int *restrict lengths,
-                             const global float *restrict dy, global float *scratch, global float *lasting)
+                             const global float *restrict dy, global float *restrict kept,
+                             global float *restrict scratch)
 {
     const long n = r.B * r.O;
     FOR_EACH(i, n)
     {
         const uint b = (uint)i / (uint)r.O, j = (uint)i % (uint)r.O;
         const long end = row_end(r.T, lengths, r.lengths, b);
-        global float *dh = scratch + r.dstates[0] + i, *kept = lasting + r.doutput + t * n + i;
-        *kept = 0.0f;
+        global float *dh = scratch + r.dstates[0] + i, *dout = kept + r.doutput + t * n + i;
+        *dout = 0.0f;
         if (t < end) {
-            *kept = *dh + doutput_of(&r, t, b, j, end, dy);
+            *dout = *dh + doutput_of(&r, t, b, j, end, dy);
             *dh = 0.0f;
         }
     }

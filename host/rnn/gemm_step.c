@@ -65,7 +65,7 @@ static void sizes(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, c
     out->packed_forward = clseq__gemm_step_place_packed(layer, 0, &r);
     out->packed_backward = 0;
     out->reserve = training ? kept : 0;
-    out->workspace = clseq__gemm_step_place_scratch(layer, shape, training, 0, &r) + (training ? 0 : kept);
+    out->workspace = clseq__gemm_step_place_scratch(layer, training, 0, &r) + (training ? 0 : kept);
     out->chain = training ? 0 : (shape->T + 1) * shape->B * layer->output;
     out->dchain = training ? rows * layer->input : 0;
     /* x; bias and product of the input; states in and out, and a mask */

@@ -7,13 +7,15 @@
  *
  * Kept by forward, in training in the reserve, in inference in the workspace:
  *   slots        [T*B][SLOTS*H]            pre-activations, then activations, then their gradients
- *   states       [T+1][B][O or H] each     number 0 the initial ones, number t+1 those after step t
+ *   states       [T+1][B][O or H] each     number 0 the initial ones, number t+1 those after step t; of a pass in pieces
+ *                [2][T][B][O or H]         those before the steps, then those after them: a step may begin with others than
+ *                                          the one before it has ended with
  *   quantities   [QUANTITIES][T*B][H]
  *   m            [T*B][H]                  with a projection: what is projected
  *   statistics   [T*B][NORMS][2]           mean and 1 / standard deviation
  *   masked       [T+1][B][O]               with recurrent dropout: what products of h read in its place
- * In pieces [2][T][B][O or H], those before the steps and those after them; a step may begin with other states than the one before
- * ended with. And dparameters and doutput lie here, too.
+ *   dparameters  [B][PARAMETERS*H]         by backward, as what follows: summed over the steps
+ *   doutput      [T*B][O]                  with a projection: gradients of h', for dW_hr
  * The h of a layer, from number 1 on, is what a layer above reads as its chain; in inference with a chain h lies
  * there. Past a row's end it is carried on, where y has zeros; nothing of those steps reaches a result, for their
  * slots' gradients are 0.
@@ -22,9 +24,7 @@
  *   sequence     [T*B][in]                 a copy of x, later dx
  *   dstates      [B][O or H] each          between two steps; backward only, as what follows
  *   dquantities  [QUANTITIES][B][H]
- *   dparameters  [B][PARAMETERS*H]         summed over the steps
  *   dm           [B][H]                    with a projection
- *   doutput      [T*B][O]                  with a projection: gradients of h', for dW_hr
  *   dmasked      [B][O]                    with recurrent dropout
  *
  * Packed: w_ih [INPUT_COUNT*H][in] and w_hh, phase by phase, [COUNT*H][O], with rows in the order of the slots, w_hr
@@ -75,7 +75,6 @@ typedef struct clseq__gemm_step_pass {
     cl_mem lengths, packed, kept, scratch;
     cl_mem h;          /* kept, or the chain */
     bool masks;        /* products read a masked h */
-    cl_mem lasting;    /* what has dparameters and doutput: scratch, in pieces kept */
     gemm_step_layer r; /* sizes and places */
     clseq_tensor x;    /* what the layer reads, [T*B,in]; none for tokens */
     cl_mem tokens;
@@ -85,8 +84,8 @@ typedef struct clseq__gemm_step_pass {
 int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at, gemm_step_layer *r);
 int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, int64_t at,
                                     gemm_step_layer *r);
-int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape,
-                                       bool backward, int64_t at, gemm_step_layer *r);
+int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backward, int64_t at,
+                                       gemm_step_layer *r);
 
 /* The sizes of a layer at a shape, without places. */
 gemm_step_layer clseq__gemm_step_layer_of(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape);

@@ -28,11 +28,11 @@ static clseq_status phase_back(const pass *p, int number, int64_t t, cl_mem dy, 
 {
     const clseq__phase *phase = &p->cell->phase[number];
     const clseq__slots *from = &phase->product;
-    CLSEQ__RETURN_IF(clseq__launch(
-        p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_BACKWARD], clseq__grid_for(p->ctx, p->r.B * p->r.H),
-        CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__I(number), CLSEQ__M(p->lengths),
-                    CLSEQ__M(p->packed), CLSEQ__M(p->kept), CLSEQ__M(p->h), CLSEQ__M(dy),
-                    CLSEQ__M(p->scratch), CLSEQ__M(p->lasting))));
+    CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_BACKWARD],
+                                   clseq__grid_for(p->ctx, p->r.B * p->r.H),
+                                   CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__I(number),
+                                               CLSEQ__M(p->lengths), CLSEQ__M(p->packed), CLSEQ__M(p->kept),
+                                               CLSEQ__M(p->h), CLSEQ__M(dy), CLSEQ__M(p->scratch))));
     for (int k = phase->norm; k < phase->norm + phase->norms; k++)
         if (!clseq__gemm_step_is_ahead(p->cell, k))
             CLSEQ__RETURN_IF(norm_back(p, k, t, 1));
@@ -56,7 +56,7 @@ static clseq_status project_back(const pass *p, int64_t t, cl_mem dy)
     CLSEQ__RETURN_IF(clseq__launch(p->ctx, p->kernels[CLSEQ__GEMM_STEP_STEP_DOUTPUT],
                                    clseq__grid_for(p->ctx, p->r.B * p->r.O),
                                    CLSEQ__ARGS(CLSEQ__RECORD(&p->r), CLSEQ__L(t), CLSEQ__M(p->lengths),
-                                               CLSEQ__M(dy), CLSEQ__M(p->scratch), CLSEQ__M(p->lasting))));
+                                               CLSEQ__M(dy), CLSEQ__M(p->kept), CLSEQ__M(p->scratch))));
     return product_back(p, clseq__gemm_step_doutput(p, t, 1), p->r.w_hr, 0.0f, dm);
 }
 
@@ -72,7 +72,7 @@ static clseq_status steps_back(const pass *p, const clseq__layer_backward *io, c
         clseq__gemm_step_zero(p->ctx, p->scratch, p->r.dquantities, cell->quantities * p->r.B * H));
     if (begins)
         CLSEQ__RETURN_IF(
-            clseq__gemm_step_zero(p->ctx, p->lasting, p->r.dparameters, cell->parameters * p->r.B * H));
+            clseq__gemm_step_zero(p->ctx, p->kept, p->r.dparameters, cell->parameters * p->r.B * H));
     for (int64_t t = p->r.T - 1; t >= 0; t--) {
         if (p->layer->is_projected)
             CLSEQ__RETURN_IF(project_back(p, t, dy));

@@ -39,13 +39,6 @@ int64_t clseq__gemm_step_place_packed(const clseq__rnn_layer *layer, int64_t at,
     return end;
 }
 
-/* What gradients of weights are made of beside the slots. */
-static void place_lasting(const clseq__rnn_layer *layer, int64_t *end, gemm_step_layer *r)
-{
-    r->dparameters = take(end, layer->cell->parameters * r->B * r->H);
-    r->doutput = take(end, layer->is_projected ? r->T * r->B * r->O : 0);
-}
-
 int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, int64_t at,
                                     gemm_step_layer *r)
 {
@@ -59,13 +52,15 @@ int64_t clseq__gemm_step_place_kept(const clseq__rnn_layer *layer, const clseq_r
     r->m = take(&end, layer->is_projected ? rows * r->H : 0);
     r->statistics = take(&end, cell->norms * rows * 2);
     r->masked = take(&end, layer->extras.recurrent_dropout > 0 ? (r->T + 1) * r->B * r->O : 0);
-    if (shape->in_pieces)
-        place_lasting(layer, &end, r);
+    if (shape->mode == CLSEQ_MODE_TRAINING) {
+        r->dparameters = take(&end, cell->parameters * r->B * r->H);
+        r->doutput = take(&end, layer->is_projected ? rows * r->O : 0);
+    }
     return end;
 }
 
-int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape,
-                                       bool backward, int64_t at, gemm_step_layer *r)
+int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, bool backward, int64_t at,
+                                       gemm_step_layer *r)
 {
     const clseq__cell *cell = layer->cell;
     int64_t end = at;
@@ -77,8 +72,6 @@ int64_t clseq__gemm_step_place_scratch(const clseq__rnn_layer *layer, const clse
     r->dquantities = take(&end, cell->quantities * r->B * r->H);
     r->dm = take(&end, layer->is_projected ? r->B * r->H : 0);
     r->dmasked = take(&end, layer->extras.recurrent_dropout > 0 ? r->B * r->O : 0);
-    if (!shape->in_pieces)
-        place_lasting(layer, &end, r);
     return end;
 }
 
@@ -114,11 +107,9 @@ pass clseq__gemm_step_begin(const clseq__layer_pass *args, bool backward)
     p.r.lengths = args->lengths.offset;
     p.r.values = clseq__cell_values_of(args);
     clseq__gemm_step_place_packed(layer, args->packed_forward.at, &p.r);
-    const int64_t end =
-        clseq__gemm_step_place_scratch(layer, &args->shape, backward, args->workspace.at, &p.r);
+    const int64_t end = clseq__gemm_step_place_scratch(layer, backward, args->workspace.at, &p.r);
     clseq__gemm_step_place_kept(layer, &args->shape, training ? args->reserve.at : end, &p.r);
     begin_at(layer, args->first, args->count, &p.r);
-    p.lasting = args->shape.in_pieces ? p.kept : p.scratch;
     p.h = p.kept;
     p.masks = training && layer->extras.recurrent_dropout > 0;
     if (!training && args->chain.buffer) {
@@ -179,7 +170,7 @@ clseq_tensor clseq__gemm_step_m(const pass *p, int64_t t, int64_t steps)
 
 clseq_tensor clseq__gemm_step_doutput(const pass *p, int64_t t, int64_t steps)
 {
-    return steps_of(p, p->lasting, p->r.doutput, p->r.O, t, steps);
+    return steps_of(p, p->kept, p->r.doutput, p->r.O, t, steps);
 }
 
 int64_t clseq__gemm_step_w_hh(const pass *p, int phase)

@@ -152,7 +152,7 @@ static clseq_status dparameters(const pass *p, const clseq__part *part, const cl
 {
     return dcolumn_sums(
         p, &part->to,
-        clseq__gemm_step_matrix(p->lasting, p->r.dparameters, p->r.B, p->cell->parameters * p->r.H), dw,
+        clseq__gemm_step_matrix(p->kept, p->r.dparameters, p->r.B, p->cell->parameters * p->r.H), dw,
         overwrite);
 }
 
