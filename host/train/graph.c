@@ -92,7 +92,7 @@ clseq_graph *clseq_graph_begin(clseq_context *ctx, clseq_mode mode)
     g->step = g->generation - 1;
     g->draws = 0;
     g->readings = NULL;
-    g->recur_blocks = NULL;
+    g->recur_lines = NULL;
     clseq__arena_reset(&g->nodes);
     g->is_in_part = false;
     clseq__op_leave(g, op, clseq__staging_begin(&g->staging), NULL);

@@ -54,7 +54,7 @@
 
 typedef struct clseq__node clseq__node;
 typedef struct clseq__part clseq__part;
-typedef struct clseq__recur_block clseq__recur_block;
+typedef struct clseq__recur_line clseq__recur_line;
 
 struct clseq__var {
     clseq_var *handle;
@@ -145,7 +145,7 @@ struct clseq_graph {
     uint64_t serial;                      /* of the last one made */
     clseq__node *tape;                    /* the last one made */
     const clseq__reading *readings;       /* one for each version of a store that was read */
-    clseq__recur_block *recur_blocks;     /* the last one made (recur_step.c) */
+    clseq__recur_line *recur_lines;       /* the last one made (recur_block.h) */
     clseq_tensor pending[CLSEQ__PENDING]; /* contributions to gradients that are not added yet */
     uint64_t *scopes;                     /* [scope_count] what `serial` was when they began */
     size_t scope_count, scope_capacity;
@@ -245,6 +245,9 @@ typedef struct clseq__call {
     /* Parameters of its own, which want gradients where they are not frozen. */
     const clseq__param_list *layers[CLSEQ__NODE_LAYERS];
 } clseq__call;
+
+/* Whether a gradient will be asked for that goes through the operation. One without outputs finishes the work of others. */
+bool clseq__call_is_wanted(const clseq_graph *g, const clseq__call *call);
 
 /* Runs the operation, and puts it on the tape when its gradient will be wanted. */
 clseq_status clseq__op_run(clseq_graph *g, const clseq__call *call);

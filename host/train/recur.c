@@ -18,18 +18,6 @@ typedef struct recur_args {
     uint64_t seed, stream;
 } recur_args;
 
-/* What backward needs beside the variables: each layer's reserve. */
-static clseq_status save_reserves(clseq_graph *g, clseq__node *node)
-{
-    const recur_args *args = node->args;
-    for (int64_t l = 0; l < node->saved_count; l++) {
-        int64_t bytes = 0;
-        CLSEQ__RETURN_IF(clseq_rnn_reserve_size(args->use->plan, &args->shape, l, &bytes));
-        CLSEQ__RETURN_IF(clseq__node_save(g, node, l, CLSEQ_DTYPE_U8, 1, &bytes));
-    }
-    return CLSEQ_OK;
-}
-
 /* The states come from carry or variables, and go to carry, variables or both: then carry gets copies. */
 static clseq_status recur_forward(clseq_graph *g, clseq__node *node)
 {
@@ -51,7 +39,7 @@ static clseq_status recur_forward(clseq_graph *g, clseq__node *node)
         if (carry && !final[i].buffer)
             final[i] = carry->tensors[i];
     }
-    CLSEQ__TRY(save_reserves(g, node));
+    CLSEQ__TRY(clseq__recur_save_reserves(g, node, args->use->plan, &args->shape));
     CLSEQ__TRY(clseq__layer_plan_packed(args->rnn, args->use, &args->shape, &args->sizes, &f.packed));
     CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &args->sizes.workspace, &f.workspace));
     CLSEQ__TRY(clseq_rnn_forward(args->use->plan, &args->shape, &f));

@@ -27,6 +27,10 @@ clseq_status clseq__recur_check_input(clseq_graph *g, clseq__recur_call *call, c
 /* The plan that reads x, through the table of the embedding that x comes from where that pays; x has its value then. */
 clseq_status clseq__recur_choose_plan(clseq_graph *g, clseq__recur_call *call);
 
+/* What backward needs beside the variables: node->saved become the reserves of all layers, as far as the node has places. */
+clseq_status clseq__recur_save_reserves(clseq_graph *g, clseq__node *node, const clseq_rnn_plan *plan,
+                                        const clseq_rnn_shape *shape);
+
 /* The states that come in, packed; `initial` may be NULL, and so may be entries of it. */
 clseq_status clseq__recur_take_initial(clseq_graph *g, const clseq__recur_call *call,
                                        clseq_var *const *initial, int64_t B, clseq__var **in);

@@ -68,6 +68,17 @@ clseq_status clseq__recur_choose_plan(clseq_graph *g, clseq__recur_call *call)
                : clseq__var_packed(g, call->op, "x", call->x, &call->x);
 }
 
+clseq_status clseq__recur_save_reserves(clseq_graph *g, clseq__node *node, const clseq_rnn_plan *plan,
+                                        const clseq_rnn_shape *shape)
+{
+    for (int64_t l = 0; l < node->saved_count; l++) {
+        int64_t bytes = 0;
+        CLSEQ__RETURN_IF(clseq_rnn_reserve_size(plan, shape, l, &bytes));
+        CLSEQ__RETURN_IF(clseq__node_save(g, node, l, CLSEQ_DTYPE_U8, 1, &bytes));
+    }
+    return CLSEQ_OK;
+}
+
 clseq_status clseq__recur_check_state(const char *op, const char *name, const clseq_tensor *came,
                                       const clseq_rnn_state *state)
 {

@@ -1,162 +1,21 @@
 /*
- * One step of a recurrent layer as an operation, for loops whose next input comes out of the step before.
- *
- * In training the steps of a layer take places in blocks, passes in pieces (clseq_rnn_weight_gradients), one after the other
- * whatever their states are. A block is a node without outputs that stands on the tape below its steps: it owns the reserves,
- * and when backward comes to it, all of its steps have been gone back over and it makes the gradients of the weights, one product
- * for all of them. Blocks grow, so that a short loop has little memory and a long one few products.
- *
- * In inference a step is a pass of one step and nothing is kept.
+ * One step of a recurrent layer as an operation, for loops whose next input comes out of the step before. What backward needs of it
+ * is kept in blocks of steps (recur_block.h); in inference, or where no gradient will be asked for, nothing is kept.
  */
-#include "train/recur.h"
-
-#include "rnn/draws.h"
+#include "train/recur_block.h"
 
 /* inputs of a step: x (or the tokens that it was looked up for), the initial states; outputs: y, final states */
 enum { IN_X, IN_INITIAL };
 enum { OUT_Y = CLSEQ__RECUR_Y, OUT_FINAL = CLSEQ__RECUR_FINAL };
 enum { STATES = CLSEQ__RECUR_STATES };
 
-/* Steps of the first block, and of the largest. */
-enum { FIRST_BLOCK = 8, LARGEST_BLOCK = 64 };
-
 static const char name[] = "recur step";
 
-/* How steps are run, and where they draw from. */
-typedef struct run {
-    clseq_rnn *rnn;
-    clseq__layer_plan *use;
-    clseq_rnn_shape shape;
-    clseq_rnn_sizes sizes;
-    clseq__pass_draws draws;
-} run;
-
-/* A block's arguments: steps that have run, and those of them that backward has not. */
-struct clseq__recur_block {
-    run run;
-    int64_t ran, left;
-    clseq__node *node;
-    clseq__recur_block *previous; /* made in this graph */
-};
-
-/* A step's arguments. */
 typedef struct step_args {
-    run run;
-    clseq__recur_block *block; /* NULL: nothing is kept */
+    clseq__recur_run run;
+    clseq__recur_block *block; /* NULL: it is a pass of its own */
     int64_t place;             /* in the block */
 } step_args;
-
-/* What each call of a plan needs. */
-static clseq_status borrow(clseq_graph *g, const run *r, clseq_tensor *packed, clseq_tensor *workspace)
-{
-    CLSEQ__RETURN_IF(clseq__layer_plan_packed(r->rnn, r->use, &r->shape, &r->sizes, packed));
-    return clseq_tensor_create(g->ctx, CLSEQ_DTYPE_U8, 1, &r->sizes.workspace, workspace);
-}
-
-/* ---- a block ---- */
-
-/* Steps [end, left) of the block that no gradient has reached, if there are any. */
-static clseq_status pass_over(clseq_graph *g, clseq__recur_block *block, int64_t end)
-{
-    clseq_status status = CLSEQ_OK;
-    clseq_rnn_backward_args b = {.first = end, .count = block->left - end, .reserve = block->node->saved};
-    if (b.count == 0)
-        return CLSEQ_OK;
-    CLSEQ__TRY(borrow(g, &block->run, &b.packed, &b.workspace));
-    CLSEQ__TRY(clseq_rnn_backward(block->run.use->plan, &block->run.shape, &b));
-    block->left = end;
-done:
-    clseq_tensor_destroy(g->ctx, &b.workspace);
-    return status;
-}
-
-static clseq_status block_forward(clseq_graph *g, clseq__node *node)
-{
-    const run *r = &(*(clseq__recur_block *const *)node->args)->run;
-    for (int64_t l = 0; l < node->saved_count; l++) {
-        int64_t bytes = 0;
-        CLSEQ__RETURN_IF(clseq_rnn_reserve_size(r->use->plan, &r->shape, l, &bytes));
-        CLSEQ__RETURN_IF(clseq__node_save(g, node, l, CLSEQ_DTYPE_U8, 1, &bytes));
-    }
-    return CLSEQ_OK;
-}
-
-static clseq_status block_backward(clseq_graph *g, clseq__node *node)
-{
-    clseq__recur_block *block = *(clseq__recur_block *const *)node->args;
-    const run *r = &block->run;
-    clseq_status status = CLSEQ_OK;
-    clseq_rnn_weight_gradients_args w = {.reserve = node->saved};
-    clseq_tensor packed = {0};
-    CLSEQ__TRY(pass_over(g, block, 0));
-    CLSEQ__TRY(borrow(g, r, &packed, &w.workspace));
-    CLSEQ__TRY(clseq__layer_plan_begin_grads(r->rnn, r->use, &w.dweights));
-    if (w.dweights)
-        CLSEQ__TRY(clseq_rnn_weight_gradients(r->use->plan, &r->shape, &w));
-    CLSEQ__TRY(clseq__layer_plan_end_grads(r->rnn, r->use));
-done:
-    clseq_tensor_destroy(g->ctx, &w.workspace);
-    return status;
-}
-
-/* The shape of a block of at most so many steps: as many as the device has room for. */
-static clseq_status size_block(run *r, int64_t steps)
-{
-    clseq_status status = CLSEQ_OK;
-    r->shape.in_pieces = true;
-    for (r->shape.T = steps;; r->shape.T /= 2) {
-        status = clseq_rnn_plan_sizes(r->use->plan, &r->shape, &r->sizes);
-        if (status != CLSEQ_UNSUPPORTED || r->shape.T == 1)
-            return status;
-    }
-}
-
-/* A block for the layer's next steps, after `last` (NULL: the first one). */
-static clseq_status new_block(clseq_graph *g, const clseq__recur_call *call, const run *r,
-                              const clseq__recur_block *last, clseq__recur_block **out)
-{
-    static const clseq__op op = {name, block_forward, block_backward, CLSEQ__OP_STRIDED};
-    void *memory = NULL;
-    clseq__recur_block *block = NULL;
-    CLSEQ__RETURN_IF(clseq__graph_memory(g, sizeof *block, &memory));
-    block = memory;
-    *block = (clseq__recur_block){.run = *r, .previous = g->recur_blocks};
-    if (last) {
-        block->run.draws = last->run.draws;
-        block->run.draws.time += last->ran;
-    } else if (clseq__rnn_draws(clseq_rnn_description(r->rnn))) {
-        block->run.draws.seed = g->seed;
-        block->run.draws.stream = clseq__op_stream(g);
-    }
-    const int64_t wished = last ? 2 * last->run.shape.T : FIRST_BLOCK;
-    CLSEQ__RETURN_IF(size_block(&block->run, wished < LARGEST_BLOCK ? wished : LARGEST_BLOCK));
-    CLSEQ__RETURN_IF(
-        clseq__op_run(g, &(clseq__call){.op = &op,
-                                        .args = &block,
-                                        .args_size = sizeof block,
-                                        .saved_count = clseq_rnn_plan_description(r->use->plan)->layers,
-                                        .layers = {&r->rnn->list, call->looked_up}}));
-    block->node = g->tape;
-    g->recur_blocks = *out = block;
-    return CLSEQ_OK;
-}
-
-/* The block that has the layer's next place. */
-static clseq_status take_place(clseq_graph *g, const clseq__recur_call *call, step_args *args)
-{
-    const run *r = &args->run;
-    clseq__recur_block *block = g->recur_blocks;
-    while (block && (block->run.use != r->use || block->run.shape.B != r->shape.B))
-        block = block->previous;
-    if (!block || block->ran == block->run.shape.T)
-        CLSEQ__RETURN_IF(new_block(g, call, r, block, &block));
-    args->run = block->run;
-    args->block = block;
-    args->place = block->ran;
-    return CLSEQ_OK;
-}
-
-/* ---- a step ---- */
 
 /* Rows [B,..] as a sequence of one step; none stays none. */
 static clseq_tensor as_step(clseq_tensor rows)
@@ -175,13 +34,14 @@ static clseq_tensor as_step(clseq_tensor rows)
 static clseq_status step_forward(clseq_graph *g, clseq__node *node)
 {
     const step_args *args = node->args;
-    const run *r = &args->run;
+    const clseq__recur_run *r = &args->run;
     clseq_status status = CLSEQ_OK;
     clseq_tensor initial[STATES], final[STATES];
     clseq_rnn_forward_args f = {.x = as_step(node->in[IN_X]->value),
                                 .initial = initial,
                                 .y = as_step(node->out[OUT_Y]->value),
                                 .final = final,
+                                .reserve = node->saved,
                                 .seed = r->draws.seed,
                                 .stream = r->draws.stream,
                                 .time = r->draws.time};
@@ -194,7 +54,8 @@ static clseq_status step_forward(clseq_graph *g, clseq__node *node)
         f.first = args->place;
         f.count = 1;
     }
-    CLSEQ__TRY(borrow(g, r, &f.packed, &f.workspace));
+    CLSEQ__TRY(clseq__recur_save_reserves(g, node, r->use->plan, &r->shape));
+    CLSEQ__TRY(clseq__recur_borrow(g, r, &f.packed, &f.workspace));
     CLSEQ__TRY(clseq_rnn_forward(r->use->plan, &r->shape, &f));
     if (args->block)
         args->block->left = ++args->block->ran;
@@ -217,9 +78,9 @@ static clseq_status step_backward(clseq_graph *g, clseq__node *node)
                                  .first = args->place,
                                  .count = 1};
     block->node->is_reached = true;
-    CLSEQ__TRY(pass_over(g, block, args->place + 1));
+    CLSEQ__TRY(clseq__recur_pass_over(g, block, args->place + 1));
     CLSEQ__TRY(clseq__recur_pack_grads(g, node));
-    CLSEQ__TRY(borrow(g, &args->run, &b.packed, &b.workspace));
+    CLSEQ__TRY(clseq__recur_borrow(g, &args->run, &b.packed, &b.workspace));
     CLSEQ__TRY(clseq__grad_begin(g, in[IN_X], &dx));
     for (int i = 0; i < states; i++) {
         if (out[OUT_FINAL + i])
@@ -254,37 +115,58 @@ static clseq_status check_layer(const clseq_graph *g, const clseq_rnn *rnn)
     return CLSEQ_OK;
 }
 
+/* Where the step that `as` describes is kept: in a block, or, where no gradient will come, nowhere. */
+static clseq_status take_place(clseq_graph *g, const clseq__recur_call *call, clseq__call *as,
+                               step_args *args, clseq__recur_line *line)
+{
+    clseq__recur_run *run = &args->run;
+    run->shape.mode = CLSEQ_MODE_TRAINING;
+    run->draws = line->draws;
+    run->draws.time = line->steps;
+    if (clseq__call_is_wanted(g, as)) {
+        CLSEQ__RETURN_IF(clseq__recur_take_block(g, call, line, run, &args->block));
+        *run = args->block->run;
+        args->place = args->block->ran;
+        return CLSEQ_OK;
+    }
+    as->saved_count = clseq_rnn_plan_description(run->use->plan)->layers;
+    return clseq_rnn_plan_sizes(run->use->plan, &run->shape, &run->sizes);
+}
+
 /* From the checked input to the step that has been enqueued. */
 static clseq_status step(clseq_graph *g, clseq__recur_call *call, clseq_var *const *initial, bool wants_final,
                          clseq__var **out)
 {
     static const clseq__op op = {name, step_forward, step_backward, CLSEQ__OP_STRIDED};
     const int64_t B = call->x->value.dims[0];
-    const bool training = g->mode == CLSEQ_MODE_TRAINING && !g->is_backward_done;
     clseq__var *in[IN_INITIAL + STATES] = {NULL};
+    clseq__recur_line *line = NULL;
     CLSEQ__RETURN_IF(clseq__recur_choose_plan(g, call));
     const int64_t dims[] = {B, clseq_rnn_output_size(call->use->plan)};
     step_args args = {
         .run = {.rnn = call->rnn, .use = call->use, .shape = {.T = 1, .B = B, .mode = CLSEQ_MODE_INFERENCE}}};
+    clseq__call as = {.op = &op,
+                      .in = in,
+                      .in_count = IN_INITIAL + call->states,
+                      .out = out,
+                      .out_count = OUT_FINAL + call->states,
+                      .args = &args,
+                      .args_size = sizeof args,
+                      .layers = {&call->rnn->list, call->looked_up}};
     in[IN_X] = call->x;
     CLSEQ__RETURN_IF(clseq__recur_take_initial(g, call, initial, B, in + IN_INITIAL));
     if (wants_final)
         CLSEQ__RETURN_IF(clseq__recur_new_final(g, call, B, out + OUT_FINAL));
     CLSEQ__RETURN_IF(clseq__op_reads(g, name, call->rnn->weights[0]));
-    args.run.shape.mode = training ? CLSEQ_MODE_TRAINING : CLSEQ_MODE_INFERENCE;
-    if (training)
-        CLSEQ__RETURN_IF(take_place(g, call, &args));
-    else
-        CLSEQ__RETURN_IF(clseq_rnn_plan_sizes(args.run.use->plan, &args.run.shape, &args.run.sizes));
     CLSEQ__RETURN_IF(clseq__var_new(g, CLSEQ_DTYPE_F32, 2, dims, &out[OUT_Y]));
-    return clseq__op_run(g, &(clseq__call){.op = &op,
-                                           .in = in,
-                                           .in_count = IN_INITIAL + call->states,
-                                           .out = out,
-                                           .out_count = OUT_FINAL + call->states,
-                                           .args = &args,
-                                           .args_size = sizeof args,
-                                           .layers = {&call->rnn->list, call->looked_up}});
+    if (g->mode == CLSEQ_MODE_INFERENCE || g->is_backward_done) {
+        CLSEQ__RETURN_IF(clseq_rnn_plan_sizes(call->use->plan, &args.run.shape, &args.run.sizes));
+        return clseq__op_run(g, &as);
+    }
+    CLSEQ__RETURN_IF(clseq__recur_line_of(g, call, B, &line));
+    CLSEQ__RETURN_IF(take_place(g, call, &as, &args, line));
+    line->steps++;
+    return clseq__op_run(g, &as);
 }
 
 clseq_var *clseq_recur_step(clseq_graph *g, clseq_rnn *rnn, clseq_var *x, clseq_var *const *initial,

@@ -93,10 +93,9 @@ static clseq_status pack_inputs(clseq_graph *g, const clseq__call *call)
     return CLSEQ_OK;
 }
 
-/* Whether a gradient will be asked for that goes through the operation. */
-static bool is_wanted(const clseq_graph *g, const clseq__call *call)
+bool clseq__call_is_wanted(const clseq_graph *g, const clseq__call *call)
 {
-    bool wants = false;
+    bool wants = call->out_count == 0;
     for (int l = 0; l < CLSEQ__NODE_LAYERS && call->layers[l]; l++)
         wants = wants || clseq__params_are_trained(call->layers[l]);
     for (int i = 0; i < call->in_count; i++)
@@ -118,7 +117,7 @@ static void hold_base(clseq__var *y, clseq__var *x)
 static clseq_status run(clseq_graph *g, const clseq__call *call, clseq__node *node)
 {
     const clseq__op *op = call->op;
-    node->is_kept = is_wanted(g, call);
+    node->is_kept = clseq__call_is_wanted(g, call);
     for (int i = 0; i < call->in_count; i++)
         if (call->in[i])
             call->in[i]->is_used = true;

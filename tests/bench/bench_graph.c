@@ -174,6 +174,11 @@ static void recur(bench *b)
     clseq_recur(b->g, b->rnn, b->sequence, NULL);
 }
 
+static void recur_step(bench *b)
+{
+    clseq_recur_step(b->g, b->rnn, b->x, NULL, NULL);
+}
+
 static const struct {
     const char *name;
     void (*run)(bench *b);
@@ -193,7 +198,8 @@ static const struct {
            {"affine", affine},
            {"embed", embed},
            {"cross entropy", cross_entropy},
-           {"recur", recur}};
+           {"recur", recur},
+           {"recur step", recur_step}};
 
 static void create(bench *b)
 {

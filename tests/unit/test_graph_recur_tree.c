@@ -100,6 +100,7 @@ typedef struct forest {
     rnn_case *weights[LAYERS]; /* has the layer's */
     node nodes[MOST];
     int states;
+    int frozen; /* the layer that is; -1: none */
 } forest;
 
 static const char *layer_names[LAYERS] = {"first", "second"};
@@ -288,8 +289,11 @@ static void check_step(forest *f, int k, double own[][256])
     check_outer_gradients(f, k, (const double(*)[256])own);
 }
 
+/* A frozen layer has none. */
 static void check_dweights(const forest *f, int layer)
 {
+    if (layer == f->frozen)
+        return;
     for (int i = RNN_WEIGHTS; i < f->weights[layer]->count; i++) {
         sum s = {{0}, {0}};
         for (int k = 0; k < f->t->count; k++)
@@ -299,11 +303,13 @@ static void check_dweights(const forest *f, int layer)
     }
 }
 
-static void check_tree(const tree *t, int cell, clseq_schedule schedule)
+static void check_tree(const tree *t, int cell, clseq_schedule schedule, int frozen)
 {
     double own[RNN_WEIGHTS][256];
-    forest f = {.t = t, .ctx = test_context(), .states = reference_cell_at(cell)->states};
+    forest f = {.t = t, .ctx = test_context(), .states = reference_cell_at(cell)->states, .frozen = frozen};
     create_layers(&f, cell, schedule);
+    if (frozen >= 0)
+        EXPECT_OK(clseq_params_freeze(f.params, frozen == 0 ? "first.*" : "second.*", true, NULL));
     for (int k = 0; k < t->count; k++)
         f.nodes[k].c = case_of(&f, cell, k);
     f.g = clseq_graph_begin(f.ctx, CLSEQ_MODE_TRAINING);
@@ -325,11 +331,19 @@ Test(graph_recur_tree, steps_begin_with_any_states)
 {
     for (int t = 0; t < TREES; t++)
         for (int cell = 0; cell < CLSEQ_CELL_COUNT; cell++)
-            check_tree(&trees[t], cell, CLSEQ_SCHEDULE_AUTO);
+            check_tree(&trees[t], cell, CLSEQ_SCHEDULE_AUTO, -1);
 }
 
 Test(graph_recur_tree, under_the_schedule_of_every_device)
 {
     for (int t = 0; t < TREES; t++)
-        check_tree(&trees[t], CLSEQ_CELL_GRU, CLSEQ_SCHEDULE_GEMM_STEP);
+        check_tree(&trees[t], CLSEQ_CELL_GRU, CLSEQ_SCHEDULE_GEMM_STEP, -1);
+}
+
+/* Gradients go through a layer that is frozen. */
+Test(graph_recur_tree, frozen_layers_pass_gradients_on)
+{
+    for (int t = 0; t < TREES; t++)
+        for (int layer = 0; layer < LAYERS; layer++)
+            check_tree(&trees[t], CLSEQ_CELL_LSTM, CLSEQ_SCHEDULE_AUTO, layer);
 }
