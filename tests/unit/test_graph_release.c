@@ -63,6 +63,44 @@ Test(graph_release, a_released_variable_is_recognised)
     clseq_context_destroy(ctx);
 }
 
+/* What an operation packs for itself goes back with it. */
+Test(graph_release, packed_copies_go_back)
+{
+    clseq_context *ctx = test_context();
+    const float values[600] = {0};
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+    clseq_var *x = clseq_transpose(g, clseq_input_f32(g, values, 2, (int64_t[]){20, 30}), 0, 1);
+    const uint64_t before = bytes_in_use(ctx);
+    clseq_release(g, clseq_dropout(g, clseq_reshape(g, x, 1, (int64_t[]){600}), 0.5f));
+    cr_assert_eq(bytes_in_use(ctx), before);
+    graph_end(g);
+    clseq_context_destroy(ctx);
+}
+
+/* Tokens are checked against their copy on the host, however much has been copied since. */
+Test(graph_release, copies_of_tokens_stay)
+{
+    enum { N = 20000 };
+    static int32_t large[N];
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_embedding *embed = NULL;
+    for (int i = 0; i < N; i++)
+        large[i] = V + i;
+    EXPECT_OK(clseq_params_create(ctx, 1, &params));
+    EXPECT_OK(clseq_embedding_new(params, "embed", V, 2, &embed));
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+    clseq_var *tokens = clseq_input_i32(g, (int32_t[]){0, 4, 2}, 1, (int64_t[]){3});
+    for (int i = 0; i < 6; i++) {
+        clseq_release(g, clseq_input_i32(g, large, 1, (int64_t[]){i % 2 ? N : 15000}));
+        EXPECT_OK(clseq_context_finish(ctx));
+    }
+    cr_assert_not_null(clseq_embed(g, embed, tokens), "%s", clseq_last_error());
+    graph_end(g);
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
 /* In training a released variable lives until backward has been through what needs it, and no longer. */
 Test(graph_release, training_frees_after_backward)
 {
@@ -79,6 +117,12 @@ Test(graph_release, training_frees_after_backward)
     cr_assert_lt(bytes_in_use(ctx), before);
     graph_expect_grad("x", g, in, dx, 0);
     graph_end(g);
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    in = graph_input(g, x, 1, (int64_t[]){2});
+    cube = clseq_mul(g, clseq_mul(g, in, in), in);
+    clseq_release(g, in); /* it lives on for backward, but not for the program */
+    cr_assert_null(clseq_tanh(g, in));
+    EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_STATE, "tanh: x belongs to another graph");
     clseq_context_destroy(ctx);
 }
 
