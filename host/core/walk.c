@@ -24,6 +24,14 @@ clseq_tensor clseq__stretched(const clseq_tensor *x, int ndim, const int64_t *di
     return view;
 }
 
+clseq_tensor clseq__aligned(const clseq_tensor *x, int ndim)
+{
+    int64_t dims[CLSEQ_MAX_DIMS];
+    for (int i = 0; i < ndim; i++)
+        dims[i] = i < ndim - x->ndim ? 1 : x->dims[i - (ndim - x->ndim)];
+    return clseq__stretched(x, ndim, dims);
+}
+
 /* The dims above 1 from the innermost on: by the last operand's strides, where these are equal as they stand. */
 static int ordered(const clseq_tensor *last, int order[CLSEQ_MAX_DIMS])
 {

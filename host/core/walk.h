@@ -18,6 +18,9 @@ bool clseq__stretches(const clseq_tensor *x, int ndim, const int64_t *dims);
 /* x under these dims, to which it can be stretched, with strides of 0 where it is. */
 clseq_tensor clseq__stretched(const clseq_tensor *x, int ndim, const int64_t *dims);
 
+/* x with dims of 1 in front, `ndim` of them in all. */
+clseq_tensor clseq__aligned(const clseq_tensor *x, int ndim);
+
 /*
  * The walk over `count` checked operands (at most WALK_OPERANDS) of the same dims. Dims of 1 are dropped, the others go
  * by the strides of the last operand, the one that is written, and dims that lie within each other in every operand

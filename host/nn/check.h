@@ -11,6 +11,14 @@
 clseq_status clseq__check_any(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
                               clseq_dtype dtype);
 
+/* A tensor of any shape and any strides. */
+clseq_status clseq__check_strided(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                                  clseq_dtype dtype);
+
+/* A tensor of any strides that can be stretched to these dims (core/walk.h). */
+clseq_status clseq__check_stretches(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
+                                    clseq_dtype dtype, int ndim, const int64_t *dims);
+
 /* A packed f32 tensor of the same dims as `like`, which was checked before. */
 clseq_status clseq__check_like(clseq_context *ctx, const char *what, const clseq_tensor *tensor,
                                const clseq_tensor *like);
@@ -22,7 +30,10 @@ clseq_status clseq__check_rows(clseq_context *ctx, const char *what, const clseq
 /* A tensor of exactly one element, of any number of dimensions. */
 clseq_status clseq__check_scalar(clseq_context *ctx, const char *what, const clseq_tensor *tensor);
 
-/* Two checked packed tensors share no element; with `same`, they may also be the same elements. */
+/* No two elements of a checked tensor stand in one place. */
+clseq_status clseq__check_written(const char *what, const clseq_tensor *out);
+
+/* Two checked tensors share no element; with `same`, they may also be the same view. */
 clseq_status clseq__check_apart(const char *what, const clseq_tensor *out, const char *other,
                                 const clseq_tensor *in, bool same);
 

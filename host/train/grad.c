@@ -9,20 +9,7 @@ static clseq_status new_grad(clseq_graph *g, const clseq__var *x, clseq_tensor *
 
 clseq_status clseq__grad_add(clseq_graph *g, const clseq_tensor *from, const clseq_tensor *to)
 {
-    clseq_status status = CLSEQ_OK;
-    clseq_tensor a = {0}, b = {0};
-    if (clseq_tensor_is_contiguous(from) && clseq_tensor_is_contiguous(to))
-        return clseq_nn_add(g->ctx, 1.0f, to, 1.0f, from, to);
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, from->ndim, from->dims, &a));
-    CLSEQ__TRY(clseq_tensor_create(g->ctx, CLSEQ_DTYPE_F32, from->ndim, from->dims, &b));
-    CLSEQ__TRY(clseq_tensor_copy(g->ctx, from, &a));
-    CLSEQ__TRY(clseq_tensor_copy(g->ctx, to, &b));
-    CLSEQ__TRY(clseq_nn_add(g->ctx, 1.0f, &b, 1.0f, &a, &b));
-    CLSEQ__TRY(clseq_tensor_copy(g->ctx, &b, to));
-done:
-    clseq_tensor_destroy(g->ctx, &a);
-    clseq_tensor_destroy(g->ctx, &b);
-    return status;
+    return clseq_nn_add(g->ctx, 1.0f, to, 1.0f, from, to);
 }
 
 clseq_status clseq__grad_open(clseq_graph *g, clseq__var *x, clseq_tensor *dx, bool *accumulate)

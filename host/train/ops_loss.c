@@ -1,58 +1,7 @@
-/* Operations that end in one number: mean, sum, cross-entropy. */
+/* Cross-entropy. */
 #include "train/graph.h"
 
 #include "core/tensor.h"
-
-static clseq_status sum_forward(clseq_graph *g, clseq__node *node)
-{
-    return clseq_nn_sum(g->ctx, &node->in[0]->value, *(const float *)node->args, &node->out[0]->value);
-}
-
-/* Every element gets dy * scale. */
-static clseq_status sum_backward(clseq_graph *g, clseq__node *node)
-{
-    const float scale = *(const float *)node->args;
-    clseq_tensor dx = {0};
-    CLSEQ__RETURN_IF(clseq__grad_begin(g, node->in[0], &dx));
-    CLSEQ__RETURN_IF(clseq_tensor_fill(g->ctx, &dx, 1.0));
-    CLSEQ__RETURN_IF(clseq_nn_scale(g->ctx, &dx, &node->out[0]->grad, scale, &dx));
-    return clseq__grad_end(g, node->in[0], &dx);
-}
-
-/* The sum of all elements, or their mean. */
-static clseq_var *sum(clseq_graph *g, const clseq__op *op, clseq_var *x, bool is_mean)
-{
-    clseq_status status = CLSEQ_OK;
-    clseq__var *in = NULL, *y = NULL;
-    float scale = 1.0f;
-    if (!clseq__op_enter(g, op->name))
-        return NULL;
-    CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_DTYPE_F32, &in));
-    if (is_mean)
-        scale = (float)(1.0 / (double)clseq_tensor_elements(&in->value));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, 1, (int64_t[]){1}, &y));
-    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = op,
-                                               .in = &in,
-                                               .in_count = 1,
-                                               .out = &y,
-                                               .out_count = 1,
-                                               .args = &scale,
-                                               .args_size = sizeof scale}));
-done:
-    return clseq__op_leave(g, op->name, status, y);
-}
-
-clseq_var *clseq_mean(clseq_graph *g, clseq_var *x)
-{
-    static const clseq__op op = {"mean", sum_forward, sum_backward, 0};
-    return sum(g, &op, x, true);
-}
-
-clseq_var *clseq_sum(clseq_graph *g, clseq_var *x)
-{
-    static const clseq__op op = {"sum", sum_forward, sum_backward, 0};
-    return sum(g, &op, x, false);
-}
 
 /* saved: see clseq_nn_cross_entropy_forward */
 static clseq_status cross_entropy_forward(clseq_graph *g, clseq__node *node)

@@ -10,36 +10,6 @@ clseq_tensor clseq__view_permute(const clseq_tensor *x, const int *order)
     return view;
 }
 
-clseq_tensor clseq__view_lead(const clseq_tensor *x, int ndim)
-{
-    clseq_tensor view = *x;
-    const int more = ndim - x->ndim;
-    view.ndim = ndim;
-    for (int i = 0; i < ndim; i++) {
-        view.dims[i] = i < more ? 1 : x->dims[i - more];
-        view.strides[i] = i < more ? 0 : x->strides[i - more];
-    }
-    return view;
-}
-
-bool clseq__view_expands(const clseq_tensor *x, int ndim, const int64_t *dims)
-{
-    bool fits = x->ndim <= ndim;
-    for (int i = 0; fits && i < x->ndim; i++)
-        fits = x->dims[i] == 1 || x->dims[i] == dims[i + ndim - x->ndim];
-    return fits;
-}
-
-clseq_tensor clseq__view_expand(const clseq_tensor *x, int ndim, const int64_t *dims)
-{
-    clseq_tensor view = clseq__view_lead(x, ndim);
-    for (int i = 0; i < ndim; i++) {
-        view.strides[i] = view.dims[i] == dims[i] ? view.strides[i] : 0;
-        view.dims[i] = dims[i];
-    }
-    return view;
-}
-
 /*
  * Both lists of dims are cut into the shortest runs with the same number of elements. A run of x must lie like one dim:
  * each stride is the next one times the next dim.

@@ -61,34 +61,88 @@ CLSEQ_API clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_
                                                 const clseq_tensor *dx, const clseq_tensor *dw,
                                                 const clseq_tensor *db);
 
-typedef enum clseq_activation {
-    CLSEQ_ACTIVATION_TANH = 0,
-    CLSEQ_ACTIVATION_SIGMOID = 1,
-    CLSEQ_ACTIVATION_RELU = 2,
-    CLSEQ_ACTIVATION_COUNT = 3
-} clseq_activation;
+/*
+ * Operations element by element. Those of one float input, a, those of two, a and b, and those with a mask m, an i32 tensor
+ * in which anything but 0 is true, which stands in front of the floats in `in`. p and q are params[0] and params[1]; params
+ * may be NULL for what stands in brackets.
+ *
+ *   ADD           p a + q b   [1, 1]                     ADD_SCALAR    a + p      [0]
+ *   MUL           p a b       [1]                        MUL_SCALAR    p a        [1]
+ *   DIV           a / b                                  DIV_SCALAR    a / p      [1]
+ *   MINIMUM       the smaller one                        RECIPROCAL    1 / a
+ *   MAXIMUM       the larger one                         EXP           e^a
+ *   SAME          1 where a = b or both are NaN, else 0  LOG           ln a
+ *   WHERE         a where m, b elsewhere                 SQRT          the square root of a
+ *   MASKED_FILL   p where m, a elsewhere   [0]           SQUARE        a^2
+ *   CLAMP         a within p and q   [-inf, inf]         ABS           |a|
+ *   POW           a^p   [1]                              TANH, SIGMOID as in recurrent layers
+ *   RELU          a above 0, else 0                      SILU          a / (1 + e^-a)
+ *   LEAKY_RELU    a above 0, else p a   [0.01]           SOFTPLUS      ln(1 + e^a)
+ *   ELU           a above 0, else p (e^a - 1)   [1]      GELU          a Phi(a), Phi of the normal distribution
+ *                                                        GELU_TANH     a (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))) / 2
+ *
+ * At kinks gradients are: of RELU, LEAKY_RELU and ELU at 0 those of the side below, of ABS at 0 and of CLAMP at a bound none;
+ * of MINIMUM and MAXIMUM half each where a = b. Of SAME there is none. NaN gives NaN. Outside of what a function is defined
+ * for (logarithms, roots and powers of negative numbers) the value is NaN, at its poles infinite.
+ */
+typedef enum clseq_pointwise {
+    CLSEQ_POINTWISE_ADD_SCALAR = 0,
+    CLSEQ_POINTWISE_MUL_SCALAR = 1,
+    CLSEQ_POINTWISE_DIV_SCALAR = 2,
+    CLSEQ_POINTWISE_RECIPROCAL = 3,
+    CLSEQ_POINTWISE_EXP = 4,
+    CLSEQ_POINTWISE_LOG = 5,
+    CLSEQ_POINTWISE_SQRT = 6,
+    CLSEQ_POINTWISE_SQUARE = 7,
+    CLSEQ_POINTWISE_ABS = 8,
+    CLSEQ_POINTWISE_TANH = 9,
+    CLSEQ_POINTWISE_SIGMOID = 10,
+    CLSEQ_POINTWISE_RELU = 11,
+    CLSEQ_POINTWISE_GELU = 12,
+    CLSEQ_POINTWISE_GELU_TANH = 13,
+    CLSEQ_POINTWISE_SILU = 14,
+    CLSEQ_POINTWISE_SOFTPLUS = 15,
+    CLSEQ_POINTWISE_LEAKY_RELU = 16,
+    CLSEQ_POINTWISE_ELU = 17,
+    CLSEQ_POINTWISE_CLAMP = 18,
+    CLSEQ_POINTWISE_POW = 19,
+    CLSEQ_POINTWISE_MASKED_FILL = 20,
+    CLSEQ_POINTWISE_ADD = 21,
+    CLSEQ_POINTWISE_MUL = 22,
+    CLSEQ_POINTWISE_DIV = 23,
+    CLSEQ_POINTWISE_MINIMUM = 24,
+    CLSEQ_POINTWISE_MAXIMUM = 25,
+    CLSEQ_POINTWISE_SAME = 26,
+    CLSEQ_POINTWISE_WHERE = 27,
+    CLSEQ_POINTWISE_COUNT = 28
+} clseq_pointwise;
+
+/* How many tensors `in` holds, the mask among them; 0 where there is no such row. */
+CLSEQ_API int clseq_nn_pointwise_inputs(clseq_pointwise row);
 
 /*
- * y = f(x), in place allowed (y = x). backward takes the output, from which all these derivatives follow:
- * dx = dy * f'(x), in place allowed (dx = dy).
+ * y = row(in). All tensors may have any strides; inputs are stretched to the dims of y as in NumPy: aligned at the last
+ * dim, each dim the same, or 1, or missing in front. In place allowed (y may be the same view as an input).
  */
-CLSEQ_API clseq_status clseq_nn_activation_forward(clseq_context *ctx, clseq_activation kind,
-                                                   const clseq_tensor *x, const clseq_tensor *y);
-CLSEQ_API clseq_status clseq_nn_activation_backward(clseq_context *ctx, clseq_activation kind,
-                                                    const clseq_tensor *y, const clseq_tensor *dy,
-                                                    const clseq_tensor *dx);
+CLSEQ_API clseq_status clseq_nn_pointwise_forward(clseq_context *ctx, clseq_pointwise row,
+                                                  const float *params, const clseq_tensor *in,
+                                                  const clseq_tensor *y);
 
-/* y = alpha a + beta b, element by element, same dims; in place allowed (y = a or y = b). b may be NULL (y = alpha a). */
+/*
+ * dx = dy * (the derivative of the row by in[i]), or += where `accumulate`. dx has the dims of in[i]; where that was
+ * stretched, the gradient is summed over where it went, in a fixed order. Read are only: y by TANH, SIGMOID, RELU, EXP, SQRT
+ * and RECIPROCAL; of MUL the other input; of DIV b and, for its gradient, y; the mask of WHERE and MASKED_FILL; nothing by
+ * ADD, SAME and the three with a scalar; and the float inputs by all others. What is not read may be left out (no buffer; y
+ * or `in` NULL). In place allowed (dx may be the same view as dy) where nothing was stretched.
+ */
+CLSEQ_API clseq_status clseq_nn_pointwise_backward(clseq_context *ctx, clseq_pointwise row,
+                                                   const float *params, const clseq_tensor *in,
+                                                   const clseq_tensor *y, const clseq_tensor *dy, int i,
+                                                   bool accumulate, const clseq_tensor *dx);
+
+/* y = alpha a + beta b, as clseq_nn_pointwise_forward with ADD. b may be NULL (y = alpha a). */
 CLSEQ_API clseq_status clseq_nn_add(clseq_context *ctx, float alpha, const clseq_tensor *a, float beta,
                                     const clseq_tensor *b, const clseq_tensor *y);
-
-/* y = a * b, or y += a * b where `accumulate`, element by element, same dims; in place allowed (y = a or y = b). */
-CLSEQ_API clseq_status clseq_nn_mul(clseq_context *ctx, const clseq_tensor *a, const clseq_tensor *b,
-                                    bool accumulate, const clseq_tensor *y);
-
-/* y = factor * scalar[0] * x, the scalar being a tensor of one element on the device; in place allowed. */
-CLSEQ_API clseq_status clseq_nn_scale(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *scalar,
-                                      float factor, const clseq_tensor *y);
 
 /*
  * Inverted dropout: y = x * mask / (1 - p), where element i is kept (mask 1) when Philox number i of (seed, stream) is
@@ -121,7 +175,31 @@ CLSEQ_API clseq_status clseq_nn_cross_entropy_backward(clseq_context *ctx,
                                                        const clseq_tensor *dloss,
                                                        const clseq_tensor *dlogits);
 
-/* out[0] = scale * sum of all elements of x, by a fixed tree: the same bits every time. out [1]. */
+/*
+ * Reductions over any dims. The result is always the same, bit for bit, on the same device: what makes it is cut into parts
+ * that only depend on the shape. Errors of sums stay near 2^-24 of the sum of the magnitudes however long they are.
+ */
+typedef enum clseq_reduction {
+    CLSEQ_REDUCE_SUM = 0,
+    CLSEQ_REDUCE_MEAN = 1,
+    CLSEQ_REDUCE_MAX = 2,
+    CLSEQ_REDUCE_MIN = 3,
+    CLSEQ_REDUCE_COUNT = 4
+} clseq_reduction;
+
+/*
+ * y = x reduced over the dims that are 1 in y; y has as many dims as x. Any strides. NaN gives NaN.
+ * backward: dx = (or += where `accumulate`) dy for the sum, dy / n for the mean of n elements; of the largest or smallest
+ * element dy, which those that are equal to y share equally. x and y may be NULL for sum and mean, which do not read them.
+ */
+CLSEQ_API clseq_status clseq_nn_reduce_forward(clseq_context *ctx, clseq_reduction row, const clseq_tensor *x,
+                                               const clseq_tensor *y);
+CLSEQ_API clseq_status clseq_nn_reduce_backward(clseq_context *ctx, clseq_reduction row,
+                                                const clseq_tensor *x, const clseq_tensor *y,
+                                                const clseq_tensor *dy, bool accumulate,
+                                                const clseq_tensor *dx);
+
+/* out[0] = scale * sum of all elements of x, which may have any strides. out [1]. */
 CLSEQ_API clseq_status clseq_nn_sum(clseq_context *ctx, const clseq_tensor *x, float scale,
                                     const clseq_tensor *out);
 

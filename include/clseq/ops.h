@@ -134,12 +134,61 @@ CLSEQ_API clseq_var *clseq_matmul(clseq_graph *g, clseq_var *a, clseq_var *b);
 
 /* ---- element by element ---- */
 
-/* Element by element, same dims. */
+/*
+ * Of two variables, which broadcast: a + b, a - b, a b, a / b, the smaller one, the larger one. Where both are equal the
+ * gradients of the last two are half each. A gradient of a sum that needs no summing is handed on without a copy.
+ */
 CLSEQ_API clseq_var *clseq_add(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_sub(clseq_graph *g, clseq_var *a, clseq_var *b);
 CLSEQ_API clseq_var *clseq_mul(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_div(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_minimum(clseq_graph *g, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_maximum(clseq_graph *g, clseq_var *a, clseq_var *b);
+
+/* With a number. */
+CLSEQ_API clseq_var *clseq_add_scalar(clseq_graph *g, clseq_var *x, float number);
+CLSEQ_API clseq_var *clseq_sub_scalar(clseq_graph *g, clseq_var *x, float number);
+CLSEQ_API clseq_var *clseq_mul_scalar(clseq_graph *g, clseq_var *x, float number);
+CLSEQ_API clseq_var *clseq_div_scalar(clseq_graph *g, clseq_var *x, float number);
+
+/* -x, 1 / x, e^x, ln x, the square root, x^2, |x| (at 0 without a gradient). Outside of what they are defined for the value
+ * is NaN, at poles infinite, and gradients are what the derivative gives there: dx = -dy y^2, dy y, dy / x, dy / (2 y). */
+CLSEQ_API clseq_var *clseq_neg(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_reciprocal(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_exp(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_log(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_sqrt(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_square(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_abs(clseq_graph *g, clseq_var *x);
+
+/* x^exponent for x above 0; of x below 0 for whole exponents. dx = dy exponent x^(exponent - 1), 0 for exponent 0. */
+CLSEQ_API clseq_var *clseq_pow(clseq_graph *g, clseq_var *x, float exponent);
+
+/* x, but at least low and at most high; gradients come through between these, not at them. low <= high. */
+CLSEQ_API clseq_var *clseq_clamp(clseq_graph *g, clseq_var *x, float low, float high);
+
+/*
+ * Activations. At 0 the gradient is that of the side below: 0, slope, alpha.
+ *   sigmoid 1 / (1 + e^-x)                  gelu       x Phi(x), Phi the normal distribution's
+ *   relu    x above 0, else 0               gelu_tanh  x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
+ *   leaky_relu  x above 0, else slope x     silu       x sigmoid(x)
+ *   elu     x above 0, else alpha (e^x - 1) softplus   ln(1 + e^x)
+ * Hendrycks and Gimpel 2016 (gelu), Elfwing and others 2018 (silu), Clevert and others 2016 (elu).
+ */
 CLSEQ_API clseq_var *clseq_tanh(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_sigmoid(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_relu(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_gelu(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_gelu_tanh(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_silu(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_softplus(clseq_graph *g, clseq_var *x);
+CLSEQ_API clseq_var *clseq_leaky_relu(clseq_graph *g, clseq_var *x, float slope);
+CLSEQ_API clseq_var *clseq_elu(clseq_graph *g, clseq_var *x, float alpha);
+
+/* a where the mask is not 0 and b elsewhere; value where the mask is not 0 and x elsewhere. Everything broadcasts. The
+ * gradient goes where the value came from. */
+CLSEQ_API clseq_var *clseq_where(clseq_graph *g, clseq_var *mask, clseq_var *a, clseq_var *b);
+CLSEQ_API clseq_var *clseq_masked_fill(clseq_graph *g, clseq_var *x, clseq_var *mask, float value);
 
 /* Inverted dropout with probability p in training, x itself in inference and for p = 0. */
 CLSEQ_API clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p);
@@ -149,6 +198,17 @@ CLSEQ_API clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p);
 /* Over all elements -> [1]. */
 CLSEQ_API clseq_var *clseq_mean(clseq_graph *g, clseq_var *x);
 CLSEQ_API clseq_var *clseq_sum(clseq_graph *g, clseq_var *x);
+
+/*
+ * Over the `count` dimensions that `dims` lists, each once. They stay as dims of 1 where `keep`, else they are not in the
+ * result; without any left that is [1]. Always in the same order; sums are compensated. Gradients: dy to each element; dy / n
+ * to each of n; dy to the largest or smallest one, which those that are equal share equally. NaN is larger and smaller than
+ * all.
+ */
+CLSEQ_API clseq_var *clseq_sum_over(clseq_graph *g, clseq_var *x, int count, const int *dims, bool keep);
+CLSEQ_API clseq_var *clseq_mean_over(clseq_graph *g, clseq_var *x, int count, const int *dims, bool keep);
+CLSEQ_API clseq_var *clseq_max_over(clseq_graph *g, clseq_var *x, int count, const int *dims, bool keep);
+CLSEQ_API clseq_var *clseq_min_over(clseq_graph *g, clseq_var *x, int count, const int *dims, bool keep);
 
 /* ---- along a dim: k counts along dimension dim, for each line of it by itself ---- */
 

@@ -32,7 +32,7 @@ class Golden:
     def add(self, name, tensor):
         tensor = tensor.detach()
         self.lines.append(" ".join([name, str(tensor.dim()), *map(str, tensor.shape)]))
-        self.lines.append(" ".join("%.17g" % v if v != round(v, 8) else "%.9g" % v for v in tensor.double().flatten().tolist()))
+        self.lines.append(" ".join("%.9g" % v if float("%.9g" % v) == v else "%.17g" % v for v in tensor.double().flatten().tolist()))
 
     def numbers(self, name, values):
         self.add(name, torch.tensor(values, dtype=torch.float64))
@@ -541,6 +541,85 @@ def make_clipping():
     golden.write()
 
 
+def pointwise_rows():
+    """By the names of cl/nn/pointwise_rows.h: a function of the parameters p and q, the mask m, a and b."""
+    f = nn.functional
+    return {
+        "ADD": lambda p, q, m, a, b: p * a + q * b,
+        "MUL": lambda p, q, m, a, b: p * a * b,
+        "DIV": lambda p, q, m, a, b: a / b,
+        "MINIMUM": lambda p, q, m, a, b: torch.minimum(a, b),
+        "MAXIMUM": lambda p, q, m, a, b: torch.maximum(a, b),
+        "SAME": lambda p, q, m, a, b: (a == b).double() + 0 * a + 0 * b,
+        "WHERE": lambda p, q, m, a, b: torch.where(m, a, b),
+        "MASKED_FILL": lambda p, q, m, a, b: a.masked_fill(m, p),
+        "ADD_SCALAR": lambda p, q, m, a, b: a + p,
+        "MUL_SCALAR": lambda p, q, m, a, b: a * p,
+        "DIV_SCALAR": lambda p, q, m, a, b: a / p,
+        "RECIPROCAL": lambda p, q, m, a, b: a.reciprocal(),
+        "EXP": lambda p, q, m, a, b: a.exp(),
+        "LOG": lambda p, q, m, a, b: a.log(),
+        "SQRT": lambda p, q, m, a, b: a.sqrt(),
+        "SQUARE": lambda p, q, m, a, b: a.square(),
+        "ABS": lambda p, q, m, a, b: a.abs(),
+        "TANH": lambda p, q, m, a, b: a.tanh(),
+        "SIGMOID": lambda p, q, m, a, b: a.sigmoid(),
+        "RELU": lambda p, q, m, a, b: a.relu(),
+        "GELU": lambda p, q, m, a, b: f.gelu(a),
+        "GELU_TANH": lambda p, q, m, a, b: f.gelu(a, approximate="tanh"),
+        "SILU": lambda p, q, m, a, b: f.silu(a),
+        "SOFTPLUS": lambda p, q, m, a, b: f.softplus(a, threshold=1000),
+        "LEAKY_RELU": lambda p, q, m, a, b: f.leaky_relu(a, p),
+        "ELU": lambda p, q, m, a, b: f.elu(a, p),
+        "CLAMP": lambda p, q, m, a, b: a.clamp(p, q),
+        "POW": lambda p, q, m, a, b: a.pow(p),
+    }
+
+
+POSITIVE = {"LOG", "SQRT", "POW"}  # of a
+
+
+def make_pointwise():
+    """Kinks and ties are among the inputs: 0, the bounds of clamp, and where a is b."""
+    rng = random.Random("pointwise")
+    golden = Golden("pointwise.txt", "operations element by element, their gradients by autograd")
+    for name, row in pointwise_rows().items():
+        for case, (p, q) in enumerate([(0.75, 1.25), (2.0, 3.0)]):
+            a, b, dy = (uniform(rng, 16, limit=4.0) for _ in range(3))
+            if name in POSITIVE:
+                a = a.abs() + 0.125
+            elif name != "RECIPROCAL":
+                a[:3] = torch.tensor([0.0, p, q])
+            b[3] = a[3]
+            b[4] = -1.5 if b[4] == 0 else b[4]
+            m = uniform(rng, 16) > 0
+            a.requires_grad_()
+            b.requires_grad_()
+            y = row(p, q, m, a, b)
+            da, db = torch.autograd.grad(y, (a, b), dy, allow_unused=True)
+            golden.numbers(f"{name}/{case}/params", [p, q])
+            for part, value in [("a", a), ("b", b), ("m", m.double()), ("y", y), ("da", da), ("db", db), ("dy", dy)]:
+                golden.add(f"{name}/{case}/{part}", torch.zeros(16) if value is None else value)
+    golden.write()
+
+
+def make_reduce():
+    """Multiples of 1/2, so that there are ties. Bit d of the number in a name says that dim d is reduced."""
+    rng = random.Random("reduce")
+    golden = Golden("reduce.txt", "sum, mean, amax and amin over dims, their gradients by autograd")
+    x = (uniform(rng, 3, 2, 4, limit=2.0) * 2).round() / 2
+    golden.add("x", x)
+    x.requires_grad_()
+    for name, reduce in [("sum", torch.sum), ("mean", torch.mean), ("max", torch.amax), ("min", torch.amin)]:
+        for which in range(1, 8):
+            y = reduce(x, dim=[d for d in range(3) if which >> d & 1], keepdim=True)
+            dy = uniform(rng, *y.shape)
+            (dx,) = torch.autograd.grad(y, x, dy)
+            for part, value in [("y", y), ("dy", dy), ("dx", dx)]:
+                golden.add(f"{name}/{which}/{part}", value)
+    golden.write()
+
+
 def make_state_dict():
     """An nn.LSTM as PyTorch's users save it, what is in it, and what it computes."""
     rng = random.Random("state_dict")
@@ -568,6 +647,8 @@ def main():
     make_optimizers()
     make_optimizer_groups()
     make_clipping()
+    make_pointwise()
+    make_reduce()
     make_state_dict()
     print("golden files written with PyTorch", torch.__version__)
 

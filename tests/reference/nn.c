@@ -1,9 +1,9 @@
 #include "nn.h"
 
-#include "activation.h"
 #include "gemm.h"
 #include "philox.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool in_range(int32_t index, size_t count)
@@ -53,54 +53,6 @@ void reference_affine_backward(const double *x, const double *w, const double *d
                        dw, in, NULL);
     for (size_t i = 0; i < N * out && db != NULL; i++)
         db[i % out] += dy[i];
-}
-
-static const reference_activation activations[] = {
-    {"tanh", tanh, reference_dtanh},
-    {"sigmoid", reference_sigmoid, reference_dsigmoid},
-    {"relu", reference_relu, reference_drelu},
-};
-
-const reference_activation *reference_activation_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
-        if (strcmp(activations[i].name, name) == 0)
-            return &activations[i];
-    return NULL;
-}
-
-void reference_activation_forward(const reference_activation *f, const double *x, size_t n, double *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = f->value(x[i]);
-}
-
-void reference_activation_backward(const reference_activation *f, const double *y, const double *dy, size_t n,
-                                   double *dx)
-{
-    for (size_t i = 0; i < n; i++)
-        dx[i] = dy[i] * f->derivative(y[i]);
-}
-
-void reference_add(double alpha, const double *a, double beta, const double *b, size_t n, double *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = alpha * a[i] + (b != NULL ? beta * b[i] : 0);
-}
-
-void reference_multiply_forward(const double *a, const double *b, size_t n, double *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = a[i] * b[i];
-}
-
-void reference_multiply_backward(const double *a, const double *b, const double *dy, size_t n, double *da,
-                                 double *db)
-{
-    for (size_t i = 0; i < n; i++) {
-        da[i] = dy[i] * b[i];
-        db[i] = dy[i] * a[i];
-    }
 }
 
 void reference_dropout(const double *x, const bool *kept, double p, size_t n, double *y)

@@ -25,26 +25,6 @@ void reference_affine_forward(const double *x, const double *w, const double *b,
 void reference_affine_backward(const double *x, const double *w, const double *dy, size_t N, size_t in,
                                size_t out, double *dx, double *dw, double *db);
 
-/* An activation by its name in the library ("tanh", "sigmoid", "relu"); NULL when there is none. */
-typedef struct reference_activation {
-    const char *name;
-    double (*value)(double x);
-    double (*derivative)(double y); /* of the output */
-} reference_activation;
-
-const reference_activation *reference_activation_find(const char *name);
-void reference_activation_forward(const reference_activation *f, const double *x, size_t n, double *y);
-void reference_activation_backward(const reference_activation *f, const double *y, const double *dy, size_t n,
-                                   double *dx);
-
-/* y = alpha a + beta b; b may be NULL. Its gradients are alpha dy and beta dy. */
-void reference_add(double alpha, const double *a, double beta, const double *b, size_t n, double *y);
-
-/* y = a b. Gradients: da = dy b, db = dy a. */
-void reference_multiply_forward(const double *a, const double *b, size_t n, double *y);
-void reference_multiply_backward(const double *a, const double *b, const double *dy, size_t n, double *da,
-                                 double *db);
-
 /* Inverted dropout: y = x / (1-p) where kept, else 0. Backward is the same with dy for x. */
 void reference_dropout(const double *x, const bool *kept, double p, size_t n, double *y);
 

@@ -423,9 +423,10 @@ Test(core_tensor, bytes_are_memory_and_nothing_else)
     expect(clseq_tensor_copy(f.ctx, &all, &f.x), CLSEQ_INVALID_DTYPE,
            "tensor copy: to has type f32, expected u8");
     expect(clseq_nn_add(f.ctx, 1, &all, 1, &f.x, &f.x), CLSEQ_INVALID_DTYPE, NULL);
-    expect(clseq_nn_mul(f.ctx, &f.x, &f.x, false, &all), CLSEQ_INVALID_DTYPE, NULL);
+    expect(clseq_nn_reduce_forward(f.ctx, CLSEQ_REDUCE_SUM, &f.x, &all), CLSEQ_INVALID_DTYPE, NULL);
     expect(clseq_nn_dropout(f.ctx, &all, 0.5f, 1, 1, &f.x), CLSEQ_INVALID_DTYPE, NULL);
-    expect(clseq_nn_activation_forward(f.ctx, CLSEQ_ACTIVATION_TANH, &all, &all), CLSEQ_INVALID_DTYPE, NULL);
+    expect(clseq_nn_pointwise_forward(f.ctx, CLSEQ_POINTWISE_TANH, NULL, &all, &f.x), CLSEQ_INVALID_DTYPE,
+           NULL);
     const clseq_tensor table = clseq_tensor_view(f.x.buffer, 0, CLSEQ_DTYPE_F32, 2, DIMS(6, 8));
     expect(clseq_nn_embedding_forward(f.ctx, &table, &all, &f.x), CLSEQ_INVALID_DTYPE, NULL);
     expect(clseq_nn_sum(f.ctx, &all, 1, &f.x), CLSEQ_INVALID_DTYPE, NULL);

@@ -92,9 +92,9 @@ Test(graph, shapes_and_types)
     EXPECT_FAILURE(clseq_affine(g, f.linear, TOKENS(0, 1, 2, 3)), CLSEQ_INVALID_DTYPE,
                    "affine: x has type i32, expected f32");
     EXPECT_FAILURE(clseq_add(g, x, clseq_input_f32(g, six, 2, DIMS(3, 2))), CLSEQ_INVALID_SHAPE,
-                   "add: a has shape [2,3] and b has [3,2], expected the same");
+                   "add: a has shape [2,3] and b has [3,2], which do not broadcast");
     EXPECT_FAILURE(clseq_mul(g, clseq_input_f32(g, six, 1, DIMS(6)), x), CLSEQ_INVALID_SHAPE,
-                   "mul: a has shape [6] and b has [2,3], expected the same");
+                   "mul: a has shape [6] and b has [2,3], which do not broadcast");
     EXPECT_FAILURE(clseq_embed(g, f.embed, TOKENS(0, 1, 2, 5)), CLSEQ_INVALID_ARGUMENT,
                    "embed: token 5 at [1,1] is outside of the vocabulary 0..4");
     EXPECT_FAILURE(clseq_embed(g, f.embed, TOKENS(0, 1, -1, 4)), CLSEQ_INVALID_ARGUMENT,
@@ -653,9 +653,9 @@ Test(graph, reading)
     cr_assert_eq(tensor.ndim, 2);
     /* reading does not fail the graph; a graph that has failed says why when it is read */
     EXPECT_OK(clseq_graph_status(f.g));
-    cr_assert_null(clseq_add(f.g, x, loss));
-    EXPECT_ERROR(clseq_read(f.g, x, &value), CLSEQ_INVALID_SHAPE, "add: a has shape [2,3] and b has [1]");
-    EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_SHAPE, "add: a has shape [2,3] and b has [1]");
+    cr_assert_null(clseq_matmul(f.g, x, loss));
+    EXPECT_ERROR(clseq_read(f.g, x, &value), CLSEQ_INVALID_SHAPE, "matmul: a has shape [2,3] and b [1]");
+    EXPECT_ERROR(clseq_graph_end(f.g), CLSEQ_INVALID_SHAPE, "matmul: a has shape [2,3] and b [1]");
     end(&f);
 }
 

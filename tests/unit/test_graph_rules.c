@@ -205,7 +205,7 @@ Test(graph_rules, neighbours_in_one_buffer)
         cr_assert(got[i] == 4 * floats[i] && got[3 + i] == 2 * floats[i]);
     const clseq_tensor middle = clseq_tensor_slice(&all, 0, 1, 3);
     EXPECT_ERROR(clseq_nn_add(ctx, 1.0f, &low, 0.0f, NULL, &middle), CLSEQ_INVALID_ARGUMENT,
-                 "add: y overlaps a");
+                 "mul scalar forward: y overlaps in[0]");
     clseq_tensor_destroy(ctx, &all);
     clseq_context_destroy(ctx);
 }
@@ -237,14 +237,14 @@ Test(graph_rules_misuse, tensors_of_others)
     clseq_tensor own = {0}, foreign = {0};
     EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 2, DIMS(2, 3), &own));
     EXPECT_OK(clseq_tensor_create(other, CLSEQ_DTYPE_F32, 2, DIMS(2, 3), &foreign));
-    EXPECT_ERROR(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &foreign, &own),
-                 CLSEQ_INVALID_ARGUMENT, "activation forward: x: its buffer belongs to another context");
-    EXPECT_ERROR(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &own, &foreign),
-                 CLSEQ_INVALID_ARGUMENT, "activation forward: y: its buffer belongs to another context");
+    EXPECT_ERROR(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_TANH, NULL, &foreign, &own),
+                 CLSEQ_INVALID_ARGUMENT, "tanh forward: in[0]: its buffer belongs to another context");
+    EXPECT_ERROR(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_TANH, NULL, &own, &foreign),
+                 CLSEQ_INVALID_ARGUMENT, "tanh forward: y: its buffer belongs to another context");
     EXPECT_ERROR(clseq_nn_add(ctx, 1, &own, 1, &foreign, &own), CLSEQ_INVALID_ARGUMENT,
-                 "add: b: its buffer belongs to another context");
+                 "add forward: in[1]: its buffer belongs to another context");
     const clseq_tensor beyond = clseq_tensor_view(own.buffer, 0, CLSEQ_DTYPE_F32, 2, DIMS(3, 3));
-    EXPECT_ERROR(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &beyond, &beyond),
+    EXPECT_ERROR(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_TANH, NULL, &beyond, &beyond),
                  CLSEQ_OUT_OF_BOUNDS, "it reaches to byte 36 of a buffer of 24");
     clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
     cr_assert_null(clseq_input_tensor(g, &foreign));

@@ -34,14 +34,14 @@ static clseq_status embedding_backward(clseq_context *ctx, const clseq_tensor *t
     return clseq_nn_embedding_backward(ctx, &t[0], &t[1], &t[2]);
 }
 
-static clseq_status activation_forward(clseq_context *ctx, const clseq_tensor *t)
+static clseq_status pointwise_forward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &t[0], &t[1]);
+    return clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_DIV, NULL, t, &t[2]);
 }
 
-static clseq_status activation_backward(clseq_context *ctx, const clseq_tensor *t)
+static clseq_status pointwise_backward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_nn_activation_backward(ctx, CLSEQ_ACTIVATION_TANH, &t[0], &t[1], &t[2]);
+    return clseq_nn_pointwise_backward(ctx, CLSEQ_POINTWISE_DIV, NULL, t, &t[2], &t[3], 1, true, &t[4]);
 }
 
 static clseq_status dropout(clseq_context *ctx, const clseq_tensor *t)
@@ -49,19 +49,14 @@ static clseq_status dropout(clseq_context *ctx, const clseq_tensor *t)
     return clseq_nn_dropout(ctx, &t[0], 0.5f, 1, 2, &t[1]);
 }
 
-static clseq_status add(clseq_context *ctx, const clseq_tensor *t)
+static clseq_status reduce_forward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_nn_add(ctx, 1, &t[0], 1, &t[1], &t[2]);
+    return clseq_nn_reduce_forward(ctx, CLSEQ_REDUCE_MAX, &t[0], &t[1]);
 }
 
-static clseq_status multiply(clseq_context *ctx, const clseq_tensor *t)
+static clseq_status reduce_backward(clseq_context *ctx, const clseq_tensor *t)
 {
-    return clseq_nn_mul(ctx, &t[0], &t[1], true, &t[2]);
-}
-
-static clseq_status scale(clseq_context *ctx, const clseq_tensor *t)
-{
-    return clseq_nn_scale(ctx, &t[0], &t[1], 2, &t[2]);
+    return clseq_nn_reduce_backward(ctx, CLSEQ_REDUCE_MAX, &t[0], &t[1], &t[2], true, &t[3]);
 }
 
 static clseq_status sum(clseq_context *ctx, const clseq_tensor *t)
@@ -170,15 +165,20 @@ static const struct {
      embedding_backward,
      {{"tokens", I, 1, {3}}, {"dy", F, 2, {3, 5}}, {"dtable", F, 2, {4, 5}}},
      {{2, 0}, {2, 1}}},
-    {"activation forward", activation_forward, {{"x", F, 1, {7}}, {"y", F, 1, {7}}}, {{1, 0}}},
-    {"activation backward",
-     activation_backward,
-     {{"y", F, 1, {7}}, {"dy", F, 1, {7}}, {"dx", F, 1, {7}}},
+    {"div forward",
+     pointwise_forward,
+     {{"in[0]", F, 1, {7}}, {"in[1]", F, 1, {7}}, {"y", F, 1, {7}}},
      {{2, 0}, {2, 1}}},
+    {"div backward",
+     pointwise_backward,
+     {{"in[0]", F, 1, {7}}, {"in[1]", F, 1, {7}}, {"y", F, 1, {7}}, {"dy", F, 1, {7}}, {"dx", F, 1, {7}}},
+     {{4, 1}, {4, 2}, {4, 3}}},
+    {"max forward", reduce_forward, {{"x", F, 2, {3, 5}}, {"y", F, 2, {3, 1}}}, {{1, 0}}},
+    {"max backward",
+     reduce_backward,
+     {{"x", F, 2, {3, 5}}, {"y", F, 2, {3, 1}}, {"dy", F, 2, {3, 1}}, {"dx", F, 2, {3, 5}}},
+     {{3, 0}, {3, 1}, {3, 2}}},
     {"dropout", dropout, {{"x", F, 1, {7}}, {"y", F, 1, {7}}}, {{1, 0}}},
-    {"add", add, {{"a", F, 1, {7}}, {"b", F, 1, {7}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
-    {"mul", multiply, {{"a", F, 1, {7}}, {"b", F, 1, {7}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
-    {"scale", scale, {{"x", F, 1, {7}}, {"scalar", F, 1, {1}}, {"y", F, 1, {7}}}, {{2, 0}, {2, 1}}},
     {"sum", sum, {{"x", F, 1, {7}}, {"out", F, 1, {1}}}, {{1, 0}}},
     {"cross entropy forward",
      cross_entropy_forward,

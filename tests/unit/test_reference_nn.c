@@ -20,7 +20,6 @@ typedef struct operation {
     double in[3][MOST], y[MOST], dy[MOST], gradient[3][MOST];
     size_t n[3], y_n;
     void (*forward)(struct operation *op);
-    const reference_activation *activation;
     reference_cross_entropy cross_entropy;
     const int32_t *index;
     bool kept[MOST];
@@ -100,53 +99,6 @@ Test(reference_nn, embedding)
         cr_assert_eq(magnitude[2 * E + e], fabs(op.dy[e]) + fabs(op.dy[2 * E + e]));
         cr_assert_eq(magnitude[3 * E + e], 0);
     }
-}
-
-static void activation(operation *op)
-{
-    reference_activation_forward(op->activation, op->in[0], op->n[0], op->y);
-}
-
-Test(reference_nn, activations)
-{
-    const char *const names[] = {"tanh", "sigmoid", "relu"};
-    for (int i = 0; i < 3; i++) {
-        operation op = {.n = {MOST}, .y_n = MOST, .forward = activation};
-        op.activation = reference_activation_find(names[i]);
-        cr_assert(op.activation != NULL);
-        fill(&op, 3);
-        for (int k = 0; k < MOST; k++) /* not where the step of the difference crosses the kink of relu */
-            op.in[0][k] += fabs(op.in[0][k]) < 0.01 ? 0.1 : 0;
-        activation(&op);
-        reference_activation_backward(op.activation, op.y, op.dy, MOST, op.gradient[0]);
-        check(names[i], &op);
-    }
-    cr_assert(reference_activation_find("none") == NULL);
-}
-
-static void add(operation *op)
-{
-    reference_add(0.5, op->in[0], -3, op->n[1] > 0 ? op->in[1] : NULL, op->n[0], op->y);
-}
-
-static void multiply(operation *op)
-{
-    reference_multiply_forward(op->in[0], op->in[1], op->n[0], op->y);
-}
-
-Test(reference_nn, add_and_multiply)
-{
-    for (size_t second = 0; second <= MOST; second += MOST) {
-        operation op = {.n = {MOST, second}, .y_n = MOST, .forward = add};
-        fill(&op, 4);
-        reference_add(0.5, op.dy, 0, NULL, MOST, op.gradient[0]);
-        reference_add(-3, op.dy, 0, NULL, MOST, op.gradient[1]);
-        check("add", &op);
-    }
-    operation op = {.n = {MOST, MOST}, .y_n = MOST, .forward = multiply};
-    fill(&op, 5);
-    reference_multiply_backward(op.in[0], op.in[1], op.dy, MOST, op.gradient[0], op.gradient[1]);
-    check("mul", &op);
 }
 
 static void dropout(operation *op)

@@ -221,22 +221,29 @@ static clseq_status operations(clseq_context *ctx, clseq_tensor t[8])
                    {CLSEQ_DTYPE_F32, 2, {3, 5}}, {CLSEQ_DTYPE_F32, 1, {1}},   {CLSEQ_DTYPE_F32, 1, {4}},
                    {CLSEQ_DTYPE_F32, 2, {3, 7}}, {CLSEQ_DTYPE_F32, 2, {5, 7}}};
     clseq_status status = CLSEQ_OK;
+    clseq_tensor one;
     for (int i = 0; i < 8; i++) {
         CLSEQ__TRY(clseq_tensor_create(ctx, shapes[i].dtype, shapes[i].ndim, shapes[i].dims, &t[i]));
         CLSEQ__TRY(clseq_tensor_fill(ctx, &t[i], 1));
     }
     CLSEQ__TRY(clseq_tensor_write(ctx, &t[TOKENS], tokens));
     CLSEQ__TRY(clseq_nn_embedding_forward(ctx, &t[TABLE], &t[TOKENS], &t[X]));
-    CLSEQ__TRY(clseq_nn_activation_forward(ctx, CLSEQ_ACTIVATION_TANH, &t[X], &t[X]));
+    CLSEQ__TRY(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_TANH, NULL, &t[X], &t[X]));
     CLSEQ__TRY(clseq_nn_dropout(ctx, &t[X], 0.5f, 1, 2, &t[X]));
     CLSEQ__TRY(clseq_nn_affine_forward(ctx, &t[X], &t[W], NULL, &t[Y]));
     CLSEQ__TRY(clseq_nn_cross_entropy_forward(ctx, NULL, &t[Y], &t[TOKENS], &t[LOSS], &t[SAVED]));
     CLSEQ__TRY(clseq_nn_cross_entropy_backward(ctx, NULL, &t[Y], &t[TOKENS], &t[SAVED], NULL, &t[Y]));
     CLSEQ__TRY(clseq_nn_affine_backward(ctx, &t[X], &t[W], &t[Y], &t[DX], &t[TABLE], NULL));
-    CLSEQ__TRY(clseq_nn_activation_backward(ctx, CLSEQ_ACTIVATION_TANH, &t[X], &t[DX], &t[DX]));
+    CLSEQ__TRY(
+        clseq_nn_pointwise_backward(ctx, CLSEQ_POINTWISE_TANH, NULL, NULL, &t[X], &t[DX], 0, false, &t[DX]));
     CLSEQ__TRY(clseq_nn_embedding_backward(ctx, &t[TOKENS], &t[DX], &t[TABLE]));
-    CLSEQ__TRY(clseq_nn_mul(ctx, &t[X], &t[DX], true, &t[DX]));
-    CLSEQ__TRY(clseq_nn_scale(ctx, &t[X], &t[LOSS], 2, &t[X]));
+    CLSEQ__TRY(clseq_nn_pointwise_backward(ctx, CLSEQ_POINTWISE_MUL, NULL, (clseq_tensor[]){t[LOSS], t[X]},
+                                           NULL, &t[DX], 0, true, &t[LOSS]));
+    CLSEQ__TRY(
+        clseq_nn_pointwise_backward(ctx, CLSEQ_POINTWISE_ADD, NULL, NULL, NULL, &t[DX], 0, true, &t[LOSS]));
+    one = clseq_tensor_view(t[LOSS].buffer, t[LOSS].offset, CLSEQ_DTYPE_F32, 2, (int64_t[]){1, 1});
+    CLSEQ__TRY(clseq_nn_reduce_forward(ctx, CLSEQ_REDUCE_MAX, &t[DX], &one));
+    CLSEQ__TRY(clseq_nn_reduce_backward(ctx, CLSEQ_REDUCE_MAX, &t[DX], &one, &one, true, &t[X]));
     CLSEQ__TRY(clseq_nn_sum(ctx, &t[DX], 2, &t[LOSS]));
     CLSEQ__TRY(clseq_context_finish(ctx));
 done:
