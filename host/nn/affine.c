@@ -2,9 +2,7 @@
  * y = x W^T + b: products through clseq_gemm, bias gradients through the reductions. The kernel is in
  * cl/nn/affine.cl.
  */
-#include <clseq/nn.h>
-
-#include <clseq/gemm.h>
+#include "nn/affine.h"
 
 #include "core/error.h"
 #include "core/launch.h"
@@ -45,7 +43,7 @@ static clseq_status product(clseq_context *ctx, const clseq_gemm_desc *desc, con
                             const clseq_tensor *b, float beta, const clseq_tensor *c)
 {
     const clseq_tensor x = rows_of(a), y = rows_of(b), z = rows_of(c);
-    return clseq_gemm(ctx, desc, 1.0f, &x, &y, beta, &z);
+    return clseq_gemm(ctx, desc, 1.0f, &x, desc && desc->packed_b ? NULL : &y, beta, &z);
 }
 
 /* Every row of y becomes b. */
@@ -58,9 +56,10 @@ static clseq_status start_from_bias(clseq_context *ctx, const clseq_tensor *b, c
                                      CLSEQ__M(y->buffer), CLSEQ__L(y->offset)));
 }
 
-clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
-                                     const clseq_tensor *b, const clseq_tensor *y)
+clseq_status clseq__affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                   const clseq_packed *packed, const clseq_tensor *b, const clseq_tensor *y)
 {
+    const clseq_gemm_desc desc = {.transpose_b = true, .packed_b = packed};
     sizes s = {0};
     CLSEQ__NEEDS("affine forward", ctx);
     CLSEQ__RETURN_IF(check_inputs(ctx, "affine forward: x", x, "affine forward: w", w, &s));
@@ -73,7 +72,13 @@ clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x, 
         CLSEQ__RETURN_IF(clseq__check_apart("affine forward: y", y, "b", b, false));
         CLSEQ__RETURN_IF(start_from_bias(ctx, b, y, s));
     }
-    return product(ctx, &(clseq_gemm_desc){.transpose_b = true}, x, w, b ? 1.0f : 0.0f, y);
+    return product(ctx, &desc, x, w, b ? 1.0f : 0.0f, y);
+}
+
+clseq_status clseq_nn_affine_forward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                     const clseq_tensor *b, const clseq_tensor *y)
+{
+    return clseq__affine_forward(ctx, x, w, NULL, b, y);
 }
 
 /* Checks the gradients that are wanted. */
@@ -102,9 +107,9 @@ static clseq_status check_gradients(clseq_context *ctx, const clseq_tensor *x, c
     return CLSEQ_OK;
 }
 
-clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
-                                      const clseq_tensor *dy, const clseq_tensor *dx, const clseq_tensor *dw,
-                                      const clseq_tensor *db)
+clseq_status clseq__affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                    const clseq_packed *packed, const clseq_tensor *dy,
+                                    const clseq_tensor *dx, const clseq_tensor *dw, const clseq_tensor *db)
 {
     sizes s = {0};
     CLSEQ__NEEDS("affine backward", ctx);
@@ -113,11 +118,18 @@ clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_tensor *x,
         clseq__check_rows(ctx, "affine backward: dy", dy, CLSEQ_DTYPE_F32, x->ndim - 1, x->dims, s.out));
     CLSEQ__RETURN_IF(check_gradients(ctx, x, w, dy, dx, dw, db, s));
     if (dx)
-        CLSEQ__RETURN_IF(product(ctx, NULL, dy, w, 0.0f, dx));
+        CLSEQ__RETURN_IF(product(ctx, &(clseq_gemm_desc){.packed_b = packed}, dy, w, 0.0f, dx));
     if (dw)
         CLSEQ__RETURN_IF(product(ctx, &(clseq_gemm_desc){.transpose_a = true}, dy, x, 1.0f, dw));
     if (db)
         CLSEQ__RETURN_IF(clseq__reduce_columns(ctx, dy->buffer, dy->offset, s.N, s.out, s.out, db->buffer,
                                                db->offset, true));
     return CLSEQ_OK;
+}
+
+clseq_status clseq_nn_affine_backward(clseq_context *ctx, const clseq_tensor *x, const clseq_tensor *w,
+                                      const clseq_tensor *dy, const clseq_tensor *dx, const clseq_tensor *dw,
+                                      const clseq_tensor *db)
+{
+    return clseq__affine_backward(ctx, x, w, NULL, dy, dx, dw, db);
 }

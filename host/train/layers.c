@@ -86,6 +86,14 @@ done:
     return clseq__made(op, status);
 }
 
+static void release_linear(void *object)
+{
+    clseq_linear *linear = object;
+    clseq_packed_destroy(linear->forward.packed);
+    clseq_packed_destroy(linear->backward.packed);
+    free(linear);
+}
+
 /* The layer around `weight`, or around one of these dims that it adds, and its bias. */
 static clseq_status make_linear(clseq_params *params, const char *name, clseq_param *weight,
                                 const int64_t dims[2], bool bias, clseq_linear **out)
@@ -107,7 +115,7 @@ static clseq_status make_linear(clseq_params *params, const char *name, clseq_pa
     layer->both[0] = layer->weight;
     layer->both[1] = layer->bias;
     layer->list = (clseq__param_list){layer->both, bias ? 2 : 1};
-    CLSEQ__TRY(clseq__params_own(params, layer, free));
+    CLSEQ__TRY(clseq__params_own(params, layer, release_linear));
     *out = layer;
     return CLSEQ_OK;
 done:

@@ -3,6 +3,7 @@
 #define CLSEQ_TRAIN_LAYERS_H
 
 #include "train/layer_plan.h"
+#include "train/linear_packed.h"
 #include "train/params.h"
 #include <clseq/layers.h>
 
@@ -18,6 +19,7 @@ struct clseq_linear {
     clseq_param *both[2];
     clseq_param *weight; /* [out,in] */
     clseq_param *bias;   /* [out]; NULL: none */
+    clseq__linear_packed forward, backward;
 };
 
 struct clseq_rnn {

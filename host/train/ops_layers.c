@@ -2,6 +2,7 @@
 #include "train/graph.h"
 
 #include "core/tensor.h"
+#include "nn/affine.h"
 #include "train/layers.h"
 
 /* A layer that comes in: there, and of the graph's context. */
@@ -82,21 +83,30 @@ done:
     return clseq__op_leave(g, embed.name, status, y);
 }
 
+static int64_t rows_of(const clseq_tensor *x)
+{
+    return clseq_tensor_elements(x) / x->dims[x->ndim - 1];
+}
+
 static clseq_status affine_forward(clseq_graph *g, clseq__node *node)
 {
-    const clseq_linear *linear = *(clseq_linear **)node->args;
+    clseq_linear *linear = *(clseq_linear **)node->args;
+    const clseq_packed *packed = NULL;
     clseq_tensor w = {0}, b = {0};
     CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
     if (linear->bias)
         CLSEQ__RETURN_IF(clseq_param_value(linear->bias, &b));
-    return clseq_nn_affine_forward(g->ctx, &node->in[0]->value, &w, linear->bias ? &b : NULL,
-                                   &node->out[0]->value);
+    CLSEQ__RETURN_IF(clseq__linear_packed_get(&linear->forward, linear->weight, true,
+                                              rows_of(&node->in[0]->value), &packed));
+    return clseq__affine_forward(g->ctx, &node->in[0]->value, &w, packed, linear->bias ? &b : NULL,
+                                 &node->out[0]->value);
 }
 
 /* dx = dy W, dW += dy^T x, db += column sums of dy */
 static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
 {
-    const clseq_linear *linear = *(clseq_linear **)node->args;
+    clseq_linear *linear = *(clseq_linear **)node->args;
+    const clseq_packed *packed = NULL;
     clseq__var *x = node->in[0];
     clseq_tensor w = {0}, dw = {0}, db = {0}, dx = {0};
     CLSEQ__RETURN_IF(clseq_param_value(linear->weight, &w));
@@ -104,9 +114,12 @@ static clseq_status affine_backward(clseq_graph *g, clseq__node *node)
     if (linear->bias)
         CLSEQ__RETURN_IF(clseq__param_wanted_grad(linear->bias, &db));
     CLSEQ__RETURN_IF(clseq__grad_begin(g, x, &dx));
-    CLSEQ__RETURN_IF(clseq_nn_affine_backward(g->ctx, &x->value, &w, &node->out[0]->grad,
-                                              dx.buffer ? &dx : NULL, dw.buffer ? &dw : NULL,
-                                              db.buffer ? &db : NULL));
+    if (dx.buffer)
+        CLSEQ__RETURN_IF(
+            clseq__linear_packed_get(&linear->backward, linear->weight, false, rows_of(&dx), &packed));
+    CLSEQ__RETURN_IF(clseq__affine_backward(g->ctx, &x->value, &w, packed, &node->out[0]->grad,
+                                            dx.buffer ? &dx : NULL, dw.buffer ? &dw : NULL,
+                                            db.buffer ? &db : NULL));
     return clseq__grad_end(g, x, &dx);
 }
 
