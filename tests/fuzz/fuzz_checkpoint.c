@@ -111,7 +111,7 @@ clseq_status __wrap_clseq_tensor_read(clseq_context *ctx, const clseq_tensor *te
 static struct clseq_context context;
 static clseq_params *params;
 static clseq_optimizer *adam;
-static const char *state_part[] = {"h"};
+static char state_name[] = "h", *state_part[] = {state_name};
 static clseq_tensor state_tensor[1];
 static clseq_state state = {.ctx = &context, .count = 1, .names = state_part, .tensors = state_tensor};
 static clseq_state *const states[] = {&state};
