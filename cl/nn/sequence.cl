@@ -25,32 +25,49 @@ static inline VI lengths_of(global const int *lengths, long lengths_offset, int 
     return LOAD(lane);
 }
 
-/* x[step], each lane from a step of its own; 0 from step -1. n = B F. */
-static inline V load_step(global const float *x, VI step, long l, long n)
+/* Whether all lanes have the same number of steps. */
+static inline bool are_equal(VI length)
 {
-#if CPU
+    int lane[LANES];
+    bool equal = true;
+    STORE(length, lane);
+    for (int k = 1; k < LANES; k++)
+        equal &= lane[k] == lane[0];
+    return equal;
+}
+
+/* x[step], each lane from a step of its own; 0 from step -1. n = B F. */
+static inline V load_steps(global const float *x, VI step, long l, long n)
+{
     int from[LANES];
     float lane[LANES];
     STORE(step, from);
-    if (from[0] >= 0 && all(step == (VI)(from[0])))
-        return load(x + from[0] * n, l, n);
     for (int k = 0; k < LANES; k++)
         lane[k] = l + k < n && from[k] >= 0 ? x[from[k] * n + l + k] : 0.0f;
     return LOAD(lane);
-#else
-    return step >= 0 ? x[step * n + l] : 0.0f;
-#endif
 }
 
 kernel void nn_reverse(int T, long B, long F, global const int *lengths, long lengths_offset,
                        global const float *x, long x_offset, global float *y, long y_offset)
 {
-    FOR_EACH_VECTOR(l, B * F)
+    const long n = B * F;
+    x += x_offset;
+    y += y_offset;
+    FOR_EACH_VECTOR(l, n)
     {
         const VI length = lengths_of(lengths, lengths_offset, T, l, B, F);
-        for (int t = 0; t < T; t++) {
-            const VI step = t < length ? length - 1 - t : (VI)(t);
-            store(load_step(x + x_offset, step, l, B * F), y + y_offset + t * B * F, l, B * F);
+        int lane[LANES];
+        STORE(length, lane);
+        if (are_equal(length)) {
+            for (int t = 0; t < T; t++) {
+                const long from = t < lane[0] ? lane[0] - 1 - t : t;
+                store(load(x + from * n, l, n), y + t * n, l, n);
+            }
+        } else {
+            for (int t = 0; t < T; t++) {
+                const VI from = t < length ? length - 1 - t : (VI)(t);
+                store(load_steps(x, from, l, n), y + t * n, l, n);
+            }
         }
     }
 }
@@ -62,7 +79,7 @@ kernel void nn_last_forward(int T, long B, long F, global const int *lengths, lo
     FOR_EACH_VECTOR(l, B * F)
     {
         const VI length = lengths_of(lengths, lengths_offset, T, l, B, F);
-        store(load_step(x + x_offset, length - 1, l, B * F), y + y_offset, l, B * F);
+        store(load_steps(x + x_offset, length - 1, l, B * F), y + y_offset, l, B * F);
     }
 }
 
@@ -93,8 +110,8 @@ kernel void nn_max_over_time_forward(int T, long B, long F, global const int *le
         VI at = (VI)(-1);
         for (int t = 0; t < T; t++) {
             const V value = load(x + x_offset + t * B * F, l, B * F);
-            const VI is_larger = at < 0 || value > largest || (value != value && largest == largest);
-            const VI is_next = t < length && is_larger;
+            const VI is_larger = (at < 0) | (value > largest) | ((value != value) & (largest == largest));
+            const VI is_next = (t < length) & is_larger;
             largest = is_next ? value : largest;
             at = is_next ? (VI)(t) : at;
         }
@@ -126,7 +143,7 @@ kernel void nn_over_time_backward(int is_mean, int T, long B, long F, global con
             end = begin + 1;
         }
         for (int t = 0; t < T; t++) {
-            const VI is_in = t >= begin && t < end;
+            const VI is_in = (t >= begin) & (t < end);
             store(is_in ? d : (V)(0.0f), dx + dx_offset + t * B * F, l, B * F);
         }
     }
