@@ -594,6 +594,9 @@ Test(graph_recur_step, gives_no_states_on_failure)
     layers l = create_layers();
     clseq_graph *g = clseq_graph_begin(l.ctx, CLSEQ_MODE_TRAINING);
     clseq_var *some = zeros(g, 1, (int64_t[]){1}), *state[2] = {NULL, NULL}, *final[2] = {some, some};
+    cr_assert_null(clseq_recur_step(NULL, l.lstm, NULL, state, final));
+    cr_assert(!final[0] && !final[1]);
+    final[0] = final[1] = some;
     for (int i = 0; i < 2; i++) {
         cr_assert_null(clseq_recur_step(g, l.lstm, some, state, final));
         cr_assert(!final[0] && !final[1]);

@@ -199,6 +199,49 @@ Test(rnn_steps_order, refuses_what_has_no_pieces)
     fixture_destroy(&f);
 }
 
+/* What else clseq_rnn_weight_gradients is given, and writes over nothing of it. */
+Test(rnn_steps_order, weight_gradients_check_what_they_get)
+{
+    fixture f = fixture_create();
+    const clseq_rnn_plan *plan = f.run->plan;
+    const clseq_rnn_weight_gradients_args good = rnn_pieces_weights_args(f.run);
+    clseq_rnn_weight_gradients_args args = good;
+    clseq_tensor dweights[64];
+    refused(clseq_rnn_weight_gradients(NULL, &f.run->shape, &args), CLSEQ_INVALID_ARGUMENT,
+            "rnn weight gradients: plan is NULL");
+    refused(clseq_rnn_weight_gradients(f.run->plan, NULL, &args), CLSEQ_INVALID_ARGUMENT,
+            "rnn weight gradients: shape is NULL");
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, NULL), CLSEQ_INVALID_ARGUMENT,
+            "rnn weight gradients: args is NULL");
+    args.reserve = NULL;
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, &args), CLSEQ_INVALID_ARGUMENT,
+            "rnn weight gradients: reserve is NULL");
+    args = good;
+    args.workspace = (clseq_tensor){0};
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, &args), CLSEQ_INVALID_ARGUMENT,
+            "rnn weight gradients: workspace");
+    for (int64_t i = 0; i < clseq_rnn_weight_count(plan); i++)
+        dweights[i] = good.dweights[i];
+    dweights[1] = dweights[2];
+    args = good;
+    args.dweights = dweights;
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, &args), CLSEQ_INVALID_SHAPE,
+            "rnn weight gradients: dweights[1] (weight_hh_l0)");
+    dweights[1] = good.dweights[1];
+    dweights[3] = good.dweights[2];
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, &args), CLSEQ_INVALID_ARGUMENT,
+            "rnn weight gradients: dweights[3] (bias_hh_l0) overlaps dweights[2] (bias_ih_l0)");
+    /* A refusal has used nothing up. */
+    MUST(forward(&f, 0, 2));
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, &args), CLSEQ_INVALID_ARGUMENT,
+            "overlaps");
+    MUST(backward(&f, 0, 2));
+    refused(clseq_rnn_weight_gradients(f.run->plan, &f.run->shape, &args), CLSEQ_INVALID_ARGUMENT,
+            "overlaps");
+    MUST(weights(&f));
+    fixture_destroy(&f);
+}
+
 Test(rnn_steps_order, time_leaves_random_numbers)
 {
     clseq_context *ctx = test_context();
