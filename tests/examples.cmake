@@ -1,7 +1,7 @@
 # cmake -D compiler=CC -D prefix=DIR -D out=DIR -P tests/examples.cmake
 #
 # Compiles the examples of the documents against the installed library, as a reader would:
-# - each ```c block of README.md with a main() becomes a program, which is also linked;
+# - each ```c block of README.md with a main() becomes a program, which is also linked; the first is samples/count.c;
 # - the indented block of a header's opening comment becomes a program that runs and must leave no sentence of a failure;
 #   where the line before it ends with "A fragment:" it is only compiled.
 cmake_minimum_required(VERSION 3.20)
@@ -26,6 +26,7 @@ function(compile name code)
 endfunction()
 
 file(READ ${root}/README.md text)
+file(READ ${root}/samples/count.c sample)
 set(programs 0)
 string(FIND "${text}" "\n```c\n" begin)
 while(NOT begin EQUAL -1)
@@ -35,6 +36,9 @@ while(NOT begin EQUAL -1)
     string(SUBSTRING "${text}" 0 ${end} code)
     if(code MATCHES "int main")
         math(EXPR programs "${programs} + 1")
+        if(programs EQUAL 1 AND NOT "${code}\n" STREQUAL "${sample}")
+            list(APPEND failed "readme_1 (it is another text than samples/count.c)")
+        endif()
         compile(readme_${programs} "${code}\n" -o ${out}/readme_${programs})
     endif()
     string(FIND "${text}" "\n```c\n" begin)

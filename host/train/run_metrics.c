@@ -127,7 +127,8 @@ void clseq__metrics_close(clseq_run *run)
  */
 static bool stays(const clseq_run *run, const char *line)
 {
-    const long long step = strtoll(line, NULL, 10);
+    const long long step =
+        *line >= '0' && *line <= '9' ? strtoll(line, NULL, 10) : 0; /* which skips line ends */
     if (step > run->row_step)
         return false;
     for (size_t commas = 5 + run->desc.column_count; commas > 0 && line; commas--)

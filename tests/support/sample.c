@@ -65,6 +65,8 @@ static void become(const char *const *arguments, const sample_options *how)
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){how->file_limit, how->file_limit});
     }
+    if (how->device)
+        setenv("CLSEQ_DEVICE", how->device, 1);
     if (how->pocl_cache)
         setenv("POCL_CACHE_DIR", how->pocl_cache, 1);
     if (how->tools) {
@@ -79,8 +81,10 @@ static void become(const char *const *arguments, const sample_options *how)
 
 pid_t sample_start(const char *const *first, const char *const *rest, const sample_options *how)
 {
-    const char *arguments[MAX_ARGUMENTS] = {CLSEQ_SAMPLES "/char_lm"};
+    char program[sizeof CLSEQ_SAMPLES + 64];
+    const char *arguments[MAX_ARGUMENTS] = {program};
     int n = 1;
+    snprintf(program, sizeof program, CLSEQ_SAMPLES "/%s", how->program ? how->program : "char_lm");
     for (; first && *first; first++)
         arguments[n++] = *first;
     for (; rest && *rest; rest++)

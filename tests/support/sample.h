@@ -18,6 +18,8 @@ void sample_teardown(void);
 extern const char *const sample_small[];
 
 typedef struct sample_options {
+    const char *program;   /* NULL: char_lm */
+    const char *device;    /* for CLSEQ_DEVICE; NULL: that of the tests */
     const char *stdout_to; /* a file instead of `sample_output`; stderr still goes there */
     size_t file_limit; /* files of the program cannot grow beyond, as if the disk were full; 0: they can */
     bool own_group;    /* a process group, as a terminal would make */
@@ -26,7 +28,7 @@ typedef struct sample_options {
 } sample_options;
 
 /*
- * Starts char_lm with `first` and then `rest`, both NULL-terminated, `first` may be NULL. It is killed when it
+ * Starts a program with `first` and then `rest`, both NULL-terminated, `first` may be NULL. It is killed when it
  * takes a minute (ten with CLSEQ_TEST_SMALL).
  */
 pid_t sample_start(const char *const *first, const char *const *rest, const sample_options *how);
