@@ -57,14 +57,14 @@ static double rate_of(int64_t count, double since)
 static clseq_status write_row(clseq_run *run, const char *operation, bool stays)
 {
     CLSEQ__RETURN_IF(read_loss(run, operation, &run->done.loss));
-    clseq__metrics_row(run, run->done.epochs + 1, NULL, rate_of(run->row.units, run->row.time));
+    clseq__metrics_row(run, run->done.epochs + 1, NULL, rate_of(run->row_units, run->row_time));
     if (!stays)
         return CLSEQ_OK;
     CLSEQ__RETURN_IF(clseq_meter_reset(run->meter));
     memset(run->parts, 0, sizeof run->parts);
     run->row_step = run->done.steps;
-    run->row.time = clseq__seconds();
-    run->row.units = run->row.steps = 0;
+    run->row_time = clseq__seconds();
+    run->row_units = 0;
     return CLSEQ_OK;
 }
 
@@ -76,27 +76,28 @@ static bool row_is_due(const clseq_run *run)
 }
 
 /* The row that is due at this step, and the line that is due at this time. */
-static clseq_status tell(clseq_run *run, bool first)
+static clseq_status tell(clseq_run *run)
 {
     const clseq_progress *done = &run->done;
+    const bool first = done->own_steps == 1 && !run->desc.resume;
     const bool ends = done->epoch_steps == run->epoch_length; /* the epoch, if its length is known */
     const bool row = ends || row_is_due(run);
     const double now = clseq__seconds();
-    const bool line = ends || now - run->line.time >= clseq__run_pause(run) || clseq_run_is_over(run);
+    const bool line = ends || now - run->line_time >= clseq__run_pause(run) || clseq_run_is_over(run);
     double loss = 0;
     if (first || (line && !row))
         CLSEQ__RETURN_IF(read_loss(run, "run step", &loss));
-    if (first && !run->desc.resume)
+    if (first)
         run->done.first_loss = loss;
     if (row)
         CLSEQ__RETURN_IF(write_row(run, "run step", true));
     if (!line)
         return CLSEQ_OK;
-    const double seconds = clseq__seconds() - run->line.time;
-    clseq__run_show(run, row ? done->loss : loss, rate_of(run->line.units, run->line.time),
-                    seconds / (double)run->line.steps);
-    run->line.time = clseq__seconds();
-    run->line.steps = run->line.units = 0;
+    const double seconds = clseq__seconds() - run->line_time;
+    clseq__run_show(run, row ? done->loss : loss, rate_of(run->line_units, run->line_time),
+                    seconds / (double)run->line_steps);
+    run->line_time = clseq__seconds();
+    run->line_steps = run->line_units = 0;
     return CLSEQ_OK;
 }
 
@@ -113,11 +114,10 @@ clseq_status clseq_run_step(clseq_run *run, int64_t units)
     run->done.steps = clseq_optimizer_steps(run->contents.optimizer);
     run->done.epoch_steps++;
     run->done.own_steps++;
-    run->row.steps++;
-    run->row.units += units;
-    run->line.steps++;
-    run->line.units += units;
-    return tell(run, run->done.own_steps == 1);
+    run->row_units += units;
+    run->line_steps++;
+    run->line_units += units;
+    return tell(run);
 }
 
 /* Saves the last checkpoint, and the best where this validation says so. */
@@ -144,6 +144,8 @@ static clseq_status judge_and_save(clseq_run *run, bool within, const double *va
 clseq_status clseq_run_end_epoch(clseq_run *run, const double *validation)
 {
     CLSEQ__RETURN_IF(check_phase("run end epoch", run));
+    if (run->done.epoch_steps == 0)
+        return clseq__error(CLSEQ_INVALID_STATE, "run end epoch: the epoch has no step yet");
     if (run->done.steps > run->row_step)
         CLSEQ__RETURN_IF(write_row(run, "run end epoch", true));
     if (validation && !isfinite(*validation))
@@ -151,8 +153,8 @@ clseq_status clseq_run_end_epoch(clseq_run *run, const double *validation)
     run->done.epochs++;
     run->done.epoch_steps = 0;
     CLSEQ__RETURN_IF(judge_and_save(run, false, validation));
-    run->line.time = run->row.time = clseq__seconds();
-    run->line.steps = run->line.units = run->row.steps = run->row.units = 0;
+    run->line_time = run->row_time = clseq__seconds();
+    run->line_steps = run->line_units = run->row_units = 0;
     if (run->desc.patience > 0 && run->waited >= run->desc.patience)
         clseq__run_say(run, "no better validation since epoch %lld: the run ends\n",
                        (long long)(run->done.epochs - run->waited));

@@ -36,12 +36,10 @@ struct clseq_run {
     /* Of this process. */
     bool stopped, saved; /* asked to end; nothing is new since the last checkpoint */
     double started, seconds_before;
-    struct {
-        double time;
-        int64_t steps, units;
-    } row, line;    /* since the last of each */
-    double *values; /* of columns; NaN: none for the next row */
-    double *shown;  /* of columns, the last ones */
+    double row_time, line_time; /* of the last row of metrics, and of the last line about progress */
+    int64_t row_units, line_units, line_steps; /* since then */
+    double *values;                            /* of columns; NaN: none for the next row */
+    double *shown;                             /* of columns, the last ones */
     FILE *csv;
     bool on_terminal, on_bar; /* and the last thing there is a line that is rewritten in place */
     char failure

@@ -224,7 +224,7 @@ clseq_status clseq_run_begin(clseq_run *run, const clseq_checkpoint *what, int64
     CLSEQ__TRY(clseq_meter_create(what->params->ctx, &run->meter));
     if (run->desc.resume)
         CLSEQ__TRY(load(run));
-    run->started = run->row.time = run->line.time = clseq__seconds();
+    run->started = run->row_time = run->line_time = clseq__seconds();
     run->saved = true;
     run->phase = CLSEQ__RUN_BEGUN;
     if (!clseq_run_is_over(run))

@@ -146,7 +146,8 @@ CLSEQ_API clseq_status clseq_run_step(clseq_run *run, int64_t units);
 
 /*
  * After the last step of an epoch. `validation`: the loss that decides which checkpoint is the best, NULL where there is
- * none. Saves the last checkpoint, and the best where it is one. Errors: CLSEQ_NOT_FINITE, those of clseq_checkpoint_save.
+ * none. Saves the last checkpoint, and the best where it is one. Errors: CLSEQ_NOT_FINITE; those of clseq_checkpoint_save,
+ * after which the run may go on and save later; CLSEQ_INVALID_STATE before the first step of the epoch.
  */
 CLSEQ_API clseq_status clseq_run_end_epoch(clseq_run *run, const double *validation);
 
@@ -206,7 +207,7 @@ CLSEQ_API bool clseq_run_writes(const clseq_run *run, const char *path);
  * waits for. Either one looks like a program that does not compile.
  *
  * Until clseq_signals_defer there is nothing to save, and the first signal ends the process too, after `farewell` was
- * written to stderr (NULL: nothing). A run's first step defers. Errors: CLSEQ_INVALID_STATE for a second call,
+ * written to stderr (NULL: nothing; a text that stays). A run's first step defers. Errors: CLSEQ_INVALID_STATE for a second call,
  * CLSEQ_OUT_OF_HOST_MEMORY where no thread can be made.
  */
 CLSEQ_API clseq_status clseq_signals_watch(const char *farewell);

@@ -294,6 +294,18 @@ Test(run, calls_out_of_turn_are_refused)
     run_case_end(&c);
 }
 
+Test(run, an_epoch_without_a_step_is_refused)
+{
+    run_case c;
+    run_case_begin(&c, &(clseq_run_desc){.epochs = 2});
+    EXPECT_ERROR(clseq_run_end_epoch(c.run, NULL), CLSEQ_INVALID_STATE, "the epoch has no step yet");
+    EXPECT_OK(run_case_step(&c));
+    EXPECT_OK(clseq_run_end_epoch(c.run, NULL));
+    EXPECT_ERROR(clseq_run_end_epoch(c.run, NULL), CLSEQ_INVALID_STATE, "the epoch has no step yet");
+    cr_assert_eq(clseq_run_progress(c.run).epochs, 1);
+    run_case_end(&c);
+}
+
 Test(run, a_step_without_a_loss_is_refused)
 {
     run_case c;

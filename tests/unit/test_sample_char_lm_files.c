@@ -160,7 +160,7 @@ static const char *generated(char text[SAMPLE_OUTPUT])
 }
 
 /* Letters drawn by chance are learnt by heart, and the rest of the text is not better for it. */
-static void overfit(void)
+static void overfit(const char *option, const char *value)
 {
     static const char *const options[] = {"--text",       "noise", "--hidden", "32", "--embedding", "8",
                                           "--batch",      "4",     "--steps",  "8",  "--lr",        "0.03",
@@ -170,7 +170,7 @@ static void overfit(void)
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (char)('a' + ((state = state * 1664525u + 1013904223u) >> 24) % 6);
     sample_write("noise", noise, sizeof noise);
-    cr_assert_eq(RUN(options, "--generate", "40"), 0, "%s", output);
+    cr_assert_eq(RUN(options, "--generate", "40", option, value), 0, "%s", output);
 }
 
 Test(char_lm_files, the_best_checkpoint_is_kept_and_generated_from)
@@ -178,7 +178,7 @@ Test(char_lm_files, the_best_checkpoint_is_kept_and_generated_from)
     char text[SAMPLE_OUTPUT], expected[SAMPLE_OUTPUT], sentence[128];
     double loss[16], steps[32];
     int best = 0;
-    overfit();
+    overfit(NULL, NULL);
     int count = sample_metrics("char_lm.csv", "validation_loss", loss, 16);
     cr_assert_eq(count, 12);
     for (int i = 1; i < count; i++)
@@ -205,10 +205,24 @@ Test(char_lm_files, the_best_checkpoint_is_kept_and_generated_from)
     cr_assert_str_neq(generated(text), expected);
 }
 
+/* The same letters: the best is one of the first, and the run ends as many epochs later as it was told. */
+Test(char_lm_files, patience_ends_a_run_that_learns_by_heart)
+{
+    double loss[16];
+    int best = 0;
+    overfit("--patience", "2");
+    const int count = sample_metrics("char_lm.csv", "validation_loss", loss, 16);
+    for (int i = 1; i < count; i++)
+        best = loss[i] < loss[best] ? i : best;
+    cr_assert_lt(count, 12);
+    cr_assert_eq(count, best + 3, "%d epochs, the best is %d", count, best + 1);
+    cr_assert(strstr(output, "the run ends\n"), "%s", output);
+}
+
 /* A best checkpoint that an earlier run left is not taken for this run's. */
 Test(char_lm_files, the_best_of_another_run_is_not_used)
 {
-    overfit();
+    overfit(NULL, NULL);
     sample_set_meta("char_lm.best.safetensors", "best_loss", "0.5");
     cr_assert_eq(RUN(NULL, "--resume", "--epochs", "0", "--generate", "5"), 0, "%s", output);
     cr_assert(strstr(output, "of another run"), "%s", output);
