@@ -192,7 +192,7 @@ static double bits(double nats)
 
 int main(int argc, char **argv)
 {
-    static const clseq_run_metric bits_per_char = {"bits_per_char", bits};
+    static const clseq_run_column bits_per_char = {"bits_per_char", bits};
     static const training_program program = {
         .summary = "Trains a recurrent character model on any OpenCL device, then writes text.",
         .minutes = 2,

@@ -39,7 +39,7 @@ static clseq_status copy_desc(clseq_run *run, const clseq_run_desc *desc)
     static const char op[] = "run create";
     clseq_run_desc *d = &run->desc;
     clseq_option *options = NULL;
-    clseq_run_metric *columns = NULL;
+    clseq_run_column *columns = NULL;
     *d = *desc;
     CLSEQ__RETURN_IF(copy_text(run, op, &d->checkpoint));
     CLSEQ__RETURN_IF(copy_text(run, op, &d->metrics));

@@ -129,11 +129,11 @@ static void add_columns(clseq_run *run, double loss)
 {
     char name[NAME_SIZE];
     for (size_t i = 0; i < run->desc.column_count; i++) {
-        const clseq_run_metric *metric = &run->desc.columns[i];
-        if (metric->of_loss)
-            add_figure(run, called(name, metric->name), "%.3f", metric->of_loss(loss));
+        const clseq_run_column *column = &run->desc.columns[i];
+        if (column->of_loss)
+            add_figure(run, called(name, column->name), "%.3f", column->of_loss(loss));
         else if (!isnan(run->shown[i]))
-            add_figure(run, called(name, metric->name), "%.4g", run->shown[i]);
+            add_figure(run, called(name, column->name), "%.4g", run->shown[i]);
     }
 }
 
@@ -191,11 +191,11 @@ void clseq__run_show_epoch(clseq_run *run, int64_t epoch, bool within, const dou
     if (validation)
         add(run, ", validation %.4f", *validation);
     for (size_t i = 0; i < run->desc.column_count; i++) {
-        const clseq_run_metric *metric = &run->desc.columns[i];
-        if (metric->of_loss && validation)
-            add(run, " (%.3f %s)", metric->of_loss(*validation), called(name, metric->name));
-        else if (!metric->of_loss && !isnan(run->values[i]))
-            add(run, ", %s %.4g", called(name, metric->name), run->values[i]);
+        const clseq_run_column *column = &run->desc.columns[i];
+        if (column->of_loss && validation)
+            add(run, " (%.3f %s)", column->of_loss(*validation), called(name, column->name));
+        else if (!column->of_loss && !isnan(run->values[i]))
+            add(run, ", %s %.4g", called(name, column->name), run->values[i]);
     }
     add(run, "\n");
     flush(run);

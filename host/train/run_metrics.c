@@ -63,28 +63,28 @@ done:
     return status;
 }
 
-clseq_status clseq_run_metric_set(clseq_run *run, const char *name, double value)
+clseq_status clseq_run_set_column(clseq_run *run, const char *name, double value)
 {
-    CLSEQ__NEEDS("run metric set", run);
-    CLSEQ__NOT_NULL("run metric set", name);
+    CLSEQ__NEEDS("run set column", run);
+    CLSEQ__NOT_NULL("run set column", name);
     for (size_t i = 0; i < run->desc.column_count; i++) {
         if (strcmp(run->desc.columns[i].name, name) != 0 || run->desc.columns[i].of_loss)
             continue;
         run->values[i] = run->shown[i] = value;
         return CLSEQ_OK;
     }
-    return clseq__error(CLSEQ_NOT_FOUND, "run metric set: the run has no column %s whose values are set",
+    return clseq__error(CLSEQ_NOT_FOUND, "run set column: the run has no column %s whose values are set",
                         CLSEQ__SHOW(name));
 }
 
 /* ---- rows ---- */
 
-static bool print_value(const clseq_run *run, size_t column)
+static bool print_value(const clseq_run *run, size_t i)
 {
-    const clseq_run_metric *metric = &run->desc.columns[column];
-    if (metric->of_loss)
-        return clseq__run_print(run->csv, ",%.6f", metric->of_loss(run->done.loss));
-    const double value = run->values[column];
+    const clseq_run_column *column = &run->desc.columns[i];
+    if (column->of_loss)
+        return clseq__run_print(run->csv, ",%.6f", column->of_loss(run->done.loss));
+    const double value = run->values[i];
     return isnan(value) ? clseq__run_print(run->csv, ",") : clseq__run_print(run->csv, ",%.9g", value);
 }
 

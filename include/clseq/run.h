@@ -76,12 +76,12 @@ extern "C" {
 typedef struct clseq_run clseq_run;
 
 /* A column of the metrics. In lines, "a_per_b" is called "a/b". */
-typedef struct clseq_run_metric {
+typedef struct clseq_run_column {
     /* Letters, digits, '_', '-' and '.'. */
     const char *name;
-    /* NULL: clseq_run_metric_set gives the values. Otherwise the column is this function of the loss, as bits or perplexity. */
+    /* NULL: clseq_run_set_column gives the values. Otherwise the column is this function of the loss, as bits or perplexity. */
     double (*of_loss)(double loss);
-} clseq_run_metric;
+} clseq_run_column;
 
 /* All zero is a run without end, files and words. Strings and arrays are copied. */
 typedef struct clseq_run_desc {
@@ -103,7 +103,7 @@ typedef struct clseq_run_desc {
     const char *unit;
     /* What a step of an epoch is called, as "window"; NULL: "batch". */
     const char *step_name;
-    const clseq_run_metric *columns;
+    const clseq_run_column *columns;
     size_t column_count;
     /* Those that stay or change stand in the checkpoint. Their values must live until clseq_run_finish. */
     const clseq_option *options;
@@ -136,7 +136,7 @@ CLSEQ_API clseq_status clseq_run_begin(clseq_run *run, const clseq_checkpoint *w
 CLSEQ_API clseq_meter *clseq_run_meter(clseq_run *run);
 
 /* The value of a column in the next row that is written, and in lines. Errors: CLSEQ_NOT_FOUND for a name that is no column. */
-CLSEQ_API clseq_status clseq_run_metric_set(clseq_run *run, const char *name, double value);
+CLSEQ_API clseq_status clseq_run_set_column(clseq_run *run, const char *name, double value);
 
 /*
  * After each step of the optimiser; `units` is how many it has read. Waits for the device where the loss is to be
@@ -164,8 +164,8 @@ CLSEQ_API bool clseq_run_is_within_epoch(const clseq_run *run);
 CLSEQ_API clseq_status clseq_run_finish(clseq_run *run, const double *validation);
 
 /*
- * Puts the parameters of the best checkpoint back, for use after training. Leaves them as they are, and says so in `out`,
- * where there is no better one than the last, or its file is gone or another run's.
+ * Puts the parameters of the best checkpoint back, for use after training, and says so in `out`. Leaves them as they are
+ * where none is better than the last step; and where the best is gone or another run's, which is told as well.
  */
 CLSEQ_API clseq_status clseq_run_load_best(clseq_run *run);
 

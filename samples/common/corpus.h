@@ -22,7 +22,8 @@ typedef struct corpus_options {
 
 /* A resumed run knows its text by its hash, wherever it is. */
 #define CORPUS_SETTINGS(o)                                                         \
-    SETTING_TEXT("text", &(o).text, PASSES, "FILE", "learn from this file"),       \
+    SETTING_TEXT("text", &(o).text, PASSES, "FILE",                                \
+                 "learn from this file (default: the library's source code)"),     \
         SETTING_FLAG("lower", &(o).lower, STAYS, "turn the text into lower case"), \
         SETTING_REAL("validation", &(o).validation, 0, 0.5, STAYS, "PART",         \
                      "part of the text kept for validation")

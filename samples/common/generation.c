@@ -36,6 +36,7 @@ void generate(const generation_options *o, const clseq_vocabulary *v, const prom
 {
     float *logits = allocate((size_t)v->size * sizeof *logits);
     int32_t last = 0;
+    clseq_signals_defer(); /* a text that is interrupted is an end too, also where nothing was trained */
     for (int64_t i = 0; i < o->characters && !training_is_interrupted(); i++) {
         expect(model, i == 0 ? p->tokens : &last, i == 0 ? (int64_t)p->size : 1, logits);
         check(clseq_sample_token(logits, v->size, (float)o->temperature, (int32_t)o->top_k,

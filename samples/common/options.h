@@ -54,10 +54,12 @@ enum { STAYS = CLSEQ_OPTION_STAYS, CHANGES = CLSEQ_OPTION_CHANGES, PASSES = CLSE
     SETTING(CLSEQ_OPTION_SEED, uint64_t, name, place, 0, 0, NULL, rule, argument, __VA_ARGS__)
 #define SETTING_FLAG(name, place, rule, ...) \
     SETTING(CLSEQ_OPTION_FLAG, bool, name, place, 0, 0, NULL, rule, NULL, __VA_ARGS__)
+#define SETTING_NAME(name, type, place, names, rule, argument, ...) \
+    SETTING(CLSEQ_OPTION_NAME, type, name, place, 0, 0, names, rule, argument, __VA_ARGS__)
 #define SETTING_CELL(name, place, rule, argument, ...) \
-    SETTING(CLSEQ_OPTION_NAME, clseq_cell, name, place, 0, 0, cell_name, rule, argument, __VA_ARGS__)
+    SETTING_NAME(name, clseq_cell, place, cell_name, rule, argument, __VA_ARGS__)
 
-/* The names of cells, as an option wants them. */
+/* The names of cells by their numbers; NULL behind the last one. */
 const char *cell_name(int index);
 
 /* Sets values and marks which were given; ends the program with a sentence that names the option otherwise. */

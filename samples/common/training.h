@@ -44,7 +44,7 @@ typedef struct training_program {
     const char *summary;          /* for --help */
     double minutes;               /* to train where neither --epochs nor --minutes are given */
     const char *unit, *step_name; /* of the run */
-    const clseq_run_metric *columns;
+    const clseq_run_column *columns;
     size_t column_count;
 } training_program;
 

@@ -99,7 +99,7 @@ static double half(double loss)
     return loss / 2;
 }
 
-static const clseq_run_metric columns[] = {{"half_per_unit", half}, {"rate", NULL}};
+static const clseq_run_column columns[] = {{"half_per_unit", half}, {"rate", NULL}};
 
 Test(run, rows_follow_from_the_steps)
 {
@@ -117,13 +117,13 @@ Test(run, rows_follow_from_the_steps)
     c.judged = judged;
     for (int step = 1; step <= RUN_CASE_EPOCH + 1; step++) {
         if (step == 2)
-            EXPECT_OK(clseq_run_metric_set(c.run, "rate", 0.125));
+            EXPECT_OK(clseq_run_set_column(c.run, "rate", 0.125));
         EXPECT_OK(run_case_step(&c));
         if (step == 3 || step >= RUN_CASE_EPOCH)
             mean[step / 3 < 2 ? 0 : step - RUN_CASE_EPOCH + 1] = clseq_run_progress(c.run).loss;
         if (step != RUN_CASE_EPOCH)
             continue;
-        EXPECT_OK(clseq_run_metric_set(c.run, "rate", 1e-5));
+        EXPECT_OK(clseq_run_set_column(c.run, "rate", 1e-5));
         EXPECT_OK(clseq_run_end_epoch(c.run, &judged[0]));
     }
     EXPECT_OK(clseq_run_finish(c.run, &judged[1]));
@@ -196,7 +196,7 @@ Test(run, lines_tell_of_progress_and_epochs)
         &(clseq_run_desc){
             .epochs = 2, .patience = 1, .unit = "row", .columns = columns, .column_count = 2, .out = out});
     c.judged = judged;
-    EXPECT_OK(clseq_run_metric_set(c.run, "rate", 0.5));
+    EXPECT_OK(clseq_run_set_column(c.run, "rate", 0.5));
     run_case_train(&c);
     fclose(out);
     static const char *const parts[] = {"epoch 1 batch 7/7 loss ",
@@ -326,7 +326,7 @@ Test(run, nulls_are_refused_or_harmless)
     EXPECT_ERROR(clseq_run_end_epoch(NULL, &one), CLSEQ_INVALID_ARGUMENT, "run is NULL");
     EXPECT_ERROR(clseq_run_finish(NULL, &one), CLSEQ_INVALID_ARGUMENT, "run is NULL");
     EXPECT_ERROR(clseq_run_load_best(NULL), CLSEQ_INVALID_ARGUMENT, "run is NULL");
-    EXPECT_ERROR(clseq_run_metric_set(NULL, "x", 1), CLSEQ_INVALID_ARGUMENT, "run is NULL");
+    EXPECT_ERROR(clseq_run_set_column(NULL, "x", 1), CLSEQ_INVALID_ARGUMENT, "run is NULL");
     cr_assert(clseq_run_is_over(NULL));
     cr_assert_not(clseq_run_is_within_epoch(NULL));
     cr_assert_null(clseq_run_meter(NULL));
@@ -336,9 +336,9 @@ Test(run, nulls_are_refused_or_harmless)
     clseq_run_stop(NULL);
     clseq_run_destroy(NULL);
     run_case_begin(&c, &(clseq_run_desc){.columns = columns, .column_count = 2});
-    EXPECT_ERROR(clseq_run_metric_set(c.run, NULL, 1), CLSEQ_INVALID_ARGUMENT, "name is NULL");
-    EXPECT_ERROR(clseq_run_metric_set(c.run, "half_per_unit", 1), CLSEQ_NOT_FOUND, "no column half_per_unit");
-    EXPECT_ERROR(clseq_run_metric_set(c.run, "speed", 1), CLSEQ_NOT_FOUND, "no column speed");
+    EXPECT_ERROR(clseq_run_set_column(c.run, NULL, 1), CLSEQ_INVALID_ARGUMENT, "name is NULL");
+    EXPECT_ERROR(clseq_run_set_column(c.run, "half_per_unit", 1), CLSEQ_NOT_FOUND, "no column half_per_unit");
+    EXPECT_ERROR(clseq_run_set_column(c.run, "speed", 1), CLSEQ_NOT_FOUND, "no column speed");
     EXPECT_ERROR(clseq_run_step(c.run, -1), CLSEQ_INVALID_ARGUMENT, "units is -1");
     cr_assert_not(clseq_run_writes(c.run, NULL));
     run_case_end(&c);
@@ -346,7 +346,7 @@ Test(run, nulls_are_refused_or_harmless)
 
 Test(run, descriptors_that_contradict_themselves_are_refused)
 {
-    static const clseq_run_metric twice[] = {{"a", NULL}, {"a", NULL}}, taken = {"loss", NULL},
+    static const clseq_run_column twice[] = {{"a", NULL}, {"a", NULL}}, taken = {"loss", NULL},
                                   comma = {"a,b", NULL}, empty = {"", NULL}, none = {NULL, NULL};
     const clseq_option nameless = {.kind = CLSEQ_OPTION_FLAG};
     const struct {

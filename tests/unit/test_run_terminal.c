@@ -44,7 +44,7 @@ static double third(double loss)
 Test(run_terminal, a_bar_is_rewritten_and_gives_way_to_lines)
 {
     static const double judged[] = {0.5, 0.25};
-    static const clseq_run_metric column = {"thirds_per_unit", third};
+    static const clseq_run_column column = {"thirds_per_unit", third};
     int other = -1;
     run_case c;
     FILE *out = open_terminal(&other);

@@ -74,6 +74,17 @@ Test(char_lm, says_what_is_wrong_with_its_input)
     cr_expect_neq(RUN(small, "--no-such-option"), 0);
 }
 
+Test(char_lm, help_tells_options_and_their_defaults)
+{
+    static const char *const parts[] = {"--device=SEL",  "--patience=N", "learning rate (0.004)",
+                                        "cell (lstm)",   "--lower ",     "(2, or",
+                                        "(char_lm.csv)", "of each (256)"};
+    cr_assert_eq(RUN(NULL, "--help"), 0, "%s", output);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        cr_expect(strstr(output, parts[i]), "%s: %s", parts[i], output);
+    cr_expect_not(strstr(output, "(-1)"), "%s", output);
+}
+
 Test(char_lm, a_prompt_with_foreign_bytes_is_named)
 {
     cr_assert_eq(RUN(small, "--epochs", "1", "--generate", "5", "--prompt", "Q"), 1, "%s", output);

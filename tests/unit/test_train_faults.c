@@ -143,7 +143,7 @@ Test(train_faults, checkpoints)
 /* A run that is stopped within an epoch, and one that goes on with it, in the working folder. */
 static clseq_status run_steps(bool resume, int64_t epochs)
 {
-    static const clseq_run_metric column = {"rate", NULL};
+    static const clseq_run_column column = {"rate", NULL};
     clseq_status status = CLSEQ_OK;
     clseq_context *ctx = NULL;
     clseq_params *params = NULL;
