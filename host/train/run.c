@@ -79,7 +79,7 @@ static bool row_is_due(const clseq_run *run)
 static clseq_status tell(clseq_run *run)
 {
     const clseq_progress *done = &run->done;
-    const bool first = done->own_steps == 1 && !run->desc.resume;
+    const bool first = done->own_steps == 1;
     const bool ends = done->epoch_steps == run->epoch_length; /* the epoch, if its length is known */
     const bool row = ends || row_is_due(run);
     const double now = clseq__seconds();
@@ -87,8 +87,9 @@ static clseq_status tell(clseq_run *run)
     double loss = 0;
     if (first || (line && !row))
         CLSEQ__RETURN_IF(read_loss(run, "run step", &loss));
-    if (first)
+    if (first && !run->desc.resume)
         run->done.first_loss = loss;
+    clseq_signals_defer(); /* the device has done a step: its programs are compiled, and there is something to save */
     if (row)
         CLSEQ__RETURN_IF(write_row(run, "run step", true));
     if (!line)
@@ -109,7 +110,6 @@ clseq_status clseq_run_step(clseq_run *run, int64_t units)
     if (units < 0)
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "run step: units is %lld, expected at least 0",
                             (long long)units);
-    clseq_signals_defer(); /* from here on there is something to save */
     run->saved = false;
     run->done.steps = clseq_optimizer_steps(run->contents.optimizer);
     run->done.epoch_steps++;

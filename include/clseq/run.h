@@ -207,7 +207,7 @@ CLSEQ_API bool clseq_run_writes(const clseq_run *run, const char *path);
  * waits for. Either one looks like a program that does not compile.
  *
  * Until clseq_signals_defer there is nothing to save, and the first signal ends the process too, after `farewell` was
- * written to stderr (NULL: nothing; a text that stays). A run's first step defers. Errors: CLSEQ_INVALID_STATE for a second call,
+ * written to stderr (NULL: nothing; a text that stays). A run defers when its first step is done. Errors: CLSEQ_INVALID_STATE for a second call,
  * CLSEQ_OUT_OF_HOST_MEMORY where no thread can be made.
  */
 CLSEQ_API clseq_status clseq_signals_watch(const char *farewell);
