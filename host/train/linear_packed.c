@@ -19,7 +19,6 @@ clseq_status clseq__linear_packed_get(clseq__linear_packed *p, const clseq_param
     if (p->version != store->version) {
         if (is_first)
             return CLSEQ_OK;
-        p->version = 0; /* until packing has succeeded; the store's begins at 1 */
         CLSEQ__RETURN_IF(p->packed ? clseq_gemm_repack(p->packed, &w)
                                    : clseq_gemm_pack(store->ctx, CLSEQ_OPERAND_B, &w, transpose, &p->packed));
         p->version = store->version;

@@ -106,7 +106,6 @@ static clseq_status make_table(clseq_optimizer *o)
     if (!o->blocks)
         CLSEQ__TRY(
             clseq__pool_get(o->ctx, (size_t)floats * sizeof *table, "optimizer step: blocks", &o->blocks));
-    o->blocks_version = 0; /* until the table is written; a store's begins at 1 */
     view = clseq_tensor_view(o->blocks, 0, CLSEQ_DTYPE_F32, 1, &floats);
     CLSEQ__TRY(clseq_tensor_write(o->ctx, &view, table));
     o->blocks_version = o->params->frozen_version;
