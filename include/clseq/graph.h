@@ -24,7 +24,8 @@
  * Nothing waits but what reads a value; clseq_graph_begin waits only while inputs of the graph before the last one are
  * still on their way to the device, so that a program is never more than two steps ahead of it. The memory of a graph
  * goes back to the context at clseq_graph_end and is used again: after the first two steps of a size nothing is
- * allocated, and after the first one nothing on the device. Graphs do not nest in one context: begin, end, begin, end.
+ * allocated, and after the first one nothing on the device but what a store keeps: weights of linear layers are packed when
+ * the same values are multiplied by a second time. Graphs do not nest in one context: begin, end, begin, end.
  *
  * Variables live until clseq_graph_end, unless the program releases them before. A clseq_var pointer is a number that
  * points to nothing; with 64-bit pointers none is given out twice in a process (with 32-bit ones, not before 16 million

@@ -35,7 +35,8 @@ extern "C" {
 /* tokens [...] i32 -> [...,E]. Tokens outside of 0..V-1: see above. */
 CLSEQ_API clseq_var *clseq_embed(clseq_graph *g, const clseq_embedding *embedding, clseq_var *tokens);
 
-/* [...,in] -> [...,out] */
+/* [...,in] -> [...,out]. Where the weight is multiplied by at most 128 rows several times before it changes, as by the steps of a
+ * decoder, it is packed once for all of them, in memory that its store keeps (once for each direction). */
 CLSEQ_API clseq_var *clseq_affine(clseq_graph *g, const clseq_linear *linear, clseq_var *x);
 
 typedef struct clseq_recur_opts {
