@@ -27,7 +27,7 @@ typedef struct Pass {
     In packed, units;
     Chunks gates, dgates, versions, hs, states, quantities, statistics, means, dstates, dhs, dxs, dys;
     Out sums, db, dx;
-    In db_before; /* of the steps after the pass's; NULL: there were none */
+    bool goes_on; /* db holds the sums of the pieces after this one */
     team_rows dx_rows;
     In dfinal[STATES];
     Out dinitial[STATES];
@@ -50,7 +50,9 @@ static inline Step time_step(const Pass *a, int chunk, int s)
     x.dstate = chunk_at(&a->dstates, chunk) + d_at;
     x.dlater = TEAM ? chunk_at(&a->dstates, later) + later_s * l->step : x.dstate;
     x.sums = a->sums + (TEAM ? ((chunk & 1) * l->tc + s) * sums : 0);
-    x.sums_later = x.later ? a->sums + (TEAM ? ((later & 1) * l->tc + later_s) * sums : 0) : a->db_before;
+    x.sums_later = a->goes_on ? a->db : NULL;
+    if (x.later)
+        x.sums_later = a->sums + (TEAM ? ((later & 1) * l->tc + later_s) * sums : 0);
     x.quantities = chunk_at(&a->quantities, chunk) + at;
     x.statistics = chunk_at(&a->statistics, chunk) + s * l->rows;
     x.means = chunk_at(&a->means, chunk) + s * l->rows;
@@ -107,7 +109,8 @@ static inline void dx_step(const Pass *a, const team_backward_record *r, int chu
     }
 }
 
-/* The gradients of the initial states, and the sums over all steps. */
+/* The gradients of the initial states, and the sums over all steps. No group is at an earlier step any more (team.settle), where
+ * pieces that go on from others read db. */
 static inline void end_pass(const Pass *a, const team_backward_record *r, const Team *team, Out scratch)
 {
     const Layer *l = &a->l;
@@ -159,7 +162,7 @@ static inline Pass pass_of(const team_backward_record *r, Place place, In packed
     a.dxs = chunks_of(l, dx_panels, r->dx_panels);
     a.dys = chunks_of(l, (Out)dy, r->dy_panels);
     a.db = lasting + r->db + block;
-    a.db_before = r->db_before < 0 ? NULL : lasting + r->db_before + block;
+    a.goes_on = r->goes_on;
     a.sums = TEAM ? work + r->sums + place.block * r->sums_floats : a.db;
     a.dx = dx;
     a.dx_rows = r->dx[place.second];

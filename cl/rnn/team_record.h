@@ -128,8 +128,8 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
  * dgates: they take the place of the activations where one group has the block to itself. dh: of all steps, with a
  * projection. dy, dx: of each direction, dx in a buffer of its own. dstates: what goes from step to step; versions: that and
  * the slots on their way through a step. means: of the norms. sums: those of gradients of biases and parameters on their way,
- * sums_floats a block; db: in the end; db_before: of the piece after this one, which they go on from, or -1. first: as in
- * forward. in_pieces: dgates, dh, db and db_before lie beside what forward has kept, else in the workspace.
+ * sums_floats a block; db: in the end. first: as in forward. in_pieces: dgates, dh and db lie beside what forward has kept, else
+ * in the workspace. goes_on: db holds the sums of the pieces after this one, which those of this one are added to.
  */
 #define TEAM_BACKWARD(M)                 \
     M(team_sizes, sizes)                 \
@@ -149,7 +149,6 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_long, sums)                  \
     M(clseq_long, sums_floats)           \
     M(clseq_long, db)                    \
-    M(clseq_long, db_before)             \
     M(clseq_long, w_x)                   \
     M(clseq_long, w_h[TEAM_PHASES])      \
     M(clseq_long, w_projection)          \
@@ -162,7 +161,7 @@ CLSEQ_RECORD(team_forward_record, TEAM_FORWARD);
     M(clseq_int, keeps_dx)               \
     M(clseq_int, in_pieces)              \
     M(clseq_int, first)                  \
-    M(clseq_int, none)
+    M(clseq_int, goes_on)
 CLSEQ_RECORD(team_backward_record, TEAM_BACKWARD);
 
 /*

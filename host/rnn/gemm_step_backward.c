@@ -127,7 +127,7 @@ static clseq_status backward_one(const clseq__layer_pass *args, const clseq__lay
     p.r.output = chained->buffer ? clseq__gemm_step_dense(&p, chained->at, p.r.O)
                                  : clseq__gemm_step_view(p.layer, &io->dy.rows);
     CLSEQ__RETURN_IF(
-        steps_back(&p, io, chained->buffer ? chained->buffer : io->dy.rows.buffer, args->gone_back == 0));
+        steps_back(&p, io, chained->buffer ? chained->buffer : io->dy.rows.buffer, !args->goes_on));
     CLSEQ__RETURN_IF(store_dinitial(&p, io->dinitial));
     return input_gradients(&p, io);
 }

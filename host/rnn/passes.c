@@ -28,7 +28,7 @@ static clseq__rnn_part part_of(const clseq_rnn_shape *shape, int64_t first, int6
 {
     return (clseq__rnn_part){.first = first,
                              .count = shape->in_pieces ? count : shape->T,
-                             .gone_back = at->gone_back,
+                             .goes_on = at->left < at->ran,
                              .draws = at->draws};
 }
 
@@ -81,7 +81,6 @@ clseq_status clseq_rnn_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *sha
     if (!shape->in_pieces)
         return CLSEQ_OK;
     at.left = args->first;
-    at.gone_back++;
     clseq__reserve_filled(plan, shape, args->reserve, &at);
     return CLSEQ_OK;
 }
@@ -96,8 +95,7 @@ clseq_status clseq_rnn_weight_gradients(clseq_rnn_plan *plan, const clseq_rnn_sh
     CLSEQ__RETURN_IF(clseq__rnn_check_weight_gradients(plan, shape, &sizes, args));
     CLSEQ__RETURN_IF(clseq__reserve_check(call, plan, shape, args->reserve, &at));
     CLSEQ__RETURN_IF(clseq__progress_check_weights(&at));
-    clseq__rnn_part part = part_of(shape, 0, at.ran, &at);
-    part.gone_back--; /* the piece before the last one was that number */
+    const clseq__rnn_part part = part_of(shape, 0, at.ran, &at);
     clseq__reserve_written(plan->ctx, &args->workspace, sizes.workspace);
     clseq__reserve_all_written(plan, shape, args->reserve);
     return clseq__stack_weights(plan, shape, args, &part);

@@ -61,7 +61,8 @@ int64_t clseq__stack_reserve(const clseq_rnn_plan *plan, const clseq_rnn_shape *
 
 /* What a call runs of a pass: all of it, or a piece. */
 typedef struct clseq__rnn_part {
-    int64_t first, count, gone_back; /* of a layer's pass (schedule.h) */
+    int64_t first, count; /* of a layer's pass (schedule.h), as what follows */
+    bool goes_on;
     clseq__pass_draws draws;
 } clseq__rnn_part;
 
@@ -71,7 +72,7 @@ clseq_status clseq__stack_forward(clseq_rnn_plan *plan, const clseq_rnn_shape *s
                                   const clseq_rnn_forward_args *args, const clseq__rnn_part *part);
 clseq_status clseq__stack_backward(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                    const clseq_rnn_backward_args *args, const clseq__rnn_part *part);
-/* Of a pass in pieces that backward has run: `part` has all steps that have run, and the last launch's gone_back. */
+/* Of a pass in pieces that backward has run: `part` has all steps that have run. */
 clseq_status clseq__stack_weights(clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
                                   const clseq_rnn_weight_gradients_args *args, const clseq__rnn_part *part);
 

@@ -5,7 +5,7 @@
 
 clseq_status clseq__progress_check_forward(const clseq__pass_progress *at, int64_t first)
 {
-    if (at->gone_back > 0)
+    if (at->left < at->ran)
         return clseq__error(CLSEQ_INVALID_STATE,
                             "rnn forward: backward has begun, with steps [%" PRId64 ",%" PRId64
                             "), expected all forward pieces before it",

@@ -10,10 +10,10 @@
 
 #include "rnn/plan.h"
 
-/* How far a pass is: steps that forward has run, those of them that backward has not run, and the pieces that it has. */
+/* How far a pass is: steps that forward has run, and those of them that backward has not. */
 typedef struct clseq__pass_progress {
     clseq__pass_draws draws;
-    int64_t ran, left, gone_back;
+    int64_t ran, left;
 } clseq__pass_progress;
 
 /* CLSEQ_INVALID_STATE unless a piece is the next one of a pass in pieces, forward from step `first` on, or backward; or all are

@@ -89,7 +89,7 @@ typedef struct clseq__layer_pass {
     void *data; /* what the schedule made for the layer */
     clseq_rnn_shape shape;
     int64_t first, count;
-    int64_t gone_back; /* pieces that backward has run before this one */
+    bool goes_on; /* backward, after other pieces */
     clseq__pass_draws draws;
     clseq_tensor lengths;
     clseq__place packed_forward, packed_backward;

@@ -129,7 +129,8 @@ typedef struct call {
     clseq__place packed, workspace;
     clseq_tensor x, lengths;
     const clseq_tensor *reserve;
-    int64_t first, count, gone_back;
+    int64_t first, count;
+    bool goes_on;
     clseq__pass_draws draws;
 } call;
 
@@ -206,7 +207,7 @@ static clseq__layer_pass bare_pass(const call *c, int64_t l, int d)
                               .shape = *c->shape,
                               .first = c->first,
                               .count = c->count,
-                              .gone_back = c->gone_back,
+                              .goes_on = c->goes_on,
                               .draws = c->draws,
                               .lengths = c->lengths,
                               .packed_forward = moved(c->packed, c->form->packed_forward[index]),
@@ -254,7 +255,7 @@ static call call_over(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, 
     call c = call_of(plan, shape);
     c.first = part->first;
     c.count = part->count;
-    c.gone_back = part->gone_back;
+    c.goes_on = part->goes_on;
     c.draws = part->draws;
     return c;
 }

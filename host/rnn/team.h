@@ -39,10 +39,9 @@ typedef struct clseq__team_layout {
     /* In the workspace, after what is kept where that lies there. Of both passes: what is on its way in a team, and
      * scratch. */
     team_array versions;
-    /* Of backward, what gradients of weights are made of: in pieces in the reserve, with two places for the sums db, which pieces
-     * take by turns. */
+    /* Of backward, what gradients of weights are made of: in pieces in the reserve. */
     team_array dgates, dh;
-    int64_t db, db_floats;
+    int64_t db;
     /* And what nothing needs any more then. */
     team_array dstates, back_versions, means, dx;
     int64_t sums, sums_floats, by_token;

@@ -123,7 +123,7 @@ static void cut(const clseq__rnn_layer *layer, const clseq_rnn_shape *shape, cls
 }
 
 /* What backward leaves for the gradients of the weights. */
-static void take_lasting(const clseq__rnn_layer *layer, bool in_pieces, int64_t *end, clseq__team_layout *at)
+static void take_lasting(const clseq__rnn_layer *layer, int64_t *end, clseq__team_layout *at)
 {
     const clseq__cell *cell = layer->cell;
     const int64_t VW = layer->ctx->traits.vector_width, panel = at->sizes.tc * VW;
@@ -132,8 +132,7 @@ static void take_lasting(const clseq__rnn_layer *layer, bool in_pieces, int64_t 
         at->dh = take_array(end, at, h_panels * panel, OWN);
     if (at->grid.members > 1)
         at->dgates = take_array(end, at, cell->slots * panels * panel, OWN);
-    at->db_floats = at->grid.blocks * (cell->slots + cell->parameters) * panels * VW;
-    at->db = clseq__take(end, (in_pieces ? 2 : 1) * at->db_floats);
+    at->db = clseq__take(end, at->grid.blocks * (cell->slots + cell->parameters) * panels * VW);
 }
 
 /* What a layer keeps of a pass: in training of all chunks, in inference of one; states of two, as a team carries them over. */
@@ -230,7 +229,7 @@ clseq__team_layout clseq__team_layout_of(const clseq__rnn_layer *layer, const cl
     take_kept(layer, training, &at);
     at.workspace_end = training ? 0 : at.kept_end;
     if (training)
-        take_lasting(layer, shape->in_pieces, shape->in_pieces ? &at.kept_end : &at.workspace_end, &at);
+        take_lasting(layer, shape->in_pieces ? &at.kept_end : &at.workspace_end, &at);
     take_scratch(layer, &at.workspace_end, &at);
     int64_t forward_end = at.workspace_end;
     take_forward(layer, &forward_end, &at);

@@ -160,19 +160,17 @@ clseq_status clseq__team_backward(const clseq__layer_pass *pass, const clseq__la
                               .means = clseq__array_moved(at->means, work),
                               .sums = work + at->sums,
                               .sums_floats = at->sums_floats,
-                              .db = lasting + clseq__team_db(pass->gone_back, at),
-                              .db_before = -1,
+                              .db = lasting + at->db,
                               .w_x = packed + at->packed.back_x,
                               .w_projection = packed + at->packed.back_projection,
                               .units = pass->packed_forward.at + at->packed.units,
                               .values = clseq__cell_values_of(pass),
                               .dy_from = chained ? TEAM_FROM_PANELS : TEAM_FROM_ROWS,
                               .in_pieces = pass->shape.in_pieces,
-                              .first = (clseq_int)pass->first};
+                              .first = (clseq_int)pass->first,
+                              .goes_on = pass->goes_on};
     clseq__team_arguments a = {.list = {CLSEQ__RECORD(&r)}, .count = 1};
     CLSEQ__RETURN_IF(clseq__team_prepare(layer, team, at->grid, true));
-    if (pass->gone_back > 0)
-        r.db_before = lasting + clseq__team_db(pass->gone_back - 1, at);
     set_dx(pass, args, at, &dx_second, &r);
     for (int p = 0; p < TEAM_PHASES; p++)
         r.w_h[p] = packed + at->packed.back_h[p];

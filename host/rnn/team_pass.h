@@ -39,12 +39,6 @@ static inline clseq__place clseq__lasting_place(const clseq__layer_pass *pass)
     return pass->shape.in_pieces ? pass->reserve : pass->workspace;
 }
 
-/* The sums of biases and parameters that the backward launch number `launch` of a pass leaves. */
-static inline int64_t clseq__team_db(int64_t launch, const clseq__team_layout *at)
-{
-    return at->db + launch % 2 * at->db_floats;
-}
-
 /* The matrices of part i of a layer, of which the phases' has one for each phase with a product; returns their number.
  * forward, backward: where the parts of a pack begin, -1: there is no backward part. */
 int clseq__team_matrices(const clseq__rnn_layer *layer, const clseq__team_packed *at, int i, int64_t forward,

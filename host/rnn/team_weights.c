@@ -95,7 +95,7 @@ static clseq_status weights_of(const clseq__layer_pass *pass, const clseq__layer
                              .lengths = pass->lengths.offset,
                              .tokens = clseq__rows_of(&pass->x.rows),
                              .by_token = pass->workspace.at + at->by_token,
-                             .db = clseq__lasting_place(pass).at + clseq__team_db(pass->gone_back, at),
+                             .db = clseq__lasting_place(pass).at + at->db,
                              .rows = layer->cell->slots + layer->cell->parameters,
                              .segments = (clseq_int)at->segments,
                              .add = !args->overwrite,
