@@ -60,7 +60,8 @@ static clseq_status project_back(const pass *p, int64_t t, cl_mem dy)
     return product_back(p, clseq__gemm_step_doutput(p, t, 1), p->r.w_hr, 0.0f, dm);
 }
 
-/* All steps, last to first; afterwards the scratch holds the gradients of the initial states. `begins`: no piece has gone back before. */
+/* All steps, last to first; afterwards the scratch holds the gradients of the initial states. `begins`: no piece has gone back
+ * before. */
 static clseq_status steps_back(const pass *p, const clseq__layer_backward *io, cl_mem dy, bool begins)
 {
     const clseq__cell *cell = p->cell;

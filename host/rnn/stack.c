@@ -4,128 +4,18 @@
  * Layers of one direction form a chain: each reads what the schedule keeps of the layer below, where it lies. With two
  * directions, or where something becomes of it on its way (between.h), a layer's output goes to a sequence [T,B,F] in the
  * order of time, directions side by side or summed, which the layer above reads; gradients come back the same way.
- *
- * packed     [forward part of each layer][backward part of each layer, training]: a pack of training begins with one of
- *            inference
- * reserve l  [direction] what its schedule keeps; then what the layer reads [T,B,in or none], where the schedule does not keep it
- *            itself: such a sequence between layers, or in pieces x
- * workspace  of the layer's schedule, then two places that layers take by turns for what goes from one to the next
  */
+#include "rnn/stack.h"
 #include "core/error.h"
 #include "rnn/between.h"
 #include "rnn/floats.h"
-#include "rnn/plan.h"
-#include <string.h>
-
-void clseq__layer_sizes_of(const clseq__rnn_form *form, const clseq__rnn_layer *layer,
-                           const clseq_rnn_shape *shape, clseq__layer_sizes *out)
-{
-    memset(out, 0, sizeof *out);
-    form->schedule->sizes(layer, shape, out);
-    out->packed_forward = clseq__aligned(out->packed_forward);
-    out->packed_backward = clseq__aligned(out->packed_backward);
-    out->reserve = clseq__aligned(out->reserve);
-    out->workspace = clseq__aligned(out->workspace);
-}
-
-static void layer_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape,
-                        const clseq__rnn_layer *layer, clseq__layer_sizes *out)
-{
-    clseq__layer_sizes_of(clseq__rnn_form_of(plan, shape), layer, shape, out);
-}
-
-/* Numbers of a row of what layer l reads. */
-static int64_t read_features(const clseq_rnn_plan *plan, int64_t l)
-{
-    const int64_t x = plan->desc.one_hot ? 1 : plan->desc.input;
-    return l == 0 ? x : clseq__rnn_features(plan, l - 1);
-}
-
-/* Numbers of the sequence that layer l reads, where the reserve keeps it. */
-static int64_t kept_rows(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l)
-{
-    const bool copies_x = clseq__rnn_form_of(plan, shape)->schedule->copies_x;
-    const bool is_kept =
-        l > 0 ? plan->hands_rows && !copies_x : shape->in_pieces && (!copies_x || plan->desc.one_hot);
-    return is_kept ? clseq__aligned(shape->T * shape->B * read_features(plan, l)) : 0;
-}
-
-/* Where everything lies for a shape, in floats. */
-typedef struct layout {
-    int64_t layer_workspace; /* the largest */
-    int64_t between;         /* of one of the two places */
-    int64_t launches_forward, launches_backward;
-} layout;
-
-static layout layout_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
-{
-    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
-    layout at = {0};
-    for (int64_t i = 0; i < plan->desc.layers * plan->directions; i++) {
-        const int64_t l = i / plan->directions;
-        clseq__layer_sizes s;
-        layer_sizes(plan, shape, &plan->layers[i], &s);
-        at.layer_workspace = clseq__larger(at.layer_workspace, s.workspace);
-        at.launches_forward += s.launches_forward;
-        at.launches_backward += s.launches_backward;
-        if (plan->hands_rows && l > 0)
-            at.between = clseq__larger(at.between, shape->T * shape->B * clseq__rnn_features(plan, l - 1));
-        if (!plan->hands_rows && !training && l < plan->desc.layers - 1)
-            at.between = clseq__larger(at.between, s.chain);
-        if (!plan->hands_rows && training && l > 0)
-            at.between = clseq__larger(at.between, s.dchain);
-    }
-    at.between = clseq__aligned(at.between);
-    at.launches_forward += clseq__between_launches(plan, shape->mode);
-    at.launches_backward += clseq__between_launches(plan, shape->mode);
-    return at;
-}
-
-int64_t clseq__stack_reserve(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, int64_t l)
-{
-    int64_t floats = kept_rows(plan, shape, l);
-    for (int d = 0; d < plan->directions; d++) {
-        clseq__layer_sizes s;
-        layer_sizes(plan, shape, clseq__rnn_layer_at(plan, l, d), &s);
-        floats += s.reserve;
-    }
-    return clseq__larger(floats, 1) * (int64_t)sizeof(float);
-}
-
-/* Two floating-point operations for each product of a weight and a number. */
-static double flop_of(const clseq__rnn_layer *layer, double rows)
-{
-    const double inputs = (double)layer->output + (layer->one_hot ? 0 : (double)layer->input);
-    const double hidden = (double)layer->hidden;
-    const double projection = layer->is_projected ? hidden * (double)layer->output : 0;
-    return 2.0 * rows * (layer->cell->gates * hidden * inputs + projection);
-}
-
-void clseq__stack_sizes(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape, clseq_rnn_sizes *out)
-{
-    const layout at = layout_of(plan, shape);
-    const clseq__rnn_form *form = clseq__rnn_form_of(plan, shape);
-    const int64_t layers = plan->desc.layers * plan->directions;
-    const bool training = shape->mode == CLSEQ_MODE_TRAINING;
-    const int64_t bytes = (int64_t)sizeof(float);
-    memset(out, 0, sizeof *out);
-    out->packed = bytes * (training ? form->packed_backward[layers] : form->packed_forward[layers]);
-    out->workspace = bytes * clseq__larger(at.layer_workspace + 2 * at.between, 1);
-    out->reserve = 1;
-    for (int64_t l = 0; training && l < plan->desc.layers; l++)
-        out->reserve = clseq__larger(out->reserve, clseq__stack_reserve(plan, shape, l));
-    out->launches_forward = at.launches_forward;
-    out->launches_backward = at.launches_backward;
-    for (int64_t i = 0; i < layers; i++)
-        out->flop_forward += flop_of(&plan->layers[i], (double)shape->T * (double)shape->B);
-}
 
 /* A call over the stack. */
 typedef struct call {
     const clseq_rnn_plan *plan;
     const clseq_rnn_shape *shape;
     const clseq__rnn_form *form;
-    layout at;
+    clseq__stack_layout at;
     clseq__place packed, workspace;
     clseq_tensor x, lengths;
     const clseq_tensor *reserve;
@@ -162,7 +52,8 @@ static clseq_tensor rows_at(const call *c, clseq__place place, int64_t l)
 /* Where the reserve of layer l keeps what it reads at the call's first step. */
 static clseq__place kept_place(const call *c, int64_t l)
 {
-    const int64_t kept = kept_rows(c->plan, c->shape, l), row = read_features(c->plan, l);
+    const int64_t kept = clseq__stack_kept_rows(c->plan, c->shape, l),
+                  row = clseq__stack_read_features(c->plan, l);
     const int64_t whole = clseq__stack_reserve(c->plan, c->shape, l) / (int64_t)sizeof(float);
     return moved(place_of(&c->reserve[l]), whole - kept + c->first * c->shape->B * row);
 }
@@ -216,7 +107,7 @@ static clseq__layer_pass bare_pass(const call *c, int64_t l, int d)
     if (training && c->reserve) {
         clseq__layer_sizes s;
         pass.reserve = place_of(&c->reserve[l]);
-        layer_sizes(plan, c->shape, pass.layer, &s);
+        clseq__stack_layer_sizes(plan, c->shape, pass.layer, &s);
         pass.reserve.at += d * s.reserve;
     } else if (!training && !plan->hands_rows && l < plan->desc.layers - 1) {
         pass.chain = between(c, l);
@@ -245,7 +136,7 @@ static call call_of(const clseq_rnn_plan *plan, const clseq_rnn_shape *shape)
     return (call){.plan = plan,
                   .shape = shape,
                   .form = clseq__rnn_form_of(plan, shape),
-                  .at = layout_of(plan, shape),
+                  .at = clseq__stack_layout_of(plan, shape),
                   .count = shape->T};
 }
 
@@ -317,7 +208,7 @@ static clseq_tensor kept_x(const call *c)
 static clseq_status take_x(call *c, const clseq_tensor *x)
 {
     c->x = *x;
-    if (c->shape->mode == CLSEQ_MODE_INFERENCE || kept_rows(c->plan, c->shape, 0) == 0)
+    if (c->shape->mode == CLSEQ_MODE_INFERENCE || clseq__stack_kept_rows(c->plan, c->shape, 0) == 0)
         return CLSEQ_OK;
     c->x = kept_x(c);
     return clseq_tensor_copy(c->plan->ctx, x, &c->x);
@@ -409,7 +300,7 @@ clseq_status clseq__stack_weights(clseq_rnn_plan *plan, const clseq_rnn_shape *s
     call c = call_over(plan, shape, part);
     c.workspace = place_of(&args->workspace);
     c.reserve = args->reserve;
-    if (kept_rows(plan, shape, 0) > 0)
+    if (clseq__stack_kept_rows(plan, shape, 0) > 0)
         c.x = kept_x(&c);
     for (int64_t l = plan->desc.layers - 1; l >= 0; l--) {
         const clseq__layer_pass pass = pass_of(&c, l, 0);

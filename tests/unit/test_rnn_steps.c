@@ -377,3 +377,61 @@ Test(rnn_steps, draw_by_their_time)
     }
     clseq_context_destroy(ctx);
 }
+
+static uint64_t launches_so_far(clseq_context *ctx)
+{
+    clseq_context_stats stats;
+    MUST(clseq_context_get_stats(ctx, &stats));
+    return stats.launches + stats.clblast_calls;
+}
+
+/* A piece launches no more than its plan says, and under the schedule team, but for a copy of tokens, one kernel a layer. */
+static void check_launches(clseq_context *ctx, const rnn_case *c, clseq_schedule schedule, bool one_hot)
+{
+    const bool team = schedule == CLSEQ_SCHEDULE_TEAM;
+    const rnn_run_options options = {.schedule = schedule, .in_pieces = true, .one_hot = one_hot};
+    rnn_run *run = run_of(ctx, c, &options, "launches");
+    const uint64_t layers = (uint64_t)c->net.L;
+    for (int round = 0; round < 2; round++) { /* what is made for the first one is made */
+        clseq_rnn_forward_args forward = rnn_pieces_forward_args(run, 0, 1);
+        uint64_t before = launches_so_far(ctx), now;
+        MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
+        now = launches_so_far(ctx);
+        cr_assert(round == 0 || now - before <= (uint64_t)run->sizes.launches_forward);
+        cr_assert(round == 0 || !team || now - before == layers + one_hot, "%d launches",
+                  (int)(now - before));
+        forward = rnn_pieces_forward_args(run, 1, c->net.T - 1);
+        before = launches_so_far(ctx);
+        MUST(clseq_rnn_forward(run->plan, &run->shape, &forward));
+        now = launches_so_far(ctx);
+        cr_assert(round == 0 || now - before <= (uint64_t)run->sizes.launches_forward,
+                  "%d launches, %d promised", (int)(now - before), (int)run->sizes.launches_forward);
+        const clseq_rnn_backward_args backward = rnn_pieces_backward_args(run, 0, c->net.T);
+        before = launches_so_far(ctx);
+        MUST(clseq_rnn_backward(run->plan, &run->shape, &backward));
+        now = launches_so_far(ctx);
+        cr_assert(round == 0 || !team || now - before == layers);
+        cr_assert(round == 0 || now - before <= (uint64_t)run->sizes.launches_backward);
+        const clseq_rnn_weight_gradients_args weights = rnn_pieces_weights_args(run);
+        MUST(clseq_rnn_weight_gradients(run->plan, &run->shape, &weights));
+        cr_assert(round == 0 || !team || launches_so_far(ctx) - now == layers);
+    }
+    rnn_run_destroy(run);
+}
+
+Test(rnn_steps, launch_what_they_promise)
+{
+    clseq_context *ctx = test_context();
+    for (int one_hot = 0; one_hot < 2; one_hot++) {
+        const reference_rnn net = {
+            .cell = reference_cell_find("gru"), .T = 5, .B = 3, .I = 4, .H = 7, .L = 1 + one_hot};
+        rnn_case *c = rnn_case_create(&net, 6, 0);
+        if (one_hot)
+            make_one_hot(c);
+        for (int s = 0; s < rnn_schedule_count; s++)
+            if (rnn_schedule_expected(ctx, &rnn_schedules[s]))
+                check_launches(ctx, c, rnn_schedules[s].id, one_hot == 1);
+        rnn_case_destroy(c);
+    }
+    clseq_context_destroy(ctx);
+}
