@@ -47,6 +47,12 @@ guarded guarded_create(clseq_context *ctx, clseq_dtype dtype, int ndim, const in
 {
     guarded g = {.ctx = ctx};
     int64_t stored[CLSEQ_MAX_DIMS];
+    if (layout == GUARDED_BY_ROW && ndim < 3) {
+        g = guarded_create(ctx, dtype, ndim, ndim == 2 ? (int64_t[]){dims[1], dims[0]} : dims, GUARDED_APART);
+        if (ndim == 2)
+            g.tensor = clseq_tensor_transpose(&g.tensor, 0, 1);
+        return g;
+    }
     for (int i = 0; i < ndim; i++)
         stored[i] = dims[i];
     if (layout == GUARDED_BY_ROW) {

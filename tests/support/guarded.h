@@ -19,7 +19,7 @@
 typedef enum guarded_layout {
     GUARDED_DENSE, /* packed, with canaries before and after */
     GUARDED_APART, /* also canaries between the rows */
-    GUARDED_BY_ROW, /* as GUARDED_APART, and the first two dimensions exchanged in memory: [T,B,F] as [B,T,F] */
+    GUARDED_BY_ROW, /* as GUARDED_APART, and the first two dimensions, if there are, exchanged in memory: [T,B,F] as [B,T,F] */
     GUARDED_LAYOUTS
 } guarded_layout;
 

@@ -17,19 +17,13 @@
 
 static const char *const names[CLSEQ_REDUCE_COUNT] = {"sum", "mean", "max", "min"};
 
-/* x and y, of the same memory layout or exchanged in their first two dims. */
+/* A tensor of the dims of x or of y. */
 static guarded make(clseq_context *ctx, const reference_reduction *r, bool of_y, int layout)
 {
     int64_t dims[CLSEQ_MAX_DIMS];
     for (int d = 0; d < r->ndim; d++)
         dims[d] = of_y && r->reduced[d] ? 1 : r->dims[d];
-    if (r->ndim == 2 && layout == GUARDED_BY_ROW) {
-        guarded g = guarded_create(ctx, CLSEQ_DTYPE_F32, 2, (int64_t[]){dims[1], dims[0]}, GUARDED_APART);
-        g.tensor = clseq_tensor_transpose(&g.tensor, 0, 1);
-        return g;
-    }
-    return guarded_create(ctx, CLSEQ_DTYPE_F32, r->ndim, dims,
-                          r->ndim == 1 && layout == GUARDED_BY_ROW ? GUARDED_APART : (guarded_layout)layout);
+    return guarded_create(ctx, CLSEQ_DTYPE_F32, r->ndim, dims, (guarded_layout)layout);
 }
 
 static void expect(const reference_reduction *r, const char *what, const guarded *g, const double *want,
