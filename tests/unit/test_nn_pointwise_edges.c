@@ -152,6 +152,8 @@ Test(nn_pointwise_edges, bad_arguments)
     const clseq_tensor high = clseq_tensor_view(room.buffer, 80, CLSEQ_DTYPE_F32, 3, (int64_t[]){1, 3, 4});
     const clseq_tensor shifted = clseq_tensor_view(room.buffer, 1, CLSEQ_DTYPE_F32, 2, (int64_t[]){3, 4});
     const clseq_tensor none = {0};
+    const clseq_tensor square = clseq_tensor_view(room.buffer, 0, CLSEQ_DTYPE_F32, 2, (int64_t[]){3, 3});
+    const clseq_tensor turned_square = clseq_tensor_transpose(&square, 0, 1);
     clseq_tensor flat = y;
     flat.strides[0] = 0;
     const clseq_tensor pair[] = {x, row}, tall[] = {x, high}, missing[] = {x, none}, masked[] = {x, x, x};
@@ -182,6 +184,8 @@ Test(nn_pointwise_edges, bad_arguments)
             "exp forward: y has shape [3,4] and strides [0,1], with which elements stand in one place");
     refuses(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_EXP, NULL, &x, &shifted), CLSEQ_INVALID_ARGUMENT,
             "exp forward: y overlaps in[0]");
+    refuses(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_EXP, NULL, &square, &turned_square),
+            CLSEQ_INVALID_ARGUMENT, "exp forward: y overlaps in[0]");
     refuses(clseq_nn_pointwise_forward(ctx, CLSEQ_POINTWISE_EXP, NULL, &row, &x), CLSEQ_INVALID_SHAPE,
             "exp forward: in[0] has shape [3], which cannot be stretched to [3,4]");
     refuses(clseq_nn_pointwise_backward(ctx, CLSEQ_POINTWISE_WHERE, NULL, masked, NULL, &y, 0, false, &z),
