@@ -44,7 +44,7 @@ static int run_process(int (*work)(int number), int number)
         const int said = open("said", O_WRONLY | O_CREAT | O_TRUNC, 0600);
         dup2(said, STDERR_FILENO);
         signal(SIGHUP, SIG_DFL);
-        alarm(300); /* nothing here waits so long, but kernels may have to be compiled first */
+        alarm(20);
         _exit(work(number));
     }
     cr_assert(child > 0 && waitpid(child, &status, 0) == child);
@@ -159,6 +159,7 @@ Test(run_signals, a_reader_who_leaves_is_a_write_that_fails)
 static int trains(int number)
 {
     run_case c;
+    alarm(300); /* kernels may have to be compiled */
     if (clseq_signals_watch(NULL) != CLSEQ_OK)
         return 1;
     run_case_setup();
