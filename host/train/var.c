@@ -72,17 +72,23 @@ void clseq__var_destroy(clseq_graph *g, clseq__var *x)
     clseq__vars_remove(&g->vars, x->handle);
 }
 
+/* Nothing but the operation that would make it holds x, and waits for a reader that will not come. */
+static bool is_unread(const clseq__var *x)
+{
+    return x->holds == 1 && x->node && x->node->is_pending && !x->node->is_kept;
+}
+
 void clseq__var_let_go(clseq_graph *g, clseq__var *x)
 {
     clseq__var *base = x->base;
-    clseq__node *node = x->node;
-    if (--x->holds > 0)
-        return;
-    clseq__var_destroy(g, x);
-    if (node) /* it waited for a reader, which will not come */
-        clseq__node_destroy(g, node);
-    if (base)
-        clseq__var_let_go(g, base);
+    x->holds--;
+    if (is_unread(x))
+        clseq__node_destroy(g, x->node); /* lets go of x */
+    else if (x->holds == 0) {
+        clseq__var_destroy(g, x);
+        if (base)
+            clseq__var_let_go(g, base);
+    }
 }
 
 void clseq__var_release(clseq_graph *g, clseq__var *x)

@@ -41,6 +41,8 @@ static bool make_block(clseq__var_table *table)
 clseq__var *clseq__vars_add(clseq__var_table *table)
 {
     if (table->count == 0 || table->used == BLOCK_VARS) {
+        if (table->count > 0 && table->blocks[table->count - 1].live == 0)
+            table->count--; /* the last one, which had to stay while it was */
         if (!make_block(table))
             return NULL;
         table->blocks[table->count].live = 0;

@@ -158,6 +158,57 @@ Test(graph_release, scopes)
     clseq_context_destroy(ctx);
 }
 
+/* Steps of any number of variables, also where a block of the graph's table is full just when a step ends. */
+Test(graph_release, steps_of_any_number_of_variables)
+{
+    static const int numbers[] = {1, 2, 3, 16, 100, 128, 256, 300};
+    clseq_context *ctx = test_context();
+    clseq_tensor tensor = {0};
+    EXPECT_OK(clseq_tensor_create(ctx, CLSEQ_DTYPE_F32, 1, (int64_t[]){3}, &tensor));
+    for (size_t n = 0; n < sizeof numbers / sizeof numbers[0]; n++) {
+        long allocations = 0;
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+        for (int step = 0; step < 1200; step++) {
+            clseq_scope_begin(g);
+            for (int i = 0; i < numbers[n]; i++)
+                clseq_input_tensor(g, &tensor);
+            clseq_scope_end(g, 0, NULL);
+            if (step == 600)
+                allocations = faults_allocations();
+        }
+        cr_expect_eq(faults_allocations(), allocations, "steps of %d variables", numbers[n]);
+        graph_end(g);
+    }
+    clseq_tensor_destroy(ctx, &tensor);
+    clseq_context_destroy(ctx);
+}
+
+/* Rows of an embedding that nothing has read were never looked up, and go with their tokens. */
+Test(graph_release, what_nobody_read)
+{
+    clseq_context *ctx = test_context();
+    clseq_params *params = NULL;
+    clseq_embedding *embed = NULL;
+    const int32_t tokens[B] = {1, 2};
+    uint64_t before = 0;
+    EXPECT_OK(clseq_params_create(ctx, 1, &params));
+    EXPECT_OK(clseq_embedding_new(params, "embed", V, E, &embed));
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+    for (int i = 0; i < 4; i++) {
+        clseq_scope_begin(g);
+        clseq_embed(g, embed, clseq_input_i32(g, tokens, 1, (int64_t[]){B}));
+        clseq_scope_end(g, 0, NULL);
+        cr_assert(i == 0 || bytes_in_use(ctx) == before, "step %d", i);
+        before = bytes_in_use(ctx);
+    }
+    clseq_var *rows = clseq_embed(g, embed, clseq_input_i32(g, tokens, 1, (int64_t[]){B}));
+    clseq_release(g, rows);
+    cr_assert_null(clseq_tanh(g, rows));
+    EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_STATE, "tanh: x belongs to another graph");
+    clseq_params_destroy(params);
+    clseq_context_destroy(ctx);
+}
+
 /*
  * A decoder that feeds its own states back, 10 000 steps in one graph: after some hundred steps neither the device nor the
  * host gets a byte more.
