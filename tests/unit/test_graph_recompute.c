@@ -4,7 +4,7 @@
 #include "support/device.h"
 #include "support/faults.h"
 #include "support/graph.h"
-#include "support/numeric.h"
+#include "support/model.h"
 #include "support/random.h"
 #include <stdlib.h>
 #include <string.h>
@@ -85,14 +85,7 @@ static clseq_status step(const model *m, bool recompute, float *loss_out, uint64
 
 static float *gradients(const model *m)
 {
-    float *all = test_floats((size_t)clseq_params_elements(m->params)), *place = all;
-    for (size_t i = 0; i < clseq_params_count(m->params); i++) {
-        clseq_tensor grad;
-        clseq_param *param = clseq_params_at(m->params, i);
-        EXPECT_OK(clseq_param_grad(param, &grad));
-        EXPECT_OK(clseq_param_get_grad(param, place));
-        place += clseq_tensor_elements(&grad);
-    }
+    float *all = model_grads(m->params);
     EXPECT_OK(clseq_params_zero_grad(m->params));
     return all;
 }
