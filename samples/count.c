@@ -4,7 +4,7 @@
 
 enum { T = 16, B = 8, V = 10, H = 32, ALL = (T - 1) * B };
 
-/* How many digits the model foretells, once two of a row have told its stride. */
+/* How many digits the model predicts, once two of a row have told its stride. */
 static int right_of(float y[T][B][V], int32_t digits[T + 1][B])
 {
     int right = 0;
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     clseq_rnn *lstm = NULL;
     clseq_linear *out = NULL;
     float loss = 0, logits[T][B][V];
-    int32_t digits[T + 1][B]; /* each foretells the one below it */
+    int32_t digits[T + 1][B]; /* the one below each is to be predicted */
     int right = 0;
     if (argc > 1)
         return printf("usage: %s; CLSEQ_DEVICE chooses the device\n", argv[0]) < 0;

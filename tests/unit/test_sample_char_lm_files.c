@@ -135,6 +135,16 @@ Test(char_lm_files, standard_output_that_cannot_be_written_is_a_failure)
     cr_assert(strstr(output, "cannot write to standard output: No space left"), "%s", output);
 }
 
+/* Without training it is the text alone that says something. */
+Test(char_lm_files, a_text_that_nobody_can_read_is_not_written_to_its_end)
+{
+    static const char *const endless[] = {"--epochs", "0", "--generate", "1000000000", NULL};
+    cr_assert_eq(sample_finish(sample_start(small, endless, &(sample_options){.stdout_to = "/dev/full"})), 1,
+                 "%s", output);
+    cr_assert(strstr(output, "cannot write to standard output: No space left"), "%s", output);
+    cr_assert_not(strstr(output, "saved"), "%s", output);
+}
+
 /* As when the output goes through `head`: the reader leaves, the run is saved. */
 Test(char_lm_files, a_closed_pipe_ends_the_run_with_a_checkpoint)
 {
