@@ -316,55 +316,68 @@ Test(graph_recur_step, runs_for_ever_in_inference)
 
 /* ---- layers that are not trained ---- */
 
-/* The steps of a loop, whose x want their gradients from step `wanted` on. */
+/* A loop in which the x of steps in `wanted`, bit t for step t, want their gradients, and nothing of others gets one. */
 static clseq_var *frozen_loop(clseq_graph *g, clseq_rnn *rnn, const float *x, int64_t B, int64_t I, int64_t T,
-                              int64_t wanted)
+                              unsigned wanted)
 {
     clseq_var *state[2] = {NULL}, *y[MOST_STEPS];
     for (int64_t t = 0; t < T; t++) {
         clseq_var *row = clseq_input_f32(g, x + t * B * I, 2, (int64_t[]){B, I});
-        y[t] = clseq_recur_step(g, rnn, t < wanted ? row : clseq_require_grad(g, row), state, state);
+        const bool is_wanted = wanted >> t & 1;
+        for (int i = 0; i < 2 && t > 0 && !is_wanted; i++)
+            state[i] = clseq_detach(g, state[i]);
+        y[t] = clseq_recur_step(g, rnn, is_wanted ? clseq_require_grad(g, row) : row, state, state);
     }
     return clseq_stack(g, y, (int)T, 0);
 }
 
-/* Steps through which no gradient will go draw as they would otherwise, and keep nothing. */
+enum { FROZEN_STEPS = 12, FROZEN_ROWS = 2, FROZEN_INPUT = 3 };
+
+/* y of a graph of its own, by the loop or, without `wanted`, by the sequence; *bytes: what was in use for it. */
+static float *run_frozen(const model *m, const float *x, const unsigned *wanted, uint64_t *bytes)
+{
+    const int64_t dims[] = {FROZEN_STEPS, FROZEN_ROWS, FROZEN_INPUT};
+    clseq_tensor value;
+    clseq_context_stats before, after;
+    clseq_graph *g = clseq_graph_begin(m->ctx, CLSEQ_MODE_TRAINING);
+    clseq_graph_seed(g, 1, 2);
+    EXPECT_OK(clseq_context_get_stats(m->ctx, &before));
+    clseq_var *y = wanted ? frozen_loop(g, m->rnn, x, FROZEN_ROWS, FROZEN_INPUT, FROZEN_STEPS, *wanted)
+                          : clseq_recur(g, m->rnn, clseq_input_f32(g, x, 3, dims), NULL);
+    EXPECT_OK(clseq_context_get_stats(m->ctx, &after));
+    EXPECT_OK(clseq_var_value(g, y, &value));
+    float *got = read(m->ctx, &value);
+    graph_end(g);
+    *bytes = after.bytes_in_use - before.bytes_in_use;
+    return got;
+}
+
+/* Steps through which no gradient will go draw as they would otherwise, in whichever order they come, and keep nothing. */
 Test(graph_recur_step, keeps_nothing_of_frozen_layers)
 {
-    enum { T = 12, B = 2, I = 3 };
-    const reference_rnn net = {
-        .cell = reference_cell_find("lstm"), .T = T, .B = B, .I = I, .H = 5, .L = 2, .zoneout = {0.5, 0.5}};
+    static const unsigned wanted[] = {0xfff, 0xff8, 0xe00, 0x333, 0x8c1, 0};
+    enum { COUNT = sizeof wanted / sizeof wanted[0] };
+    const reference_rnn net = {.cell = reference_cell_find("lstm"),
+                               .T = FROZEN_STEPS,
+                               .B = FROZEN_ROWS,
+                               .I = FROZEN_INPUT,
+                               .H = 5,
+                               .L = 2,
+                               .zoneout = {0.5, 0.5}};
     rnn_case *c = rnn_case_create(&net, 1, 0);
     model m = create(&net, c, false);
-    float x[T * B * I], *want = NULL;
-    uint64_t kept = 0; /* where all steps are wanted */
-    for (int i = 0; i < T * B * I; i++)
+    float x[FROZEN_STEPS * FROZEN_ROWS * FROZEN_INPUT];
+    uint64_t bytes[COUNT] = {0}, of_sequence = 0;
+    for (size_t i = 0; i < c->n[RNN_X]; i++)
         x[i] = (float)c->in[RNN_X][i];
     EXPECT_OK(clseq_params_freeze(m.params, "*", true, NULL));
-    for (int wanted = -1; wanted <= T; wanted += wanted < 0 ? 1 : 3) {
-        clseq_tensor value;
-        clseq_context_stats before, after;
-        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
-        clseq_graph_seed(g, 1, 2);
-        EXPECT_OK(clseq_context_get_stats(m.ctx, &before));
-        clseq_var *y = wanted < 0
-                           ? clseq_recur(g, m.rnn, clseq_input_f32(g, x, 3, (int64_t[]){T, B, I}), NULL)
-                           : frozen_loop(g, m.rnn, x, B, I, T, wanted);
-        EXPECT_OK(clseq_context_get_stats(m.ctx, &after));
-        EXPECT_OK(clseq_var_value(g, y, &value));
-        float *got = read(m.ctx, &value);
-        if (wanted < 0)
-            want = got;
-        else
-            cr_assert(compare_bits("y", got, want, c->n[RNN_Y]), "wanted from step %d: %s", wanted,
-                      compare_message());
-        if (wanted == 0)
-            kept = after.bytes_in_use - before.bytes_in_use;
-        cr_assert(wanted < T || after.bytes_in_use - before.bytes_in_use < kept);
-        if (wanted >= 0)
-            free(got);
-        graph_end(g);
+    float *want = run_frozen(&m, x, NULL, &of_sequence);
+    for (int i = 0; i < COUNT; i++) {
+        float *got = run_frozen(&m, x, &wanted[i], &bytes[i]);
+        cr_assert(compare_bits("y", got, want, c->n[RNN_Y]), "wanted 0x%x: %s", wanted[i], compare_message());
+        free(got);
     }
+    cr_assert_lt(bytes[COUNT - 1], bytes[0]);
     free(want);
     destroy(&m);
     rnn_case_destroy(c);
