@@ -205,8 +205,10 @@ CPU_KERNEL team_weights(team_weights_record r, Ints lengths, In kept, Out work, 
     /* Work is counted in tiles of one vector. */
     long all = 0, before = 0;
     for (int i = 0; i < r.gradients; i++)
-        all += r.gradient[i].by_token ? 0 : (long)r.gradient[i].count * ((r.gradient[i].units + UNITS - 1) / UNITS) *
-               PANELS(r.gradient[i].columns);
+        all += r.gradient[i].by_token
+                   ? 0
+                   : (long)r.gradient[i].count * ((r.gradient[i].units + UNITS - 1) / UNITS) *
+                         PANELS(r.gradient[i].columns);
     const long w_begin = all * group / groups, w_end = all * (group + 1) / groups;
     for (int i = 0; i < r.gradients; i++) {
         Gradient x;

@@ -27,9 +27,7 @@
  *             return NULL;
  *         CLSEQ__TRY(clseq__op_input(g, op.name, "x", x, CLSEQ_DTYPE_F32, &in));
  *         CLSEQ__TRY(clseq__op_dim(op.name, "x", in, dim, &dim));
- *         CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, in->value.dims, &y));
- *         CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = &op, .in = &in, .in_count = 1, .out = &y, .out_count = 1,
- *                                                    .args = &dim, .args_size = sizeof dim}));
+ *         CLSEQ__TRY(clseq__op_run_one(g, &op, in, in->value.ndim, in->value.dims, &dim, sizeof dim, &y));
  *     done:
  *         return clseq__op_leave(g, op.name, status, y);
  *     }
@@ -252,9 +250,9 @@ bool clseq__call_is_wanted(const clseq_graph *g, const clseq__call *call);
 /* Runs the operation, and puts it on the tape when its gradient will be wanted. */
 clseq_status clseq__op_run(clseq_graph *g, const clseq__call *call);
 
-/* The same for CLSEQ__OP_VIEW: *y is x under these dims. */
-clseq_status clseq__op_run_view(clseq_graph *g, const clseq__op *op, clseq__var *x, int ndim,
-                                const int64_t *dims, const void *args, size_t args_size, clseq__var **y);
+/* The same for an operation of one variable, whose result has its type and these dims. */
+clseq_status clseq__op_run_one(clseq_graph *g, const clseq__op *op, clseq__var *x, int ndim,
+                               const int64_t *dims, const void *args, size_t args_size, clseq__var **y);
 
 /* node->saved[i] as a tensor of these dims, for forward to write. Where the node is not kept it is scratch. */
 clseq_status clseq__node_save(clseq_graph *g, clseq__node *node, int64_t i, clseq_dtype dtype, int ndim,

@@ -42,14 +42,7 @@ clseq_var *clseq_dropout(clseq_graph *g, clseq_var *x, float p)
     if (p == 0.0f || g->mode == CLSEQ_MODE_INFERENCE)
         return x;
     CLSEQ__TRY(clseq__var_force(g, in));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, in->value.dims, &y));
-    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = &op,
-                                               .in = &in,
-                                               .in_count = 1,
-                                               .out = &y,
-                                               .out_count = 1,
-                                               .args = &args,
-                                               .args_size = sizeof args}));
+    CLSEQ__TRY(clseq__op_run_one(g, &op, in, in->value.ndim, in->value.dims, &args, sizeof args, &y));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

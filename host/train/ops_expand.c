@@ -39,7 +39,7 @@ clseq_var *clseq_expand(clseq_graph *g, clseq_var *x, int ndim, const int64_t *d
     if (!clseq__stretches(&in->value, ndim, dims))
         CLSEQ__FAIL(CLSEQ_INVALID_SHAPE, "expand: x has shape %s, which does not stretch to %s",
                     clseq__dims_text(from, in->value.ndim, in->value.dims), clseq__dims_text(to, ndim, dims));
-    CLSEQ__TRY(clseq__op_run_view(g, &op, in, ndim, dims, NULL, 0, &y));
+    CLSEQ__TRY(clseq__op_run_one(g, &op, in, ndim, dims, NULL, 0, &y));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

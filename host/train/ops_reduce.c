@@ -78,14 +78,7 @@ static clseq_var *reduce(clseq_graph *g, const clseq__op *op, clseq_reduction ro
     for (int d = 0; d < in->value.ndim; d++)
         if (!args.is_reduced[d] || keep)
             left[ndim++] = args.is_reduced[d] ? 1 : in->value.dims[d];
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, ndim > 0 ? ndim : 1, left, &y));
-    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = op,
-                                               .in = &in,
-                                               .in_count = 1,
-                                               .out = &y,
-                                               .out_count = 1,
-                                               .args = &args,
-                                               .args_size = sizeof args}));
+    CLSEQ__TRY(clseq__op_run_one(g, op, in, ndim > 0 ? ndim : 1, left, &args, sizeof args, &y));
 done:
     return clseq__op_leave(g, op->name, status, y);
 }

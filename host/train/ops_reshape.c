@@ -51,7 +51,7 @@ static clseq_status reshape(clseq_graph *g, const char *op, clseq__var *x, int n
     clseq__var *from = x;
     if (!clseq__view_reshape(&x->value, ndim, dims, &view))
         CLSEQ__RETURN_IF(clseq__var_packed(g, op, "x", x, &from));
-    return clseq__op_run_view(g, &reshape_op, from, ndim, dims, NULL, 0, y);
+    return clseq__op_run_one(g, &reshape_op, from, ndim, dims, NULL, 0, y);
 }
 
 clseq_var *clseq_reshape(clseq_graph *g, clseq_var *x, int ndim, const int64_t *dims)
@@ -134,7 +134,7 @@ clseq_var *clseq_detach(clseq_graph *g, clseq_var *x)
     if (!clseq__op_enter(g, op.name))
         return NULL;
     CLSEQ__TRY(clseq__op_any(g, op.name, "x", x, &in));
-    CLSEQ__TRY(clseq__op_run_view(g, &op, in, in->value.ndim, in->value.dims, NULL, 0, &y));
+    CLSEQ__TRY(clseq__op_run_one(g, &op, in, in->value.ndim, in->value.dims, NULL, 0, &y));
 done:
     return clseq__op_leave(g, op.name, status, y);
 }

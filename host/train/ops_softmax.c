@@ -44,14 +44,7 @@ static clseq_var *along(clseq_graph *g, const clseq__op *op, clseq_var *x, int d
         return NULL;
     CLSEQ__TRY(clseq__op_input(g, op->name, "x", x, CLSEQ_DTYPE_F32, &in));
     CLSEQ__TRY(clseq__op_dim(op->name, "x", in, dim, &dim));
-    CLSEQ__TRY(clseq__var_new(g, CLSEQ_DTYPE_F32, in->value.ndim, in->value.dims, &y));
-    CLSEQ__TRY(clseq__op_run(g, &(clseq__call){.op = op,
-                                               .in = &in,
-                                               .in_count = 1,
-                                               .out = &y,
-                                               .out_count = 1,
-                                               .args = &dim,
-                                               .args_size = sizeof dim}));
+    CLSEQ__TRY(clseq__op_run_one(g, op, in, in->value.ndim, in->value.dims, &dim, sizeof dim, &y));
 done:
     return clseq__op_leave(g, op->name, status, y);
 }

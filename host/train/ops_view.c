@@ -36,7 +36,7 @@ static clseq_status permute(clseq_graph *g, const clseq__op *op, clseq__var *x, 
         args.back[order[i]] = i;
         dims[i] = x->value.dims[order[i]];
     }
-    return clseq__op_run_view(g, op, x, x->value.ndim, dims, &args, sizeof args, y);
+    return clseq__op_run_one(g, op, x, x->value.ndim, dims, &args, sizeof args, y);
 }
 
 clseq_var *clseq_transpose(clseq_graph *g, clseq_var *x, int dim0, int dim1)
@@ -127,7 +127,7 @@ static clseq_status slice(clseq_graph *g, const char *op, clseq__var *x, const s
                             clseq__dims_text(text, x->value.ndim, x->value.dims));
     memcpy(dims, x->value.dims, sizeof dims);
     dims[args->dim] = args->length;
-    return clseq__op_run_view(g, &slice_op, x, x->value.ndim, dims, args, sizeof *args, y);
+    return clseq__op_run_one(g, &slice_op, x, x->value.ndim, dims, args, sizeof *args, y);
 }
 
 clseq_var *clseq_slice(clseq_graph *g, clseq_var *x, int dim, int64_t start, int64_t length)

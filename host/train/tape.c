@@ -156,8 +156,8 @@ clseq_status clseq__op_run(clseq_graph *g, const clseq__call *call)
     return status;
 }
 
-clseq_status clseq__op_run_view(clseq_graph *g, const clseq__op *op, clseq__var *x, int ndim,
-                                const int64_t *dims, const void *args, size_t args_size, clseq__var **y)
+clseq_status clseq__op_run_one(clseq_graph *g, const clseq__op *op, clseq__var *x, int ndim,
+                               const int64_t *dims, const void *args, size_t args_size, clseq__var **y)
 {
     CLSEQ__RETURN_IF(clseq__var_new(g, x->value.dtype, ndim, dims, y));
     return clseq__op_run(g, &(clseq__call){.op = op,

@@ -231,8 +231,7 @@ static const clseq__op pack = {"contiguous", pack_forward, pack_backward, CLSEQ_
 /* A packed copy. */
 static clseq_status copy(clseq_graph *g, clseq__var *x, clseq__var **out)
 {
-    CLSEQ__RETURN_IF(clseq__var_new(g, x->value.dtype, x->value.ndim, x->value.dims, out));
-    return clseq__op_run(g, &(clseq__call){.op = &pack, .in = &x, .in_count = 1, .out = out, .out_count = 1});
+    return clseq__op_run_one(g, &pack, x, x->value.ndim, x->value.dims, NULL, 0, out);
 }
 
 clseq_status clseq__var_packed(clseq_graph *g, const char *op, const char *argument, clseq__var *x,
