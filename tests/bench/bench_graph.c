@@ -139,6 +139,26 @@ static void matmul(bench *b)
     clseq_matmul(b->g, b->x, clseq_transpose(b->g, b->x, 0, 1));
 }
 
+static void gelu(bench *b)
+{
+    clseq_gelu(b->g, b->x);
+}
+
+static void sum_over(bench *b)
+{
+    clseq_sum_over(b->g, b->x, 1, (int[]){-1}, true);
+}
+
+static void softmax(bench *b)
+{
+    clseq_softmax(b->g, b->x, -1);
+}
+
+static void layer_norm(bench *b)
+{
+    clseq_layer_norm(b->g, b->x, NULL, NULL, 1e-5f);
+}
+
 static void reshape(bench *b)
 {
     clseq_reshape(b->g, b->x, 1, (int64_t[]){12});
@@ -190,6 +210,10 @@ static const struct {
            {"tanh", activation},
            {"dropout", dropout},
            {"mean", mean},
+           {"gelu", gelu},
+           {"sum over a dim", sum_over},
+           {"softmax", softmax},
+           {"layer norm", layer_norm},
            {"reshape", reshape},
            {"transpose", transpose},
            {"transpose, matmul", matmul},
