@@ -42,6 +42,22 @@ Test(arena, pieces_do_not_overlap)
     cr_assert_null(arena.first);
 }
 
+/* Pieces that came back are handed out again, those of their size before a reset, and all of them once after it. */
+Test(arena, pieces_come_back)
+{
+    clseq__arena arena = {0};
+    unsigned char *pieces[PIECES];
+    void *first = clseq__arena_get(&arena, 100), *second = clseq__arena_get(&arena, 100);
+    clseq__arena_put(&arena, first, 100);
+    cr_assert_neq(clseq__arena_get(&arena, 200), first);
+    cr_assert_eq(clseq__arena_get(&arena, 128), first);
+    cr_assert_neq(clseq__arena_get(&arena, 100), second);
+    clseq__arena_put(&arena, second, 100);
+    clseq__arena_reset(&arena);
+    take(&arena, pieces);
+    clseq__arena_release(&arena);
+}
+
 /* A piece that no memory holds is refused, and the arena goes on. */
 Test(arena, refuses_what_is_too_large)
 {

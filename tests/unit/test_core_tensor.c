@@ -556,9 +556,9 @@ Test(core_tensor, a_view_one_row_beyond_its_tensor_is_refused)
 /* One place may stand for many elements, but for no more than can be counted in bytes. */
 Test(core_tensor, strides_of_zero_do_not_hide_how_many_elements_there_are)
 {
-    static const int64_t many[][4] = {{(int64_t)1 << 32, (int64_t)1 << 32, 1, 1},
-                                      {(int64_t)1 << 62, 1, 1, 1},
-                                      {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
+    static const int64_t many[][CLSEQ_MAX_DIMS] = {{(int64_t)1 << 32, (int64_t)1 << 32, 1, 1},
+                                                   {(int64_t)1 << 62, 1, 1, 1},
+                                                   {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}};
     fixture f = fixture_create();
     clseq_tensor view = {.buffer = f.x.buffer, .dtype = CLSEQ_DTYPE_F32, .ndim = 4}, row;
     for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {

@@ -199,6 +199,51 @@ Test(graph_matmul, one_variable_as_both)
     clseq_context_destroy(ctx);
 }
 
+/* Rows that are all the same one, by a stride of 0, times two matrices: the gradients of both products meet in a. */
+Test(graph_matmul, expanded_rows_and_two_uses)
+{
+    clseq_context *ctx = test_context();
+    const double a[] = {1, 2}, b[] = {1, 2, 3, 4}, c[] = {5, 6, 7, 8}, dy[] = {1, 0, 0, 1, 1, 1};
+    /* rows of y are a (b + c) = (26, 32); da = sum of the rows of dy times (b + c)^T, with (2, 2) for the sum */
+    const double y[] = {26, 32, 26, 32, 26, 32}, da[] = {2 * 6 + 2 * 8, 2 * 10 + 2 * 12};
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    clseq_var *va = graph_input(g, a, 2, (int64_t[]){1, 2});
+    clseq_var *rows = clseq_expand(g, va, 2, (int64_t[]){3, 2});
+    clseq_var *both = clseq_add(g, clseq_matmul(g, rows, graph_input(g, b, 2, (int64_t[]){2, 2})),
+                                clseq_matmul(g, rows, graph_input(g, c, 2, (int64_t[]){2, 2})));
+    graph_expect_value("y", g, both, y, 0);
+    graph_backward(g, both, dy);
+    graph_expect_grad("a", g, va, da, 0);
+    graph_end(g);
+    clseq_context_destroy(ctx);
+}
+
+/* A gradient that comes back turned so that no matrix of it has rows: as the one that lies packed, bit for bit. */
+Test(graph_matmul, gradients_without_rows)
+{
+    enum { N = 2, M = 3, K = 4, P = 5 };
+    clseq_context *ctx = test_context();
+    test_random random = test_random_seed(3);
+    float a[N * M * K], b[N * K * P], dy[N * M * P], turned[M * P * N], da[2][N * M * K];
+    test_random_fill_float(&random, a, N * M * K, -1, 1);
+    test_random_fill_float(&random, b, N * K * P, -1, 1);
+    test_random_fill_float(&random, dy, N * M * P, -1, 1);
+    for (int i = 0; i < N * M * P; i++)
+        turned[i % (M * P) * N + i / (M * P)] = dy[i];
+    for (int i = 0; i < 2; i++) {
+        clseq_tensor grad;
+        clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+        clseq_var *va = clseq_require_grad(g, clseq_input_f32(g, a, 3, (int64_t[]){N, M, K}));
+        clseq_var *y = clseq_matmul(g, va, clseq_input_f32(g, b, 3, (int64_t[]){N, K, P}));
+        graph_backward_floats(g, i == 0 ? y : clseq_permute(g, y, (int[]){1, 2, 0}), i == 0 ? dy : turned);
+        EXPECT_OK(clseq_var_grad(g, va, &grad));
+        EXPECT_OK(clseq_tensor_read(ctx, &grad, da[i]));
+        graph_end(g);
+    }
+    cr_assert_eq(memcmp(da[0], da[1], sizeof da[0]), 0);
+    clseq_context_destroy(ctx);
+}
+
 /* The rows of an embedding as the weights of the layer that tells them apart: both uses add to one gradient. */
 Test(graph_matmul, weight_tying)
 {

@@ -136,6 +136,48 @@ Test(graph_recompute, only_what_is_kept_stays)
     clseq_context_destroy(ctx);
 }
 
+/* A view through which no gradient flows is not made again, so what it shows must stay, whatever comes into free memory. */
+Test(graph_recompute, what_a_detached_view_shows_stays)
+{
+    clseq_context *ctx = test_context();
+    const double x[] = {3, 5}, dx[] = {9, 25};
+    const float other[] = {7, 7};
+    clseq_graph *g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    clseq_var *in = graph_input(g, x, 1, (int64_t[]){2});
+    clseq_recompute_begin(g);
+    clseq_var *y = clseq_mul(g, clseq_detach(g, clseq_mul(g, in, in)), in);
+    clseq_recompute_end(g, 1, &y);
+    for (int i = 0; i < 8; i++)
+        clseq_input_f32(g, other, 1, (int64_t[]){2});
+    EXPECT_OK(clseq_backward(g, clseq_sum(g, y)));
+    graph_expect_grad("x", g, in, dx, 0);
+    graph_end(g);
+    clseq_context_destroy(ctx);
+}
+
+/* Of a recurrent layer in a part there is its output, and not what its backward pass needs. */
+Test(graph_recompute, reserves_are_given_back)
+{
+    model m = {.ctx = test_context()};
+    const float x[T * B * H] = {0};
+    uint64_t bytes[2];
+    EXPECT_OK(create(&m));
+    for (int recompute = 0; recompute < 2; recompute++) {
+        clseq_graph *g = clseq_graph_begin(m.ctx, CLSEQ_MODE_TRAINING);
+        clseq_var *in = clseq_input_f32(g, x, 3, (int64_t[]){T, B, H});
+        if (recompute)
+            clseq_recompute_begin(g);
+        clseq_var *y = clseq_recur(g, m.rnns[0], in, NULL);
+        if (recompute)
+            clseq_recompute_end(g, 1, &y);
+        bytes[recompute] = model_memory_now(m.ctx).device_bytes;
+        graph_end(g);
+    }
+    cr_assert_lt(bytes[1] + 4 * sizeof x, bytes[0]);
+    clseq_params_destroy(m.params);
+    clseq_context_destroy(m.ctx);
+}
+
 /* In inference a part is a scope, and gives the same values. */
 Test(graph_recompute, inference)
 {
