@@ -215,6 +215,16 @@ Test(graph_matmul, expanded_rows_and_two_uses)
     graph_backward(g, both, dy);
     graph_expect_grad("a", g, va, da, 0);
     graph_end(g);
+    /* the same with rows of their own: da = dy (b + c)^T */
+    const double own[] = {1, 2, 1, 2, 1, 2}, down[] = {6, 10, 8, 12, 14, 22};
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_TRAINING);
+    va = graph_input(g, own, 2, (int64_t[]){3, 2});
+    both = clseq_add(g, clseq_matmul(g, va, graph_input(g, b, 2, (int64_t[]){2, 2})),
+                     clseq_matmul(g, va, graph_input(g, c, 2, (int64_t[]){2, 2})));
+    graph_expect_value("y", g, both, y, 0);
+    graph_backward(g, both, dy);
+    graph_expect_grad("a", g, va, down, 0);
+    graph_end(g);
     clseq_context_destroy(ctx);
 }
 
