@@ -9,12 +9,13 @@
  *     clseq_context_destroy(ctx);
  *
  * Two levels: primitives for programs that have OpenCL code or a framework of their own (tensor.h, gemm.h, rnn.h,
- * nn.h), and training (params.h, layers.h, graph.h, optim.h, checkpoint.h, data.h, option.h, run.h), which is built on the
+ * attention.h, nn.h), and training (params.h, layers.h, graph.h, optim.h, checkpoint.h, data.h, option.h, run.h), which is built on the
  * first.
  */
 #ifndef CLSEQ_CLSEQ_H
 #define CLSEQ_CLSEQ_H
 
+#include <clseq/attention.h>
 #include <clseq/cells.h>
 #include <clseq/checkpoint.h>
 #include <clseq/context.h>
