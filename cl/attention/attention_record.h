@@ -9,6 +9,10 @@
 
 /* Work-items that a group has on a GPU. */
 #define ATTENTION_GROUP_GPU 64
+/* Sums that are made side by side, so that one does not wait for its own last addition, and the floats of local memory that a
+ * group of so many work-items makes them in. */
+#define ATTENTION_SIDE 4
+#define ATTENTION_ITEMS(group) (ATTENTION_SIDE * (group))
 /* Features of a row in the kernels' own order are filled up with zeros to a multiple of so many: of every vector's width. */
 #define ATTENTION_ROW 16
 /* Which keys count: window kinds, as clseq_attention_window numbers them. */
@@ -24,7 +28,7 @@ CLSEQ_RECORD(attention_rows, ATTENTION_ROWS);
 
 /*
  * Queries (t,b), t counted from the call's first one, and keys (b,s), with `units` features as the score sees them, a multiple
- * of ATTENTION_ROW; values (b,s), contexts (t,b) and their gradients with V features.
+ * of ATTENTION_ROW; values (b,s), contexts (t,b) and their gradients with `value` features.
  *
  *   vector      [units]     v of additive scores
  *   counts      [B][S] i32  whether a key counts, and
@@ -38,7 +42,7 @@ CLSEQ_RECORD(attention_rows, ATTENTION_ROWS);
     M(clseq_long, T)             \
     M(clseq_long, S)             \
     M(clseq_long, B)             \
-    M(clseq_long, V)             \
+    M(clseq_long, value)         \
     M(clseq_long, units)         \
     M(clseq_long, first)         \
     M(clseq_long, radius)        \

@@ -28,11 +28,11 @@ static inline void dalignment_of(const attention_record *r, window_keys w, globa
             sum[j] = (V)(0.0f);
             value[j] = values + row_of(r->values, b, min(s + j, w.to - 1));
         }
-        FOR_EACH_LANE(i, r->V)
+        FOR_EACH_LANE(i, r->value)
         {
-            const V di = load(dc, i, r->V);
+            const V di = load(dc, i, r->value);
             for (int j = 0; j < SIDE; j++)
-                sum[j] = fma(di, load(value[j], i, r->V), sum[j]);
+                sum[j] = fma(di, load(value[j], i, r->value), sum[j]);
         }
         sums_of(sum, dot, items);
         for (int j = 0; j < SIDE; j++) {
@@ -79,9 +79,8 @@ kernel UNIT_GROUPS void attention_dscores(attention_record r, global const float
                                           global const float *values, global const int *counts,
                                           global float *centres, global const float *alignment,
                                           global const float *given, global const float *carried,
-                                          global float *dscores)
+                                          global float *dscores, local float *items)
 {
-    local float items[UNIT_ITEMS];
     FOR_EACH_UNIT(u, r.B * r.T)
     {
         const long b = u / r.T, t = u % r.T;

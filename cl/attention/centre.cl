@@ -2,8 +2,7 @@
  * Predicted centres of windows, p(t,b) = n(b) sigmoid(v . tanh(h(t,b))), n being the row's length, h = Wp q made before. A unit
  * is a query, b outermost; h in rows of `padded` numbers [T][B], v of n units.
  *
- * attention_dcentre, a row of the batch a unit, takes the gradient of p in the place of p and h in the place of its own,
- * from the last query to the first:
+ * The gradient of p comes in the place of p; that of h takes the place of h, from the last query to the first:
  *
  *   dz = dp n sg (1 - sg),  dv += dz tanh(h),  dh = dz v (1 - tanh^2(h))
  */
@@ -28,9 +27,8 @@ static inline float sigmoid_of(float z)
 kernel UNIT_GROUPS void attention_centre(long T, long B, long n, long padded, global const float *v,
                                          long v_at, global const float *hidden, long hidden_at,
                                          global const int *counts, long lengths_at, global float *centres,
-                                         long centres_at)
+                                         long centres_at, local float *items)
 {
-    local float items[UNIT_ITEMS];
     FOR_EACH_UNIT(u, B * T)
     {
         const long b = u / T, row = u % T * B + b;
@@ -40,29 +38,40 @@ kernel UNIT_GROUPS void attention_centre(long T, long B, long n, long padded, gl
     }
 }
 
-/* dvector [B][padded], of a row of the batch; `fresh`: nothing has been added before. */
+/* dcentres become dz. */
 kernel UNIT_GROUPS void attention_dcentre(long T, long B, long n, long padded, global const float *v,
-                                          long v_at, global float *hidden, long hidden_at,
-                                          global const int *counts, long lengths_at,
-                                          global const float *dcentres, long dcentres_at,
-                                          global float *dvector, long dvector_at, int fresh)
+                                          long v_at, global const float *hidden, long hidden_at,
+                                          global const int *counts, long lengths_at, global float *dcentres,
+                                          long dcentres_at, local float *items)
 {
-    local float items[UNIT_ITEMS];
-    FOR_EACH_UNIT(b, B)
+    FOR_EACH_UNIT(u, B * T)
     {
-        global float *dv = dvector + dvector_at + b * padded;
+        const long b = u / T, row = u % T * B + b;
+        const float g = sigmoid_of(excitement(n, v + v_at, hidden + hidden_at + row * padded, items));
+        if (UNIT_ITEM == 0)
+            dcentres[dcentres_at + row] *= (float)counts[lengths_at + b] * g * (1.0f - g);
+    }
+}
+
+/* dvector [B][padded]; `fresh`: nothing has been added before. A vector of units of a row of the batch is a unit of work. */
+kernel void attention_dhidden(long T, long B, long n, long padded, global const float *v, long v_at,
+                              global float *hidden, long hidden_at, global const float *dz, long dz_at,
+                              global float *dvector, long dvector_at, int fresh)
+{
+    const long across = padded / LANES;
+    FOR_EACH_UNIT_ALONE(u, B * across)
+    {
+        const long b = u / across, i = u % across * LANES;
+        global float *dv = dvector + dvector_at + b * padded + i;
+        const V vi = i < n ? load(v + v_at, i, n) : (V)(0.0f);
+        V sum = fresh ? (V)(0.0f) : LOAD(dv);
         for (long t = T - 1; t >= 0; t--) {
             global float *h = hidden + hidden_at + (t * B + b) * padded;
-            const float g = sigmoid_of(excitement(n, v + v_at, h, items));
-            const float dz =
-                dcentres[dcentres_at + t * B + b] * (float)counts[lengths_at + b] * g * (1.0f - g);
-            FOR_EACH_LANE(i, padded)
-            {
-                const V y = clseq_tanh(load(h, i, n)), vi = i < n ? load(v + v_at, i, n) : (V)(0.0f);
-                const V old = fresh && t == T - 1 ? (V)(0.0f) : LOAD(dv + i);
-                STORE(fma((V)(dz), y, old), dv + i);
-                STORE(dz * vi * clseq_dtanh(y), h + i);
-            }
+            const V y = i < n ? clseq_tanh(load(h, i, n)) : (V)(0.0f);
+            const float d = dz[dz_at + t * B + b];
+            sum = fma((V)(d), y, sum);
+            STORE(d * vi * clseq_dtanh(y), h + i);
         }
+        STORE(sum, dv);
     }
 }

@@ -80,8 +80,8 @@ static inline void normalise(const attention_record *r, window_keys w, global fl
 static inline void context_of(const attention_record *r, window_keys w, global const float *a,
                               global const float *values, long b, global float *c)
 {
-    for (long i = UNIT_ITEM * LANES; i < r->V; i += WIDE * LANES * UNIT_GROUP) {
-        const bool whole = i + WIDE * LANES <= r->V;
+    for (long i = UNIT_ITEM * LANES; i < r->value; i += WIDE * LANES * UNIT_GROUP) {
+        const bool whole = i + WIDE * LANES <= r->value;
         V sum[WIDE];
         for (int j = 0; j < WIDE; j++)
             sum[j] = (V)(0.0f);
@@ -91,11 +91,12 @@ static inline void context_of(const attention_record *r, window_keys w, global c
             if (as == 0.0f)
                 continue;
             for (int j = 0; j < WIDE; j++)
-                sum[j] = fma((V)(as), whole ? LOAD(value + i + j * LANES) : load(value, i + j * LANES, r->V),
-                             sum[j]);
+                sum[j] =
+                    fma((V)(as), whole ? LOAD(value + i + j * LANES) : load(value, i + j * LANES, r->value),
+                        sum[j]);
         }
         for (int j = 0; j < WIDE; j++)
-            store(sum[j], c, i + j * LANES, r->V);
+            store(sum[j], c, i + j * LANES, r->value);
     }
 }
 
@@ -122,9 +123,8 @@ kernel UNIT_GROUPS void attention_forward(attention_record r, global const float
                                           global const float *keys, global const float *values,
                                           global const float *vector, global const int *counts,
                                           global const float *centres, global float *alignment,
-                                          global float *given, global float *context)
+                                          global float *given, global float *context, local float *items)
 {
-    local float items[UNIT_ITEMS];
     FOR_EACH_UNIT(u, r.B * r.T)
     {
         const long b = u / r.T, t = u % r.T;
@@ -144,9 +144,9 @@ kernel UNIT_GROUPS void attention_forward(attention_record r, global const float
 /* The scores alone, e [B][S] at `alignment`, of one query for all rows; a unit has a block of a row's keys. */
 kernel UNIT_GROUPS void attention_scores(attention_record r, global const float *queries,
                                          global const float *keys, global const float *vector,
-                                         global const int *counts, global float *alignment)
+                                         global const int *counts, global float *alignment,
+                                         local float *items)
 {
-    local float items[UNIT_ITEMS];
     const long blocks = (r.S + BLOCK - 1) / BLOCK;
     FOR_EACH_UNIT(u, r.B * blocks)
     {

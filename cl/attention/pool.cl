@@ -43,19 +43,19 @@ kernel void attention_pool_causal(attention_record r, long across, global const 
 {
     FOR_EACH_UNIT_ALONE(u, r.B * across)
     {
-        const long b = u / across, length = counts[r.lengths + b], vectors = (r.V + LANES - 1) / LANES;
+        const long b = u / across, length = counts[r.lengths + b], vectors = (r.value + LANES - 1) / LANES;
         const long from = vectors * (u % across) / across * LANES;
-        const long to = min(r.V, vectors * (u % across + 1) / across * LANES);
+        const long to = min(r.value, vectors * (u % across + 1) / across * LANES);
         for (long t = 0; t < r.S; t++) {
             global float *out = y + row_of(r.context, t, b);
             global const float *in = x + row_of(r.values, b, t),
                                *part = parts + row_of(r.alignment, 0, b) + 2 * t;
             global const float *last = y + row_of(r.context, max(t - 1, 0L), b);
             for (long i = from; i < to; i += LANES) {
-                V v = t > 0 ? part[1] * load(last, i, r.V) : (V)(0.0f);
+                V v = t > 0 ? part[1] * load(last, i, r.value) : (V)(0.0f);
                 if (part[0] != 0.0f)
-                    v = fma((V)(part[0]), load(in, i, r.V), v);
-                store(t < length ? v : (V)(0.0f), out, i, r.V);
+                    v = fma((V)(part[0]), load(in, i, r.value), v);
+                store(t < length ? v : (V)(0.0f), out, i, r.value);
             }
         }
     }
@@ -66,13 +66,12 @@ kernel UNIT_GROUPS void attention_pool_causal_backward(attention_record r, globa
                                                        global const int *counts, global const float *parts,
                                                        global const float *y, global const float *dy,
                                                        global float *dscores, global float *carried,
-                                                       global float *dx)
+                                                       global float *dx, local float *items)
 {
-    local float items[UNIT_ITEMS];
     FOR_EACH_UNIT(b, r.B)
     {
         const long length = counts[r.lengths + b];
-        global float *G = carried + r.carried + b * r.V;
+        global float *G = carried + r.carried + b * r.value;
         float c = 0.0f, old = 0.0f;
         for (long t = r.S - 1; t >= 0; t--) {
             global const float *in = x + row_of(r.values, b, t),
@@ -82,19 +81,19 @@ kernel UNIT_GROUPS void attention_pool_causal_backward(attention_record r, globa
             const bool there = t < length, is_new = part[0] != 0.0f;
             V both[SIDE] = {(V)(0.0f), (V)(0.0f), (V)(0.0f), (V)(0.0f)};
             float sum[SIDE];
-            FOR_EACH_LANE(i, r.V)
+            FOR_EACH_LANE(i, r.value)
             {
-                V g = old == 0.0f ? (V)(0.0f) : old * load(G, i, r.V);
+                V g = old == 0.0f ? (V)(0.0f) : old * load(G, i, r.value);
                 if (there) {
-                    const V d = load(dout, i, r.V);
+                    const V d = load(dout, i, r.value);
                     g += d;
-                    both[1] = fma(d, load(out, i, r.V), both[1]);
+                    both[1] = fma(d, load(out, i, r.value), both[1]);
                 }
                 if (is_new)
-                    both[0] = fma(load(in, i, r.V), g, both[0]);
-                store(g, G, i, r.V);
+                    both[0] = fma(load(in, i, r.value), g, both[0]);
+                store(g, G, i, r.value);
                 if (dx)
-                    store(part[0] * g, din, i, r.V);
+                    store(part[0] * g, din, i, r.value);
             }
             sums_of(both, sum, items);
             c = sum[1] + (old == 0.0f ? 0.0f : old * c);
@@ -109,11 +108,11 @@ kernel UNIT_GROUPS void attention_pool_causal_backward(attention_record r, globa
 kernel void attention_pool_spread(attention_record r, global const float *alignment, global const float *dy,
                                   global float *dx)
 {
-    const long vectors = (r.V + LANES - 1) / LANES;
+    const long vectors = (r.value + LANES - 1) / LANES;
     FOR_EACH(u, r.S * r.B * vectors)
     {
         const long i = u % vectors * LANES, b = u / vectors % r.B, t = u / vectors / r.B;
         const float a = alignment[row_of(r.alignment, 0, b) + t];
-        store(a * load(dy + row_of(r.context, 0, b), i, r.V), dx + row_of(r.dqueries, t, b), i, r.V);
+        store(a * load(dy + row_of(r.context, 0, b), i, r.value), dx + row_of(r.dqueries, t, b), i, r.value);
     }
 }

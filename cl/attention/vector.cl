@@ -19,9 +19,9 @@ static inline float dot_of(global const float *x, global const float *y, long n,
 }
 
 kernel UNIT_GROUPS void attention_vector(long n, long padded, global const float *v, long v_at,
-                                         global const float *gain, long gain_at, global float *u, long u_at)
+                                         global const float *gain, long gain_at, global float *u, long u_at,
+                                         local float *items)
 {
-    local float items[UNIT_ITEMS];
     const float squares = dot_of(v + v_at, v + v_at, n, items);
     const float factor = squares > 0.0f ? gain[gain_at] / sqrt(squares) : 0.0f;
     FOR_EACH_LANE(i, padded)
@@ -33,9 +33,8 @@ kernel UNIT_GROUPS void attention_vector(long n, long padded, global const float
 /* dv and dgain: NULL where they are not wanted. */
 kernel UNIT_GROUPS void attention_dvector(long n, global const float *v, long v_at, global const float *gain,
                                           long gain_at, global const float *du, long du_at, global float *dv,
-                                          long dv_at, global float *dgain, long dgain_at)
+                                          long dv_at, global float *dgain, long dgain_at, local float *items)
 {
-    local float items[UNIT_ITEMS];
     const float squares = dot_of(v + v_at, v + v_at, n, items),
                 along = dot_of(v + v_at, du + du_at, n, items);
     const float r = squares > 0.0f ? 1.0f / sqrt(squares) : 0.0f, factor = gain[gain_at] * r;

@@ -55,20 +55,25 @@ static clseq_status run_dscores(const clseq__attention_pass *p, int64_t t, int64
     r.given = clseq__attention_rows_of(&given);
     r.has_given = given.buffer != NULL;
     r.has_carried = p->plan->desc.location_channels > 0;
-    return clseq__launch(p->ctx, p->plan->kernels[CLSEQ__ATTENTION_DSCORES],
-                         clseq__attention_grid(p->ctx, count * p->B),
-                         CLSEQ__ARGS(CLSEQ__RECORD(&r), CLSEQ__M(p->kept), CLSEQ__M(p->memory),
-                                     CLSEQ__M(p->memory), CLSEQ__M(p->kept), CLSEQ__M(p->kept),
-                                     CLSEQ__M(given.buffer), CLSEQ__M(p->kept), CLSEQ__M(p->scratch)));
+    return clseq__launch(
+        p->ctx, p->plan->kernels[CLSEQ__ATTENTION_DSCORES], clseq__attention_grid(p->ctx, count * p->B),
+        CLSEQ__ARGS(CLSEQ__RECORD(&r), CLSEQ__M(p->kept), CLSEQ__M(p->memory), CLSEQ__M(p->memory),
+                    CLSEQ__M(p->kept), CLSEQ__M(p->kept), CLSEQ__M(given.buffer), CLSEQ__M(p->kept),
+                    CLSEQ__M(p->scratch), CLSEQ__LOCAL(clseq__attention_local(p->ctx))));
+}
+
+/* Features that a unit of work has where each vector is one. */
+static int64_t vector_width(const clseq__attention_pass *p)
+{
+    return p->ctx->traits.is_cpu ? p->ctx->traits.vector_width : 1;
 }
 
 /* And those of what the score has seen. */
 static clseq_status run_dproject(const clseq__attention_pass *p, const attention_record *r, cl_mem keys,
                                  cl_mem dkeys)
 {
-    const int64_t units = p->B * r->units / (p->ctx->traits.is_cpu ? p->ctx->traits.vector_width : 1);
     return clseq__launch(p->ctx, p->plan->kernels[CLSEQ__ATTENTION_DPROJECT],
-                         clseq__attention_grid_alone(p->ctx, units),
+                         clseq__attention_grid_alone(p->ctx, p->B * r->units / vector_width(p)),
                          CLSEQ__ARGS(CLSEQ__RECORD(r), CLSEQ__M(p->kept), CLSEQ__M(keys), CLSEQ__M(p->memory),
                                      CLSEQ__M(p->memory), CLSEQ__M(p->scratch), CLSEQ__M(p->kept),
                                      CLSEQ__M(dkeys), CLSEQ__M(p->kept)));
@@ -77,15 +82,23 @@ static clseq_status run_dproject(const clseq__attention_pass *p, const attention
 static clseq_status run_centres(const clseq__attention_pass *p)
 {
     const clseq_attention_plan *plan = p->plan;
+    const int64_t P = plan->desc.window_units, row = plan->centre_row;
+    const int64_t hidden = clseq__attention_row_at(p, p->at.hidden, row);
+    const int64_t centres = clseq__attention_row_at(p, p->at.centres, 1);
     const clseq_tensor v = clseq__attention_weight_of(plan, p->weights, CLSEQ__ROLE_CENTRE_VECTOR);
-    return clseq__launch(
-        p->ctx, plan->kernels[CLSEQ__ATTENTION_DCENTRE], clseq__attention_grid(p->ctx, p->B),
-        CLSEQ__ARGS(CLSEQ__L(p->count), CLSEQ__L(p->B), CLSEQ__L(plan->desc.window_units),
-                    CLSEQ__L(plan->centre_row), CLSEQ__M(v.buffer), CLSEQ__L(v.offset), CLSEQ__M(p->kept),
-                    CLSEQ__L(clseq__attention_row_at(p, p->at.hidden, plan->centre_row)), CLSEQ__M(p->memory),
-                    CLSEQ__L(p->at.lengths), CLSEQ__M(p->kept),
-                    CLSEQ__L(clseq__attention_row_at(p, p->at.centres, 1)), CLSEQ__M(p->kept),
-                    CLSEQ__L(p->at.dcentring), CLSEQ__I(p->first + p->count == p->T)));
+    CLSEQ__RETURN_IF(clseq__launch(
+        p->ctx, plan->kernels[CLSEQ__ATTENTION_DCENTRE], clseq__attention_grid(p->ctx, p->count * p->B),
+        CLSEQ__ARGS(CLSEQ__L(p->count), CLSEQ__L(p->B), CLSEQ__L(P), CLSEQ__L(row), CLSEQ__M(v.buffer),
+                    CLSEQ__L(v.offset), CLSEQ__M(p->kept), CLSEQ__L(hidden), CLSEQ__M(p->memory),
+                    CLSEQ__L(p->at.lengths), CLSEQ__M(p->kept), CLSEQ__L(centres),
+                    CLSEQ__LOCAL(clseq__attention_local(p->ctx)))));
+    return clseq__launch(p->ctx, plan->kernels[CLSEQ__ATTENTION_DHIDDEN],
+                         clseq__attention_grid_alone(p->ctx, p->B * row / vector_width(p)),
+                         CLSEQ__ARGS(CLSEQ__L(p->count), CLSEQ__L(p->B), CLSEQ__L(P), CLSEQ__L(row),
+                                     CLSEQ__M(v.buffer), CLSEQ__L(v.offset), CLSEQ__M(p->kept),
+                                     CLSEQ__L(hidden), CLSEQ__M(p->kept), CLSEQ__L(centres),
+                                     CLSEQ__M(p->kept), CLSEQ__L(p->at.dcentring),
+                                     CLSEQ__I(p->first + p->count == p->T)));
 }
 
 static clseq_status run_all(const clseq__attention_pass *p, const clseq_tensor *dalignment)
@@ -99,12 +112,15 @@ static clseq_status run_all(const clseq__attention_pass *p, const clseq_tensor *
 /* With a location one query after another: each passes on to the alignment of the one before. */
 static clseq_status run_each(const clseq__attention_pass *p, const clseq_tensor *dalignment)
 {
+    const size_t bytes = (size_t)(p->B * p->S * p->plan->units_row) * sizeof(float);
     for (int64_t t = p->first + p->count - 1; t >= p->first; t--) {
         attention_record r = clseq__attention_record_of(p, t, 1);
         r.keys.at = p->at.near;
         r.dkeys.at = p->at.dnear;
         CLSEQ__RETURN_IF(run_dscores(p, t, 1, dalignment));
         CLSEQ__RETURN_IF(clseq__attention_locate_again(p, t));
+        CLSEQ__RETURN_IF(
+            clseq__fill_bytes(p->ctx, p->scratch, (size_t)p->at.dnear * sizeof(float), bytes, 0));
         CLSEQ__RETURN_IF(run_dproject(p, &r, p->scratch, p->scratch));
         CLSEQ__RETURN_IF(clseq__attention_locate_backward(p, t));
     }

@@ -96,7 +96,8 @@ static clseq_status predict_centres(const clseq__attention_pass *p)
         CLSEQ__ARGS(CLSEQ__L(p->count), CLSEQ__L(p->B), CLSEQ__L(P), CLSEQ__L(plan->centre_row),
                     CLSEQ__M(v.buffer), CLSEQ__L(v.offset), CLSEQ__M(p->kept), CLSEQ__L(hidden),
                     CLSEQ__M(p->memory), CLSEQ__L(p->at.lengths), CLSEQ__M(p->kept),
-                    CLSEQ__L(clseq__attention_row_at(p, p->at.centres, 1))));
+                    CLSEQ__L(clseq__attention_row_at(p, p->at.centres, 1)),
+                    CLSEQ__LOCAL(clseq__attention_local(p->ctx))));
 }
 
 clseq_status clseq__attention_ask(const clseq__attention_pass *p, int64_t t, int64_t count, cl_mem keys,
@@ -109,11 +110,12 @@ clseq_status clseq__attention_ask(const clseq__attention_pass *p, int64_t t, int
     r.context = clseq__attention_rows_of(&context);
     r.given = clseq__attention_rows_of(&given);
     r.has_given = given.buffer != NULL;
-    return clseq__launch(
-        p->ctx, p->plan->kernels[CLSEQ__ATTENTION_FORWARD], clseq__attention_grid(p->ctx, count * p->B),
-        CLSEQ__ARGS(CLSEQ__RECORD(&r), CLSEQ__M(p->kept), CLSEQ__M(keys), CLSEQ__M(p->memory),
-                    CLSEQ__M(p->memory), CLSEQ__M(p->memory), CLSEQ__M(p->kept), CLSEQ__M(p->kept),
-                    CLSEQ__M(given.buffer), CLSEQ__M(context.buffer)));
+    return clseq__launch(p->ctx, p->plan->kernels[CLSEQ__ATTENTION_FORWARD],
+                         clseq__attention_grid(p->ctx, count * p->B),
+                         CLSEQ__ARGS(CLSEQ__RECORD(&r), CLSEQ__M(p->kept), CLSEQ__M(keys),
+                                     CLSEQ__M(p->memory), CLSEQ__M(p->memory), CLSEQ__M(p->memory),
+                                     CLSEQ__M(p->kept), CLSEQ__M(p->kept), CLSEQ__M(given.buffer),
+                                     CLSEQ__M(context.buffer), CLSEQ__LOCAL(clseq__attention_local(p->ctx))));
 }
 
 clseq_status clseq_attention_forward(clseq_attention_plan *plan, const clseq_attention_shape *shape,

@@ -149,7 +149,8 @@ static clseq_status run_vector(const pass *p, const clseq_tensor *dweights)
                          CLSEQ__ARGS(CLSEQ__L(plan->units), CLSEQ__M(v.buffer), CLSEQ__L(v.offset),
                                      CLSEQ__M(g.buffer), CLSEQ__L(g.offset), CLSEQ__M(p->scratch),
                                      CLSEQ__L(p->at.dnormal), CLSEQ__M(dv.buffer), CLSEQ__L(dv.offset),
-                                     CLSEQ__M(dg.buffer), CLSEQ__L(dg.offset)));
+                                     CLSEQ__M(dg.buffer), CLSEQ__L(dg.offset),
+                                     CLSEQ__LOCAL(clseq__attention_local(p->ctx))));
 }
 
 static clseq_status run_centres(const pass *p, const clseq_tensor *dweights)

@@ -75,7 +75,8 @@ static clseq_status fill_vector(const clseq__attention_pass *p)
     return clseq__launch(p->ctx, plan->kernels[CLSEQ__ATTENTION_VECTOR], clseq__attention_grid(p->ctx, 1),
                          CLSEQ__ARGS(CLSEQ__L(plan->units), CLSEQ__L(plan->units_row), CLSEQ__M(v.buffer),
                                      CLSEQ__L(v.offset), CLSEQ__M(gain.buffer), CLSEQ__L(gain.offset),
-                                     CLSEQ__M(p->memory), CLSEQ__L(p->at.vector)));
+                                     CLSEQ__M(p->memory), CLSEQ__L(p->at.vector),
+                                     CLSEQ__LOCAL(clseq__attention_local(p->ctx))));
 }
 
 clseq_status clseq_attention_remember(clseq_attention_plan *plan, const clseq_attention_shape *shape,

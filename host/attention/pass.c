@@ -69,7 +69,7 @@ attention_record clseq__attention_record_of(const clseq__attention_pass *p, int6
     attention_record r = {.T = count,
                           .S = p->S,
                           .B = p->B,
-                          .V = plan->desc.value,
+                          .value = plan->desc.value,
                           .units = plan->units_row,
                           .first = t,
                           .radius = D,

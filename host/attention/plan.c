@@ -54,6 +54,11 @@ clseq__grid clseq__attention_grid(const clseq_context *ctx, int64_t units)
     return CLSEQ__GRID1((size_t)(units < most ? units : most), cpu ? 1 : ATTENTION_GROUP_GPU);
 }
 
+size_t clseq__attention_local(const clseq_context *ctx)
+{
+    return ATTENTION_ITEMS(clseq__attention_grid(ctx, 1).local[0]) * sizeof(float);
+}
+
 clseq__grid clseq__attention_grid_alone(const clseq_context *ctx, int64_t units)
 {
     if (ctx->traits.is_cpu)

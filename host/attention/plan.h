@@ -34,6 +34,7 @@ typedef enum clseq__attention_role {
     X(DVECTOR, "attention_dvector", desc->normalise)               \
     X(CENTRE, "attention_centre", desc->window_units > 0)          \
     X(DCENTRE, "attention_dcentre", desc->window_units > 0)        \
+    X(DHIDDEN, "attention_dhidden", desc->window_units > 0)        \
     X(FEATURES, "attention_features", desc->location_channels > 0) \
     X(DBEFORE, "attention_dbefore", desc->location_channels > 0)   \
     X(DFILTER, "attention_dfilter", desc->location_channels > 0)   \
@@ -80,6 +81,9 @@ int64_t clseq__attention_row(int64_t n);
 /* The grid of a kernel that has a group a unit (cl/attention/lanes.clh), and of one that has a work-item a unit on a GPU. */
 clseq__grid clseq__attention_grid(const clseq_context *ctx, int64_t units);
 clseq__grid clseq__attention_grid_alone(const clseq_context *ctx, int64_t units);
+
+/* Bytes of local memory that a kernel with a group a unit is given. */
+size_t clseq__attention_local(const clseq_context *ctx);
 
 /* "additive score, query 3, .." into `text`, which is returned. */
 #define CLSEQ__ATTENTION_TEXT 256
