@@ -131,8 +131,7 @@ static bool rows_are_independent(const clseq_context *ctx)
     return ctx->traits.is_cpu && strcmp(ctx->gemm_wish, "clblast") != 0;
 }
 
-/* Whether the rows of [i,j,n] lie evenly one after another. */
-static bool is_even(const clseq_tensor *x)
+bool clseq__attention_is_even(const clseq_tensor *x)
 {
     return x->dims[0] == 1 || x->strides[0] == x->dims[1] * x->strides[1];
 }
@@ -150,7 +149,8 @@ clseq_status clseq__attention_product(clseq_context *ctx, const clseq_tensor *a,
                                       bool transpose_w, float beta, const clseq_tensor *c)
 {
     const clseq_gemm_desc desc = {.transpose_b = transpose_w};
-    const bool at_once = rows_are_independent(ctx) && is_even(a) && is_even(c);
+    const bool at_once =
+        rows_are_independent(ctx) && clseq__attention_is_even(a) && clseq__attention_is_even(c);
     for (int64_t t = 0; t < (at_once ? 1 : c->dims[0]); t++) {
         const clseq_tensor a_rows = at_once ? *a : clseq_tensor_slice(a, 0, t, 1);
         const clseq_tensor c_rows = at_once ? *c : clseq_tensor_slice(c, 0, t, 1);

@@ -82,6 +82,9 @@ clseq_status clseq__attention_counts(clseq_context *ctx, clseq__kernel *kernel, 
                                      const clseq_tensor *lengths, const clseq_tensor *mask, cl_mem to,
                                      int64_t counts_at, int64_t lengths_at);
 
+/* Whether the rows of [i,j,n] lie evenly one after another. */
+bool clseq__attention_is_even(const clseq_tensor *x);
+
 /*
  * C(t) = A(t) op(W) + beta C(t) for each t of c [T,B,n] and a [T,B,k]. Rows are the same bits whatever T is: on devices whose
  * products do not promise that, and where rows lie unevenly, there is a product for each t.

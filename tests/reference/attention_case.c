@@ -142,6 +142,8 @@ static void draw(attention_case *c, test_random *random)
         double limit = place < ATTENTION_WEIGHT_QUERY ? 1 : 0.5;
         if (place == ATTENTION_WEIGHT_KEY || place == ATTENTION_WEIGHT_QUERY)
             limit = 1 / sqrt((double)(c->a.K + 1));
+        if (place == ATTENTION_DALIGNMENT && c->variant->score == ATTENTION_POOL)
+            limit = 0; /* it takes none */
         test_random_fill(random, c->in[place], c->n[place], place == ATTENTION_INITIAL ? 0 : -limit, limit);
     }
 }
