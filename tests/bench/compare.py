@@ -2,6 +2,7 @@
 """Compares clseq with PyTorch on one machine, both in turn within one run. README.md says what is measured and how.
 
     compare.py [--cell NAME ...] [--line ID ...]      recurrent layers of the benchmark set: a table for each cell
+    compare.py --attention                            attention and pooling over time
     compare.py --char-lm [--text FILE]                characters per second of the character model
     compare.py --char-lm-epochs N --text FILE         validation losses of the character model after N epochs
 
@@ -230,6 +231,48 @@ def compare_rnn(options, environment):
     return met, {"lines": lines, "rounds": rounds.report()}
 
 
+# ---- attention ----
+
+# The lines of bench_attention with the ways in which PyTorch may compute them, and how many times as fast we are to be.
+ATTENTION = {"additive": (["one_by_one", "at_once"], 3), "decoder": (["one_by_one"], 3), "pool": (["whole"], 2),
+             "causal": (["sums", "triangle_of_weights"], 2)}
+
+
+def compare_attention(options, environment):
+    """Forward, and forward and backward with all gradients; PyTorch in whichever of its ways is faster."""
+    ours = Side([options.build / "tests/bench_attention", "--serve"], environment)
+    theirs = Side([options.python, HERE / "torch_side.py", "attention", options.threads], environment)
+    rounds, lines = Rounds([ours, theirs], options), []
+    for line, (forms, least) in ATTENTION.items():
+        print(line, file=sys.stderr)
+        asked = lambda form: min(json.loads(theirs.ask(f"{line} {form} 4"))[1])
+        form = min(forms, key=asked)
+
+        def work(side):
+            if side is ours:
+                return tuple(map(float, side.ask(f"{line} 2").split()))
+            return tuple(map(statistics.median, json.loads(side.ask(f"{line} {form} 2"))))
+
+        rounds.turn(work)
+        times = list(zip(*rounds.run(work)))
+        medians = [[statistics.median(turn[what] for turn in of_side) for of_side in times] for what in (0, 1)]
+        lines.append({"line": line, "form": form, "least": least, "forward_ms": medians[0], "total_ms": medians[1]})
+    print("\n| line | PyTorch's way | forward, ms: clseq / PyTorch | ratio | with backward, ms: clseq / PyTorch | ratio |")
+    print("|---|---|---|---|---|---|")
+    for r in lines:
+        cells = [f"{r[what][0]:.2f} / {r[what][1]:.2f} | {r[what][1] / r[what][0]:.2f}" for what in ("forward_ms", "total_ms")]
+        print(f"| {r['line']} | {r['form']} | {' | '.join(cells)} |")
+    print()
+    met = True
+    for r in lines:
+        ratio = r["total_ms"][1] / r["total_ms"][0]
+        met &= limit(ratio >= r["least"], f"{r['line']}: {ratio:.2f} times PyTorch's, at least {r['least']}")
+    print(f"\n{rounds.report()}.")
+    ours.close()
+    theirs.close()
+    return met, {"lines": lines, "rounds": rounds.report()}
+
+
 # ---- the character model ----
 
 
@@ -299,6 +342,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cell", nargs="+", action="extend", choices=CELLS)
     parser.add_argument("--line", nargs="+", action="extend", choices=LINES, metavar="ID")
+    parser.add_argument("--attention", action="store_true")
     parser.add_argument("--char-lm", action="store_true")
     parser.add_argument("--steps", type=int, default=25, help="training steps of a round of --char-lm (25)")
     parser.add_argument("--char-lm-epochs", type=int, metavar="N")
@@ -336,7 +380,8 @@ def print_header(options, version):
 def main():
     options = parse()
     options.python, version = machine.python_with_torch(options.venv.absolute(), OLDEST_TORCH)
-    compare = compare_losses if options.char_lm_epochs else compare_char_lm if options.char_lm else compare_rnn
+    compare = (compare_losses if options.char_lm_epochs else compare_char_lm if options.char_lm
+               else compare_attention if options.attention else compare_rnn)
     header = print_header(options, version)
     met, numbers = compare(options, environment_of(options))
     if options.json:

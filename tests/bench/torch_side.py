@@ -1,6 +1,7 @@
 """PyTorch's side of compare.py, which starts it with the Python of the virtual environment.
 
     torch_side.py rnn THREADS            serves: "CELL LAYERS I H B T DIRECTIONS LAST ONEDNN RUNS", or "sgemm"
+    torch_side.py attention THREADS      serves: "ID FORM RUNS", the lines of bench_attention and a way to compute them
     torch_side.py char-lm THREADS TEXT   serves: "STEPS" ("-" for TEXT: random tokens)
     torch_side.py epochs THREADS TEXT N  trains N epochs and prints the validation loss of each
 
@@ -79,6 +80,70 @@ def serve_rnn():
             runs = range(int(words[9]))
             answer = {"forward": [milliseconds(layer.forward) for _ in runs],
                       "total": [milliseconds(layer.total) for _ in runs]}
+        print(json.dumps(answer), flush=True)
+
+
+class Attention:
+    """Additive attention and pooling over time as one writes them in PyTorch, in the layout that it likes best, batch first.
+    Attention runs over the queries one by one, as a decoder has to, or over all at once; causal pooling through cumulative sums or
+    through a triangle of weights."""
+
+    def __init__(self, line, form, T=50, S=100, B=64, H=256):
+        self.line, self.form = line, form
+        if line in ("pool", "causal"):
+            S = 500
+        random = lambda *shape, scale=1.0: ((torch.rand(shape) * 2 - 1) * scale).requires_grad_()
+        self.keys, self.queries = random(B, S, H), random(B, T, H)
+        self.w_key, self.w_query = random(H, H, scale=0.06), random(H, H, scale=0.06)
+        self.bias, self.v = random(H, scale=0.06), random(H, scale=0.06)
+        self.wanted = [self.keys, self.w_key, self.bias, self.v]
+        if line in ("additive", "decoder"):
+            self.wanted += [self.queries, self.w_query]
+        self.triangle = torch.ones(S, S, dtype=torch.bool).triu(1) if form == "triangle_of_weights" else None
+        self.incoming = torch.rand(self.forward().shape)
+
+    def forward(self):
+        return getattr(self, self.form)()
+
+    def one_by_one(self):
+        keys, contexts = self.keys @ self.w_key.T, []
+        for query in self.queries.unbind(1):
+            scores = torch.tanh(keys + (query @ self.w_query.T + self.bias)[:, None]) @ self.v
+            contexts.append(torch.bmm(torch.softmax(scores, 1)[:, None], self.keys)[:, 0])
+        return torch.stack(contexts, 1)
+
+    def at_once(self):
+        queries = self.queries @ self.w_query.T + self.bias
+        scores = torch.tanh((self.keys @ self.w_key.T)[:, None] + queries[:, :, None]) @ self.v
+        return torch.softmax(scores, 2) @ self.keys
+
+    def scores(self):
+        return torch.tanh(torch.nn.functional.linear(self.keys, self.w_key, self.bias)) @ self.v
+
+    def whole(self):
+        return torch.bmm(torch.softmax(self.scores(), 1)[:, None], self.keys)[:, 0]
+
+    def sums(self):
+        scores = self.scores()
+        parts = torch.exp(scores - scores.amax(1, keepdim=True))[:, :, None]
+        return (parts * self.keys).cumsum(1) / parts.cumsum(1)
+
+    def triangle_of_weights(self):
+        scores = self.scores()[:, None].masked_fill(self.triangle, -torch.inf)
+        return torch.softmax(scores, 2) @ self.keys
+
+    def total(self):
+        return torch.autograd.grad(self.forward(), self.wanted, self.incoming)
+
+
+def serve_attention():
+    key, attention = None, None
+    for line in sys.stdin:
+        name, form, runs = line.split()
+        if (name, form) != key:
+            key, attention = (name, form), None  # one at a time: some take gigabytes
+            attention = Attention(name, form)
+        answer = [[milliseconds(work) for _ in range(int(runs))] for work in (attention.forward, attention.total)]
         print(json.dumps(answer), flush=True)
 
 
@@ -196,6 +261,8 @@ def main():
     torch.set_num_threads(int(threads))
     if mode == "rnn":
         serve_rnn()
+    elif mode == "attention":
+        serve_attention()
     elif mode == "char-lm":
         serve_char_lm(rest[0])
     else:
