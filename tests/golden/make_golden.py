@@ -447,6 +447,78 @@ def make_sequences():
     golden.write()
 
 
+def attend(x, n, score, centres=None, radius=None, bell=False, location=None):
+    """Contexts and alignments of one row [T,F] over its first n keys. score(q, keys, extra) gives a number a key."""
+    keys, (count, size) = x["keys"][:n], (len(x["queries"]), len(x["keys"]))
+    before, contexts, alignments = torch.zeros(size, dtype=torch.float64), [], []
+    for t in range(count):
+        extra = 0
+        if location:
+            features = nn.functional.conv1d(before[None, None], x["filter_location"][:, None], padding="same")[0].T
+            extra = features[:n] @ x["weight_location"].T
+        e, s = score(x["queries"][t], keys, extra), torch.arange(n)
+        if centres is not None:
+            e = e.masked_fill((s - centres[t]).abs() > radius, -torch.inf)
+        a = torch.softmax(e, 0)
+        if bell:
+            a = a * torch.exp(-(s - centres[t]) ** 2 / (2 * (radius / 2) ** 2))
+        contexts.append(a @ keys)
+        alignments.append(nn.functional.pad(a, (0, size - n)))
+        before = alignments[-1] + (before if location == "sums" else 0)
+    return torch.stack(contexts), torch.stack(alignments)
+
+
+def make_attention():
+    """Scores, windows and locations written out around softmax and conv1d, row by row, and pooling; the keys are the values."""
+    rng = random.Random("attention")
+    golden, count, size, features, units = Golden("attention.txt", "attention and pooling over time, gradients by autograd"), 3, 5, 3, 4
+    shapes = {"queries": (count, 2, features), "keys": (size, 2, features), "weight_query": (units, features),
+              "weight_key": (units, features), "bias": (units,), "weight_score": (units,), "gain_score": (1,),
+              "weight_general": (features, features), "weight_centre": (2, features), "score_centre": (2,),
+              "filter_location": (2, 3), "weight_location": (units, 2)}
+    x = {name: uniform(rng, *shape).requires_grad_() for name, shape in shapes.items()}
+    given = {"context": uniform(rng, count, 2, features), "alignment": uniform(rng, count, 2, size),
+             "pooled": uniform(rng, 2, features), "causal": uniform(rng, size, 2, features)}
+    lengths = [5, 3]
+    golden.numbers("lengths", lengths)
+    for name, value in [*x.items(), *(("d" + name, value) for name, value in given.items())]:
+        golden.add(name, value)
+    tanh = lambda v: lambda q, k, extra: torch.tanh(nn.functional.linear(q, x["weight_query"], x["bias"]) + k @ x["weight_key"].T + extra) @ v
+    concat = lambda q, k, _: torch.tanh(torch.cat([q.expand(len(k), -1), k], 1) @ torch.cat([x["weight_query"], x["weight_key"]], 1).T) @ x["weight_score"]
+    general = lambda q, k, _: q @ (x["weight_general"] @ k.T)
+    dot = lambda q, k, _: k @ q
+    normal = x["gain_score"] * nn.functional.normalize(x["weight_score"], dim=0)
+    predicted = lambda q, n: n * torch.sigmoid(torch.tanh(q @ x["weight_centre"].T) @ x["score_centre"])
+    plain, score = ["weight_query", "weight_key", "bias", "weight_score"], tanh(x["weight_score"])
+    located = plain + ["filter_location", "weight_location"]
+    variants = {"additive": (score, plain, {}), "normalised": (tanh(normal), plain + ["gain_score"], {}), "dot": (dot, [], {}),
+                "general": (general, ["weight_general"], {}), "concat": (concat, ["weight_query", "weight_key", "weight_score"], {}),
+                "monotonic": (dot, [], {"centres": 1.5 * torch.arange(count), "radius": 2}),
+                "predicted": (general, ["weight_general", "weight_centre", "score_centre"], {"radius": 2, "bell": True}),
+                "location": (score, located, {"location": "last"}), "location_sums": (score, located, {"location": "sums"})}
+    for name, (function, weights, options) in variants.items():
+        rows = []
+        for b, n in enumerate(lengths):
+            row = {**x, "queries": x["queries"][:, b], "keys": x["keys"][:, b]}
+            centres = {"centres": predicted(row["queries"], n)} if name == "predicted" else {}
+            rows.append(attend(row, n, function, **{**options, **centres}))
+        context, alignment = (torch.stack(part, 1) for part in zip(*rows))
+        wanted = ["queries", "keys", *weights]
+        gradients = torch.autograd.grad((context, alignment), [x[w] for w in wanted], (given["context"], given["alignment"]))
+        golden.add(f"{name}/context", context)
+        golden.add(f"{name}/alignment", alignment)
+        for w, gradient in zip(wanted, gradients):
+            golden.add(f"{name}/d{w}", gradient)
+    pool = {w: x[w] for w in ["keys", "weight_key", "bias", "weight_score"]}
+    scores = lambda h: torch.tanh(nn.functional.linear(h, x["weight_key"], x["bias"])) @ x["weight_score"]
+    over = lambda b, n: torch.softmax(scores(x["keys"][:n, b]), 0) @ x["keys"][:n, b]
+    zero = torch.zeros(features, dtype=torch.float64)
+    causal = [torch.stack([over(b, t + 1) if t < n else zero for t in range(size)]) for b, n in enumerate(lengths)]
+    differentiated(golden, "pooled", torch.stack([over(b, n) for b, n in enumerate(lengths)]), given["pooled"], **pool)
+    differentiated(golden, "causal", torch.stack(causal, 1), given["causal"], **pool)
+    golden.write()
+
+
 def make_optimizers():
     """Five steps of each optimiser along the same gradients; the values after every step."""
     rng = random.Random("optimizers")
@@ -644,6 +716,7 @@ def main():
     make_along()
     make_norms()
     make_sequences()
+    make_attention()
     make_optimizers()
     make_optimizer_groups()
     make_clipping()
