@@ -28,6 +28,7 @@ typedef struct parts {
     }
 
 static const clseq_rnn_desc no_hidden = {.cell = CLSEQ_CELL_LSTM, .input = 3};
+static const clseq_attention_desc no_key = {.query = 3, .units = 2};
 static const clseq_context_desc nowhere = {.device = "no such device"};
 static const clseq_optimizer_desc no_rate = {.kind = CLSEQ_OPTIMIZER_SGD};
 static const clseq_run_desc no_budget = {.epochs = -1};
@@ -37,6 +38,7 @@ CALL(clseq_context_create, clseq_context, &nowhere, out)
 CALL(clseq_context_wrap, clseq_context, p->ctx ? clseq_context_cl_context(p->ctx) : NULL, NULL, NULL, out)
 CALL(clseq_gemm_pack, clseq_packed, p->ctx, CLSEQ_OPERAND_A, &no_matrix, false, out)
 CALL(clseq_rnn_plan_create, clseq_rnn_plan, p->ctx, &no_hidden, out)
+CALL(clseq_attention_plan_create, clseq_attention_plan, p->ctx, &no_key, out)
 CALL(clseq_params_create, clseq_params, NULL, 1, out)
 CALL(clseq_params_add, clseq_param, p->params, "", 1, (int64_t[]){2}, NULL, out)
 CALL(clseq_embedding_new, clseq_embedding, p->params, "e", 0, 2, out)
@@ -59,12 +61,24 @@ static const struct {
     const char *name;
     clseq_status (*call)(const parts *p, void **place);
 } rows[] = {
-    ROW(clseq_context_create),  ROW(clseq_context_wrap),      ROW(clseq_gemm_pack),
-    ROW(clseq_rnn_plan_create), ROW(clseq_params_create),     ROW(clseq_params_add),
-    ROW(clseq_embedding_new),   ROW(clseq_linear_new),        ROW(clseq_embedding_new_tied),
-    ROW(clseq_linear_new_tied), ROW(clseq_norm_new),          ROW(clseq_rnn_new),
-    ROW(clseq_state_create),    ROW(clseq_state_create_from), ROW(clseq_optimizer_create),
-    ROW(clseq_meter_create),    ROW(clseq_run_create),
+    ROW(clseq_context_create),
+    ROW(clseq_context_wrap),
+    ROW(clseq_gemm_pack),
+    ROW(clseq_rnn_plan_create),
+    ROW(clseq_attention_plan_create),
+    ROW(clseq_params_create),
+    ROW(clseq_params_add),
+    ROW(clseq_embedding_new),
+    ROW(clseq_linear_new),
+    ROW(clseq_embedding_new_tied),
+    ROW(clseq_linear_new_tied),
+    ROW(clseq_norm_new),
+    ROW(clseq_rnn_new),
+    ROW(clseq_state_create),
+    ROW(clseq_state_create_from),
+    ROW(clseq_optimizer_create),
+    ROW(clseq_meter_create),
+    ROW(clseq_run_create),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
@@ -106,8 +120,8 @@ Test(handles, a_tensor_that_could_not_be_made_is_zeroed)
 /* Every function that a public header declares with a handle as `**out` has a row. */
 Test(handles, no_function_is_left_out)
 {
-    static const char *const headers[] = {"context", "gemm",  "rnn",    "params", "layers",
-                                          "optim",   "graph", "tensor", "run"};
+    static const char *const headers[] = {"context", "gemm",  "attention", "rnn",    "params",
+                                          "layers",  "optim", "graph",     "tensor", "run"};
     int found = 0;
     for (size_t h = 0; h < sizeof headers / sizeof headers[0]; h++) {
         static char text[1 << 17];

@@ -11,7 +11,7 @@
 #include "support/outside.h"
 #include <string.h>
 
-enum { CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, RUN, KINDS };
+enum { CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, RUN, ATTENTION, KINDS };
 enum { PERMUTED = 5 }; /* the kinds that are destroyed in every order: those that hold each other */
 
 /* One of each kind; `made` says which of them are there. */
@@ -22,6 +22,7 @@ typedef struct things {
     clseq_tensor x;
     clseq_packed *packed;
     clseq_rnn_plan *plan;
+    clseq_attention_plan *attention;
     clseq_params *params;
     clseq_linear *linear;
     clseq_rnn *rnn;
@@ -73,6 +74,13 @@ static clseq_status make_tensor(things *t)
 static clseq_status make_plan(things *t)
 {
     return clseq_rnn_plan_create(t->ctx, &lstm, &t->plan);
+}
+
+static clseq_status make_attention(things *t)
+{
+    return clseq_attention_plan_create(
+        t->ctx, &(clseq_attention_desc){.score = CLSEQ_ATTENTION_SCORE_GENERAL, .query = 3, .key = 4},
+        &t->attention);
 }
 
 static clseq_status make_packed(things *t)
@@ -137,6 +145,13 @@ static clseq_status use_plan(things *t)
     return clseq_rnn_describe(t->plan, &(clseq_rnn_shape){.T = 5, .B = 2}, text, sizeof text);
 }
 
+static clseq_status use_attention(things *t)
+{
+    char text[200];
+    return clseq_attention_describe(t->attention, &(clseq_attention_shape){.T = 2, .S = 5, .B = 2}, text,
+                                    sizeof text);
+}
+
 static clseq_status use_packed(things *t)
 {
     return t->made[TENSOR] ? clseq_gemm_repack(t->packed, &t->x) : CLSEQ_OK;
@@ -191,6 +206,11 @@ static void destroy_plan(things *t)
     clseq_rnn_plan_destroy(t->plan);
 }
 
+static void destroy_attention(things *t)
+{
+    clseq_attention_plan_destroy(t->attention);
+}
+
 static void destroy_packed(things *t)
 {
     clseq_packed_destroy(t->packed);
@@ -227,11 +247,12 @@ static const struct {
     [STATE] = {"state", make_state, use_state, destroy_state},
     [METER] = {"meter", make_meter, use_meter, destroy_meter},
     [RUN] = {"run", make_run, use_run, destroy_run},
+    [ATTENTION] = {"attention", make_attention, use_attention, destroy_attention},
 };
 
 /* What a kind needs stands before it. */
-static const int order_of_making[KINDS] = {CONTEXT, STORE,  OPTIMIZER, GRAPH, TENSOR,
-                                           PLAN,    PACKED, STATE,     METER, RUN};
+static const int order_of_making[KINDS] = {CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR,   PLAN,
+                                           PACKED,  STATE, METER,     RUN,   ATTENTION};
 
 /* Makes what is not there yet, up to the first failure. */
 static clseq_status make_all(things *t)
@@ -360,8 +381,8 @@ static clseq_status make_and_destroy(void *data)
 Test(lifetime, failing_calls)
 {
     static const int orders[][KINDS] = {
-        {CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, RUN},
-        {CONTEXT, RUN, METER, STATE, PACKED, PLAN, TENSOR, STORE, GRAPH, OPTIMIZER},
+        {CONTEXT, STORE, OPTIMIZER, GRAPH, TENSOR, PLAN, PACKED, STATE, METER, RUN, ATTENTION},
+        {CONTEXT, ATTENTION, RUN, METER, STATE, PACKED, PLAN, TENSOR, STORE, GRAPH, OPTIMIZER},
     };
     outside o = outside_create(0);
     outside beside = outside_beside(&o);
