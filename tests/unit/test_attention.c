@@ -143,3 +143,42 @@ Test(attention, a_decoder_sees_the_same_bits)
     }
     clseq_context_destroy(ctx);
 }
+
+/* Any descriptor and shape, whatever goes together. */
+static attention_variant draw_variant(test_random *random)
+{
+    attention_variant v = {.name = "random", .score = test_random_int(random, 0, 3)};
+    v.window = (reference_window)test_random_int(random, REFERENCE_GLOBAL, REFERENCE_PREDICTED);
+    if (v.window != REFERENCE_GLOBAL)
+        v.radius = (size_t)test_random_int(random, 1, 6);
+    if (v.window == REFERENCE_MONOTONIC)
+        v.rate = test_random_int(random, 1, 12) / 4.0;
+    if (v.score != ATTENTION_ADDITIVE)
+        return v;
+    v.bias = test_random_int(random, 0, 1);
+    v.normalise = test_random_int(random, 0, 1);
+    if (test_random_int(random, 0, 2) == 0) {
+        v.C = (size_t)test_random_int(random, 1, 5);
+        v.width = 2 * (size_t)test_random_int(random, 0, 6) + 1;
+        v.sums = test_random_int(random, 0, 1);
+    }
+    return v;
+}
+
+Test(attention, random_descriptors)
+{
+    clseq_context *ctx = test_context();
+    test_random random = test_random_seed(2015);
+    for (int i = 0; i < (test_small() ? 5 : 40); i++) {
+        const attention_variant v = draw_variant(&random);
+        size_t n[8];
+        for (int k = 0; k < 8; k++)
+            n[k] = (size_t)test_random_int(&random, 1, k < 3 ? 12 : 40);
+        const attention_shape shape = {n[0], n[1], n[2], n[3], n[4], i % 2 ? n[5] : 0, n[6], n[7]};
+        attention_case *c =
+            attention_case_create(&v, &shape, (attention_rows_kind)(i % ATTENTION_ROWS_KINDS), (uint64_t)i);
+        check(ctx, c, (guarded_layout)(i % GUARDED_LAYOUTS));
+        attention_case_destroy(c);
+    }
+    clseq_context_destroy(ctx);
+}
