@@ -24,18 +24,19 @@ static inline void dalignment_of(const attention_record *r, window_keys w, globa
         V sum[SIDE];
         float dot[SIDE];
         global const float *value[SIDE];
-        for (int j = 0; j < SIDE; j++) {
+        UNROLL for (int j = 0; j < SIDE; j++)
+        {
             sum[j] = (V)(0.0f);
             value[j] = values + row_of(r->values, b, min(s + j, w.to - 1));
         }
         FOR_EACH_LANE(i, r->value)
         {
             const V di = load(dc, i, r->value);
-            for (int j = 0; j < SIDE; j++)
-                sum[j] = fma(di, load(value[j], i, r->value), sum[j]);
+            UNROLL for (int j = 0; j < SIDE; j++) sum[j] = fma(di, load(value[j], i, r->value), sum[j]);
         }
         sums_of(sum, dot, items);
-        for (int j = 0; j < SIDE; j++) {
+        UNROLL for (int j = 0; j < SIDE; j++)
+        {
             if (UNIT_ITEM != 0 || s + j >= w.to)
                 continue;
             if (r->has_given)
@@ -98,17 +99,10 @@ kernel UNIT_GROUPS void attention_dscores(attention_record r, global const float
         {
             store((V)(0.0f), d + w.to, i, r.S - w.to);
         }
-        if (r.window == ATTENTION_PREDICTED && UNIT_ITEM == 0)
+        if (UNIT_ITEM == 0 && r.window == ATTENTION_PREDICTED)
             centres[row_of(r.centres, t, b)] = dcentre;
     }
 }
-
-/* Vectors of features that a unit of attention_dproject has. */
-#if CPU
-#define WIDE 2
-#else
-#define WIDE 1
-#endif
 
 /* `lengths` bounds the keys: de is 0 behind them, and what their gradients go to is zeros. */
 kernel void attention_dproject(attention_record r, global const float *queries, global const float *keys,
@@ -116,39 +110,32 @@ kernel void attention_dproject(attention_record r, global const float *queries, 
                                global const float *dscores, global float *dqueries, global float *dkeys,
                                global float *dvector)
 {
-    const long across = (r.units / LANES + WIDE - 1) / WIDE;
+    const long across = r.units / LANES;
     FOR_EACH_UNIT_ALONE(u, r.B * across)
     {
-        const long b = u / across, i = u % across * WIDE * LANES, length = counts[r.lengths + b];
-        const int wide = (int)min((long)WIDE, (r.units - i) / LANES);
-        V v[WIDE], dv_all[WIDE];
-        for (int j = 0; j < wide; j++) {
-            v[j] = LOAD(vector + r.vector + i + j * LANES);
-            dv_all[j] = r.fresh ? (V)(0.0f) : LOAD(dvector + r.dvector + b * r.units + i + j * LANES);
-        }
+        const long b = u / across, i = u % across * LANES, length = counts[r.lengths + b];
+        global float *dv_to = dvector + r.dvector + b * r.units + i;
+        const V v = LOAD(vector + r.vector + i);
+        V dv_all = r.fresh ? (V)(0.0f) : LOAD(dv_to);
         for (long t = r.T - 1; t >= 0; t--) {
-            global const float *q = queries + row_of(r.queries, t, b) + i,
-                               *de = dscores + row_of(r.dscores, t, b);
+            global const float *de = dscores + row_of(r.dscores, t, b);
+            global const float *key = keys + row_of(r.keys, b, 0) + i;
+            global float *to = dkeys + row_of(r.dkeys, b, 0) + i;
             const bool first = r.fresh && t == r.T - 1;
-            for (int j = 0; j < wide; j++) {
-                const V qj = LOAD(q + j * LANES);
-                V dq = (V)(0.0f), dv = (V)(0.0f);
-                for (long s = 0; s < length; s++) {
-                    global float *to = dkeys + row_of(r.dkeys, b, s) + i + j * LANES;
-                    const V k = LOAD(keys + row_of(r.keys, b, s) + i + j * LANES);
-                    V dk = first ? (V)(0.0f) : LOAD(to);
-                    if (de[s] != 0.0f)
-                        score_backward((V)(de[s]), qj, k, v[j], &dq, &dk, &dv);
-                    STORE(dk, to);
-                }
-                STORE(dq, dqueries + row_of(r.dqueries, t, b) + i + j * LANES);
-                dv_all[j] += dv;
+            const V q = LOAD(queries + row_of(r.queries, t, b) + i);
+            V dq = (V)(0.0f), dv = (V)(0.0f);
+            for (long s = 0; s < length; s++, key += r.keys.stride[1], to += r.dkeys.stride[1]) {
+                const V k = LOAD(key);
+                V dk = first ? (V)(0.0f) : LOAD(to);
+                if (de[s] != 0.0f)
+                    score_backward((V)(de[s]), q, k, v, &dq, &dk, &dv);
+                STORE(dk, to);
             }
-            for (long s = first ? length : r.S; s < r.S; s++)
-                for (int j = 0; j < wide; j++)
-                    STORE((V)(0.0f), dkeys + row_of(r.dkeys, b, s) + i + j * LANES);
+            STORE(dq, dqueries + row_of(r.dqueries, t, b) + i);
+            dv_all += dv;
+            for (long s = first ? length : r.S; s < r.S; s++, to += r.dkeys.stride[1])
+                STORE((V)(0.0f), to);
         }
-        for (int j = 0; j < wide; j++)
-            STORE(dv_all[j], dvector + r.dvector + b * r.units + i + j * LANES);
+        STORE(dv_all, dv_to);
     }
 }

@@ -22,20 +22,19 @@ static inline void scores_of(const attention_record *r, global const float *q, g
         V sum[SIDE];
         float score[SIDE];
         global const float *k[SIDE];
-        for (int j = 0; j < SIDE; j++) {
+        UNROLL for (int j = 0; j < SIDE; j++)
+        {
             sum[j] = (V)(0.0f);
             k[j] = keys + row_of(r->keys, b, min(s + j, to - 1));
         }
         FOR_EACH_LANE(i, r->units)
         {
             const V qi = LOAD(q + i), vi = LOAD(v + i);
-            for (int j = 0; j < SIDE; j++)
-                sum[j] = score_more(sum[j], qi, LOAD(k[j] + i), vi);
+            UNROLL for (int j = 0; j < SIDE; j++) sum[j] = score_more(sum[j], qi, LOAD(k[j] + i), vi);
         }
         sums_of(sum, score, items);
-        for (int j = 0; j < SIDE; j++)
-            if (UNIT_ITEM == 0 && s + j < to)
-                e[s + j] = counts[r->counts + b * r->S + s + j] ? score[j] : -INFINITY;
+        UNROLL for (int j = 0; j < SIDE; j++) if (UNIT_ITEM == 0 && s + j < to) e[s + j] =
+            counts[r->counts + b * r->S + s + j] ? score[j] : -INFINITY;
     }
     UNIT_BARRIER();
 }
@@ -83,20 +82,16 @@ static inline void context_of(const attention_record *r, window_keys w, global c
     for (long i = UNIT_ITEM * LANES; i < r->value; i += WIDE * LANES * UNIT_GROUP) {
         const bool whole = i + WIDE * LANES <= r->value;
         V sum[WIDE];
-        for (int j = 0; j < WIDE; j++)
-            sum[j] = (V)(0.0f);
+        UNROLL for (int j = 0; j < WIDE; j++) sum[j] = (V)(0.0f);
         for (long s = w.from; s < w.to; s++) {
             global const float *value = values + row_of(r->values, b, s);
             const float as = a[s];
             if (as == 0.0f)
                 continue;
-            for (int j = 0; j < WIDE; j++)
-                sum[j] =
-                    fma((V)(as), whole ? LOAD(value + i + j * LANES) : load(value, i + j * LANES, r->value),
-                        sum[j]);
+            UNROLL for (int j = 0; j < WIDE; j++) sum[j] = fma(
+                (V)(as), whole ? LOAD(value + i + j * LANES) : load(value, i + j * LANES, r->value), sum[j]);
         }
-        for (int j = 0; j < WIDE; j++)
-            store(sum[j], c, i + j * LANES, r->value);
+        UNROLL for (int j = 0; j < WIDE; j++) store(sum[j], c, i + j * LANES, r->value);
     }
 }
 
