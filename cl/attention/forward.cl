@@ -33,8 +33,11 @@ static inline void scores_of(const attention_record *r, global const float *q, g
             UNROLL for (int j = 0; j < SIDE; j++) sum[j] = score_more(sum[j], qi, LOAD(k[j] + i), vi);
         }
         sums_of(sum, score, items);
-        UNROLL for (int j = 0; j < SIDE; j++) if (UNIT_ITEM == 0 && s + j < to) e[s + j] =
-            counts[r->counts + b * r->S + s + j] ? score[j] : -INFINITY;
+        UNROLL for (int j = 0; j < SIDE; j++)
+        {
+            if (UNIT_ITEM == 0 && s + j < to)
+                e[s + j] = counts[r->counts + b * r->S + s + j] ? score[j] : -INFINITY;
+        }
     }
     UNIT_BARRIER();
 }
