@@ -245,13 +245,13 @@ def compare_attention(options, environment):
     rounds, lines = Rounds([ours, theirs], options), []
     for line, (forms, least) in ATTENTION.items():
         print(line, file=sys.stderr)
-        asked = lambda form: min(json.loads(theirs.ask(f"{line} {form} 4"))[1])
+        asked = lambda form: min(json.loads(theirs.ask(f"{line} {form} 2"))[1])
         form = min(forms, key=asked)
 
         def work(side):
             if side is ours:
-                return tuple(map(float, side.ask(f"{line} 2").split()))
-            return tuple(map(statistics.median, json.loads(side.ask(f"{line} {form} 2"))))
+                return tuple(map(float, side.ask(f"{line} 1").split()))
+            return tuple(map(statistics.median, json.loads(side.ask(f"{line} {form} 1"))))
 
         rounds.turn(work)
         times = list(zip(*rounds.run(work)))
