@@ -3,11 +3,13 @@
  * all lengths and masks, strided layouts, training and inference; one query a call is the same bits as all of them.
  */
 #include "support/attention_run.h"
+#include "support/bounds.h"
 #include "support/compare.h"
 #include "support/device.h"
 #include "support/operand.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 
 static int shape_count(void)
@@ -181,4 +183,32 @@ Test(attention, random_descriptors)
         attention_case_destroy(c);
     }
     clseq_context_destroy(ctx);
+}
+
+/* Scores of hundreds: nothing overflows; alignments are off, relative to them, by what sums of such products round off. */
+Test(attention, large_scores)
+{
+    clseq_context *ctx;
+    for (int kernels = 0; (ctx = test_context_shape(kernels)) != NULL; kernels++) {
+        const attention_shape shape = {4, 6, 2, 16, 16, 0, 0, 0};
+        attention_case *c = attention_case_create(&attention_variants[3], &shape, ATTENTION_ALL, 3);
+        for (size_t i = 0; i < c->n[ATTENTION_QUERIES]; i++)
+            c->in[ATTENTION_QUERIES][i] *= 300;
+        reference_attention_run(&c->a, c->in, c->want, true);
+        const double bound = 2 * test_sum_bound(16, 300 * 16);
+        attention_run *run = attention_run_create(ctx, c, &(attention_run_options){.layout = GUARDED_DENSE});
+        attention_run_forward(run);
+        attention_run_backward(run, false);
+        float *alignment = guarded_read(&run->alignment), *dkeys = guarded_read(&run->out[ATTENTION_KEYS]);
+        cr_assert(compare_floats("alignment", alignment, c->want[ATTENTION_DALIGNMENT],
+                                 c->n[ATTENTION_DALIGNMENT], bound),
+                  "%s", compare_message());
+        for (size_t i = 0; i < c->n[ATTENTION_KEYS]; i++)
+            cr_assert(isfinite(dkeys[i]), "dkeys[%zu] is %g", i, (double)dkeys[i]);
+        free(alignment);
+        free(dkeys);
+        attention_run_destroy(run);
+        attention_case_destroy(c);
+        clseq_context_destroy(ctx);
+    }
 }
