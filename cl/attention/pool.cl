@@ -99,7 +99,7 @@ kernel UNIT_GROUPS void attention_pool_causal_backward(attention_record r, globa
             c = sum[1] + (old == 0.0f ? 0.0f : old * c);
             if (UNIT_ITEM == 0)
                 dscores[row_of(r.dscores, 0, b) + t] = part[0] * (sum[0] - c);
-            old = there ? part[1] : 0.0f;
+            old = part[1];
         }
     }
 }
