@@ -217,11 +217,10 @@ clseq_status clseq__var_packed(clseq_graph *g, const char *op, const char *argum
 clseq_status clseq__var_force(clseq_graph *g, clseq__var *x);
 clseq_status clseq__var_alloc(clseq_graph *g, clseq__var *x);
 
-/* Marks variables that are to stay (is_pinned); the sentences call them keep[i]. */
-clseq_status clseq__vars_pin(clseq_graph *g, const char *op, int count, clseq_var *const *vars);
-void clseq__vars_unpin(clseq_graph *g);
+/* Marks variables as those that are to stay (is_pinned), or takes that back; the sentences call them keep[i]. */
+clseq_status clseq__vars_pin(clseq_graph *g, const char *op, int count, clseq_var *const *vars, bool pin);
 
-/* Releases all variables made after number `serial` that are not pinned, and unpins those that are. */
+/* Releases all variables made after number `serial` that are not pinned. */
 void clseq__vars_release_since(clseq_graph *g, uint64_t serial);
 
 /* One reason less to live; the handle is one (clseq__var_release takes it, and may be called again). */

@@ -33,7 +33,7 @@ done:
     clseq__op_leave(g, op, status, NULL);
 }
 
-clseq_status clseq__vars_pin(clseq_graph *g, const char *op, int count, clseq_var *const *vars)
+clseq_status clseq__vars_pin(clseq_graph *g, const char *op, int count, clseq_var *const *vars, bool pin)
 {
     if (count < 0 || (count > 0 && !vars))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %d variables%s, expected 0 or more", op, count,
@@ -43,15 +43,9 @@ clseq_status clseq__vars_pin(clseq_graph *g, const char *op, int count, clseq_va
         clseq__var *x = NULL;
         snprintf(name, sizeof name, "keep[%d]", i);
         CLSEQ__RETURN_IF(clseq__op_find(g, op, name, vars[i], &x));
-        x->is_pinned = true;
+        x->is_pinned = pin;
     }
     return CLSEQ_OK;
-}
-
-void clseq__vars_unpin(clseq_graph *g)
-{
-    for (clseq__var *x = g->last; x; x = x->previous)
-        x->is_pinned = false;
 }
 
 /* Letting one go may let others go, so the walk holds where it stands. */
@@ -66,7 +60,6 @@ void clseq__vars_release_since(clseq_graph *g, uint64_t serial)
             previous->holds++;
         if (x->serial > serial && !x->is_pinned)
             clseq__var_release(g, x);
-        x->is_pinned = false;
         clseq__var_let_go(g, x);
         x = previous;
     }
@@ -80,8 +73,9 @@ void clseq_scope_end(clseq_graph *g, int count, clseq_var *const *keep)
         return;
     if (g->scope_count == 0)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: no scope has begun", op);
-    CLSEQ__TRY(clseq__vars_pin(g, op, count, keep));
+    CLSEQ__TRY(clseq__vars_pin(g, op, count, keep, true));
     clseq__vars_release_since(g, g->scopes[--g->scope_count]);
+    CLSEQ__TRY(clseq__vars_pin(g, op, count, keep, false));
 done:
     clseq__op_leave(g, op, status, NULL);
 }

@@ -65,6 +65,12 @@ static void pin_roots(clseq_graph *g, const clseq__part *part)
             root_of(x)->is_pinned = true;
 }
 
+static void unpin_roots(clseq_graph *g)
+{
+    for (clseq__var *x = g->last; x && x->serial > g->part_serial; x = x->previous)
+        root_of(x)->is_pinned = false;
+}
+
 /* Gives up the value of a node's output. */
 static void drop_value(clseq_graph *g, clseq__var *x)
 {
@@ -94,16 +100,17 @@ void clseq_recompute_end(clseq_graph *g, int count, clseq_var *const *keep)
         return;
     if (!g->is_in_part)
         CLSEQ__FAIL(CLSEQ_INVALID_STATE, "%s: no part has begun", op);
-    CLSEQ__TRY(clseq__vars_pin(g, op, count, keep));
+    CLSEQ__TRY(clseq__vars_pin(g, op, count, keep, true));
     g->is_in_part = false;
     if (g->tape != g->part_below) {
         CLSEQ__TRY(make_part(g, &part));
         pin_roots(g, part);
         drop_values(g, part);
-        clseq__vars_unpin(g);
-        CLSEQ__TRY(clseq__vars_pin(g, op, count, keep));
+        unpin_roots(g);
+        CLSEQ__TRY(clseq__vars_pin(g, op, count, keep, true));
     }
     clseq__vars_release_since(g, g->part_serial);
+    CLSEQ__TRY(clseq__vars_pin(g, op, count, keep, false));
 done:
     clseq__op_leave(g, op, status, NULL);
 }

@@ -145,6 +145,15 @@ Test(graph_release, scopes)
     EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_STATE, "tanh: x belongs to another graph");
     (void)b;
     g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
+    clseq_scope_begin(g);
+    outer = input(g, 5);
+    cr_assert_not_null(input(g, 5));
+    clseq_scope_begin(g);
+    clseq_scope_end(g, 1, &outer); /* it was there before, so it stays the outer scope's */
+    clseq_scope_end(g, 0, NULL);
+    cr_assert_null(clseq_tanh(g, outer));
+    clseq_graph_end(g);
+    g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
     clseq_scope_end(g, 0, NULL);
     EXPECT_ERROR(clseq_graph_end(g), CLSEQ_INVALID_STATE, "scope end: no scope has begun");
     g = clseq_graph_begin(ctx, CLSEQ_MODE_INFERENCE);
