@@ -8,14 +8,9 @@ static clseq_status check(const clseq_attention_plan *plan, const clseq_attentio
 {
     static const char call[] = "attention backward";
     const int64_t S = shape->S, B = shape->B, count = args->count ? args->count : shape->T;
-    const int64_t bytes = (int64_t)sizeof(float);
     clseq__attention_list list = {.call = call};
     const clseq__attention_argument all[] = {
-        {.name = "memory",
-         .tensor = &args->memory,
-         .needed = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->memory_end * bytes}},
+        clseq__attention_memory_of("memory", &args->memory, true, false, at->memory_end),
         {.name = "dcontext",
          .tensor = &args->dcontext,
          .needed = true,
@@ -27,18 +22,8 @@ static clseq_status check(const clseq_attention_plan *plan, const clseq_attentio
          .is_written = true,
          .ndim = 3,
          .dims = {count, B, plan->desc.query}},
-        {.name = "reserve",
-         .tensor = &args->reserve,
-         .needed = true,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->reserve_end * bytes}},
-        {.name = "workspace",
-         .tensor = &args->workspace,
-         .needed = true,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->scratch_end * bytes}},
+        clseq__attention_memory_of("reserve", &args->reserve, true, true, at->reserve_end),
+        clseq__attention_memory_of("workspace", &args->workspace, true, true, at->scratch_end),
     };
     CLSEQ__RETURN_IF(clseq__attention_add_weights(&list, plan, "weights", args->weights, false));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

@@ -41,6 +41,19 @@ typedef struct clseq__attention_argument {
     const char *part; /* of an array: which one, in brackets; or NULL */
 } clseq__attention_argument;
 
+/* Memory of so many floats, at least. */
+static inline clseq__attention_argument clseq__attention_memory_of(const char *name,
+                                                                   const clseq_tensor *tensor, bool needed,
+                                                                   bool is_written, int64_t floats)
+{
+    return (clseq__attention_argument){.name = name,
+                                       .tensor = tensor,
+                                       .needed = needed,
+                                       .is_written = is_written,
+                                       .form = CLSEQ__ATTENTION_BYTES,
+                                       .dims = {floats * (int64_t)sizeof(float)}};
+}
+
 /* The arguments of a call, in the order in which sentences are made of them. */
 #define CLSEQ__ATTENTION_ARGUMENTS 32
 typedef struct clseq__attention_list {

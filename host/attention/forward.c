@@ -8,16 +8,11 @@ static clseq_status check(const clseq_attention_plan *plan, const clseq_attentio
 {
     static const char call[] = "attention forward";
     const int64_t S = shape->S, B = shape->B, count = args->count ? args->count : shape->T;
-    const int64_t bytes = (int64_t)sizeof(float);
     const bool training = shape->mode == CLSEQ_MODE_TRAINING, located = plan->desc.location_channels > 0;
     const clseq_tensor none = {.buffer = NULL};
     clseq__attention_list list = {.call = call};
     const clseq__attention_argument all[] = {
-        {.name = "memory",
-         .tensor = &args->memory,
-         .needed = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->memory_end * bytes}},
+        clseq__attention_memory_of("memory", &args->memory, true, false, at->memory_end),
         {.name = "queries",
          .tensor = &args->queries,
          .needed = true,
@@ -36,18 +31,9 @@ static clseq_status check(const clseq_attention_plan *plan, const clseq_attentio
          .ndim = 3,
          .dims = {count, B, S}},
         {.name = "final", .tensor = &args->final, .is_written = true, .ndim = 2, .dims = {B, S}},
-        {.name = "reserve",
-         .tensor = training ? &args->reserve : &none,
-         .needed = training,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->reserve_end * bytes}},
-        {.name = "workspace",
-         .tensor = &args->workspace,
-         .needed = true,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->scratch_end * bytes}},
+        clseq__attention_memory_of("reserve", training ? &args->reserve : &none, training, true,
+                                   at->reserve_end),
+        clseq__attention_memory_of("workspace", &args->workspace, true, true, at->scratch_end),
     };
     if (!located && (args->initial.buffer || args->final.buffer))
         return clseq__error(CLSEQ_INVALID_ARGUMENT, "%s: %s is given, but the plan has no location", call,

@@ -12,33 +12,19 @@ static clseq_status check(const clseq_attention_plan *plan, const clseq_attentio
                           const clseq__attention_places *at, const clseq_attention_gradients_args *args)
 {
     static const char call[] = "attention gradients";
-    const int64_t S = shape->S, B = shape->B, K = plan->desc.key, bytes = (int64_t)sizeof(float);
+    const int64_t S = shape->S, B = shape->B, K = plan->desc.key;
     clseq__attention_list list = {.call = call};
     const clseq__attention_argument all[] = {
         {.name = "keys", .tensor = &args->keys, .needed = true, .ndim = 3, .dims = {S, B, K}},
-        {.name = "memory",
-         .tensor = &args->memory,
-         .needed = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->memory_end * bytes}},
+        clseq__attention_memory_of("memory", &args->memory, true, false, at->memory_end),
         {.name = "dkeys", .tensor = &args->dkeys, .is_written = true, .ndim = 3, .dims = {S, B, K}},
         {.name = "dvalues",
          .tensor = &args->dvalues,
          .is_written = true,
          .ndim = 3,
          .dims = {S, B, plan->desc.value}},
-        {.name = "reserve",
-         .tensor = &args->reserve,
-         .needed = true,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->reserve_end * bytes}},
-        {.name = "workspace",
-         .tensor = &args->workspace,
-         .needed = true,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {at->scratch_end * bytes}},
+        clseq__attention_memory_of("reserve", &args->reserve, true, true, at->reserve_end),
+        clseq__attention_memory_of("workspace", &args->workspace, true, true, at->scratch_end),
     };
     if (args->count < 0 || args->count > shape->T)
         return clseq__error(CLSEQ_INVALID_ARGUMENT,

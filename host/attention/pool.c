@@ -195,7 +195,7 @@ void clseq__pool_list(clseq__attention_list *list, const clseq__pool_pass *p, co
                       clseq_mode mode)
 {
     static const clseq_tensor none = {.buffer = NULL};
-    const int64_t A = p->desc->units, H = p->desc->input, bytes = (int64_t)sizeof(float);
+    const int64_t A = p->desc->units, H = p->desc->input;
     const bool training = mode == CLSEQ_MODE_TRAINING;
     const clseq__attention_argument all[] = {
         {.name = "weight",
@@ -229,18 +229,8 @@ void clseq__pool_list(clseq__attention_list *list, const clseq__pool_pass *p, co
          .dtype = CLSEQ_DTYPE_I32,
          .ndim = 2,
          .dims = {p->T, p->B}},
-        {.name = "reserve",
-         .tensor = training ? g->reserve : &none,
-         .needed = training,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {p->kept_end * bytes}},
-        {.name = "workspace",
-         .tensor = g->workspace,
-         .needed = true,
-         .is_written = true,
-         .form = CLSEQ__ATTENTION_BYTES,
-         .dims = {p->scratch_end * bytes}},
+        clseq__attention_memory_of("reserve", training ? g->reserve : &none, training, true, p->kept_end),
+        clseq__attention_memory_of("workspace", g->workspace, true, true, p->scratch_end),
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         clseq__attention_add_argument(list, all[i]);
